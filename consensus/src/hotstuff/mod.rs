@@ -1,0 +1,1 @@
+//! Chained HotStuff.

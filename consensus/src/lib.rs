@@ -1,0 +1,10 @@
+//! The protocols, without I/O, clock, threads or entropy, and the shell that all of them share.
+//!
+//! [`contract`] is what a protocol is; [`replica`] wraps one so that nothing leaves before it is
+//! durable and nothing is promised twice; [`hotstuff`] is chained HotStuff.
+
+pub mod contract;
+pub mod hotstuff;
+pub mod replica;
+
+pub use contract::*;

@@ -1,0 +1,81 @@
+//! A client's signed transaction. Its signed bytes are specified here, not by the codec, so that
+//! another language can make them.
+
+use crate::{ChainId, Digest, Hasher, Height, PublicKey, Reject, Scheme, Signature};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// The only format so far.
+pub const FORMAT: u16 = 1;
+
+/// A client's request to change the state. The body's language is storage's business.
+///
+/// The signature is over BLAKE3-256 of these bytes (numbers little-endian):
+///
+/// | bytes | field |
+/// |---|---|
+/// | 8 | 22, the length of the domain |
+/// | 22 | `quorate/v1/transaction` |
+/// | 8 | format (1) |
+/// | 32 | chain id |
+/// | 32 | client public key |
+/// | 8 | sequence |
+/// | 8 | expires |
+/// | 8 | length of the body |
+/// | .. | body |
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Transaction {
+    /// [`FORMAT`].
+    pub format: u16,
+    /// For which chain.
+    pub chain: ChainId,
+    /// Who asks: also the name of his session.
+    pub client: PublicKey,
+    /// The client's own number for it; executed at most once for each (client, sequence).
+    pub sequence: u64,
+    /// Takes effect at this height at the latest, or never.
+    pub expires: Height,
+    /// Operations, opaque to all but storage.
+    pub body: Bytes,
+    /// Over [`Transaction::digest`].
+    pub signature: Signature,
+}
+
+impl Transaction {
+    /// What is signed. It is also the transaction's id.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Hasher::new("quorate/v1/transaction")
+            .number(u64::from(self.format))
+            .digest(&self.chain.0)
+            .digest(&Digest(self.client.0))
+            .number(self.sequence)
+            .number(self.expires.0)
+            .bytes(&self.body)
+            .finish()
+    }
+    /// Its length in a batch, in bytes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        2 + 32 + 32 + 8 + 8 + 8 + self.body.len() + 64
+    }
+    /// Checks format, chain, key and signature of many at once (ZIP-215 batches).
+    ///
+    /// # Errors
+    /// Per transaction: [`Reject::Malformed`], [`Reject::WrongContext`], [`Reject::BadSignature`].
+    #[must_use]
+    pub fn check_all(list: &[Transaction], chain: &ChainId, scheme: &dyn Scheme) -> Vec<Result<(), Reject>> {
+        let claims: Vec<_> = list.iter().map(|t| (t.client, t.digest(), t.signature)).collect();
+        let valid = scheme.verify(&claims);
+        let check = |(t, valid): (&Transaction, bool)| {
+            if t.format != FORMAT {
+                return Err(Reject::Malformed);
+            }
+            if t.chain != *chain {
+                return Err(Reject::WrongContext);
+            }
+            if !valid { Err(Reject::BadSignature) } else { PublicKey::checked(t.client.0).map(|_| ()) }
+        };
+        list.iter().zip(valid).map(check).collect()
+    }
+}

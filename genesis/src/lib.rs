@@ -1,0 +1,1 @@
+//! The genesis file: chain, fault model, protocol, validators, limits.

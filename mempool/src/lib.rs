@@ -1,0 +1,1 @@
+//! Pool, batches, dissemination and availability, without I/O.

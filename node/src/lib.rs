@@ -1,0 +1,1 @@
+//! The node program: runtime, RPC and command line.

@@ -1,0 +1,1 @@
+//! The store, the safety file and the key-value state machine.

@@ -1,0 +1,1 @@
+//! The simulator, its checkers and adversaries, and tests of real processes.
