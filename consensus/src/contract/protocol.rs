@@ -60,8 +60,8 @@ pub trait Message:
     fn name(&self) -> &'static str;
 }
 
-/// A message not yet signed.
-pub trait Draft: Debug + Send + 'static {
+/// A message not yet signed. The guard stores it, so that the same one can be sent again.
+pub trait Draft: Clone + Debug + Serialize + DeserializeOwned + Send + 'static {
     /// What it becomes.
     type Message;
     /// What has to be signed. `None` promises nothing and needs no signature. (Raft's grants return
