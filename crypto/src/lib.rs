@@ -2,6 +2,7 @@
 //! vocabulary that every other crate speaks. It depends on nothing of ours.
 
 
+pub mod batch;
 pub mod certificate;
 pub mod codec;
 pub mod digest;
@@ -17,6 +18,7 @@ pub mod statement;
 pub mod transaction;
 pub mod validators;
 
+pub use batch::{Batch, SealedBatch};
 pub use certificate::Certificate;
 pub use digest::{Digest, Hasher};
 pub use id::{ChainId, Context, Epoch, Height, NodeId, Time, View};
