@@ -33,6 +33,11 @@ impl Certificate {
         if self.signers.len() != self.signatures.len() || self.signers.len() < quorum {
             return Err(Reject::BadCertificate);
         }
-        by.all(self.signers.iter().zip(&self.signatures).map(|(node, s)| (node, *statement, *s)))
+        by.all(
+            self.signers
+                .iter()
+                .zip(&self.signatures)
+                .map(|(node, s)| (node, *statement, *s)),
+        )
     }
 }

@@ -42,11 +42,19 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
         0x4001..=0x4_0000 => bincode::serde::decode_from_slice(bytes, config::<0x4_0000>()),
         0x4_0001..=0x40_0000 => bincode::serde::decode_from_slice(bytes, config::<0x40_0000>()),
         0x40_0001..=LIMIT => bincode::serde::decode_from_slice(bytes, config::<LIMIT>()),
-        _ => return Err(DecodeError(format!("{} bytes, more than {LIMIT}", bytes.len()))),
+        _ => {
+            return Err(DecodeError(format!(
+                "{} bytes, more than {LIMIT}",
+                bytes.len()
+            )));
+        }
     };
     match decoded {
         Ok((value, used)) if used == bytes.len() => Ok(value),
-        Ok((_, used)) => Err(DecodeError(format!("{} bytes too many", bytes.len() - used))),
+        Ok((_, used)) => Err(DecodeError(format!(
+            "{} bytes too many",
+            bytes.len() - used
+        ))),
         Err(error) => Err(DecodeError(error.to_string())),
     }
 }

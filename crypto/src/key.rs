@@ -63,7 +63,9 @@ impl Serialize for Signature {
 impl<'de> Deserialize<'de> for Signature {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (r, s) = <([u8; 32], [u8; 32])>::deserialize(deserializer)?;
-        Ok(Self(std::array::from_fn(|i| if i < 32 { r[i] } else { s[i - 32] })))
+        Ok(Self(std::array::from_fn(|i| {
+            if i < 32 { r[i] } else { s[i - 32] }
+        })))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Digests, keys, signatures, validator sets and quorums, signed statements, and the codec: the
 //! vocabulary that every other crate speaks. It depends on nothing of ours.
 
-
 pub mod batch;
 pub mod certificate;
 pub mod codec;
 pub mod digest;
 pub mod id;
 pub mod key;
+pub mod key_file;
 pub mod node_set;
 pub mod payload;
 pub mod quorum;
@@ -23,6 +23,7 @@ pub use certificate::Certificate;
 pub use digest::{Digest, Hasher};
 pub use id::{ChainId, Context, Epoch, Height, NodeId, Time, View};
 pub use key::{PublicKey, SecretKey, Signature};
+pub use key_file::{KeyFile, KeyFileError};
 pub use node_set::NodeSet;
 pub use payload::{BatchRef, Payload};
 pub use quorum::{FaultModel, Quorums};

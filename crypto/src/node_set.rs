@@ -4,7 +4,9 @@ use crate::NodeId;
 use serde::{Deserialize, Serialize};
 
 /// Up to [`NodeSet::CAPACITY`] validators, one bit each, by index in the validator set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct NodeSet(u128);
 
@@ -15,7 +17,11 @@ impl NodeSet {
     pub const EMPTY: NodeSet = NodeSet(0);
 
     fn bit(node: NodeId) -> u128 {
-        if node.index() < Self::CAPACITY { 1 << node.0 } else { 0 }
+        if node.index() < Self::CAPACITY {
+            1 << node.0
+        } else {
+            0
+        }
     }
     /// Adds a member; false if it was there already or is beyond the capacity.
     pub fn insert(&mut self, node: NodeId) -> bool {
@@ -45,7 +51,9 @@ impl NodeSet {
     /// The members in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = NodeId> + use<> {
         let bits = self.0;
-        (0..Self::CAPACITY as u16).filter(move |i| bits >> i & 1 == 1).map(NodeId)
+        (0..Self::CAPACITY as u16)
+            .filter(move |i| bits >> i & 1 == 1)
+            .map(NodeId)
     }
 }
 

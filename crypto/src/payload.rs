@@ -45,7 +45,9 @@ impl Payload {
     /// What stands for the payload in block and history digests.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Hasher::new("quorate/v1/payload").bytes(&codec::encode(self)).finish()
+        Hasher::new("quorate/v1/payload")
+            .bytes(&codec::encode(self))
+            .finish()
     }
     /// `history` of the height that holds this payload: H(previous history, height, payload).
     #[must_use]

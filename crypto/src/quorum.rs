@@ -49,7 +49,12 @@ impl Quorums {
             }
             FaultModel::Crash => (n.saturating_sub(1) / 2, n / 2 + 1),
         };
-        Self { n, f, commit: q, election: q }
+        Self {
+            n,
+            f,
+            commit: q,
+            election: q,
+        }
     }
     /// The least number that must contain an honest member.
     #[must_use]

@@ -46,8 +46,10 @@ fn batch_passes(claims: &[Claim]) -> bool {
         }
     }
     let messages: Vec<&[u8]> = claims.iter().map(|(_, digest, _)| &digest.0[..]).collect();
-    let signatures: Vec<_> =
-        claims.iter().map(|(_, _, s)| ed25519_dalek::Signature::from_bytes(&s.0)).collect();
+    let signatures: Vec<_> = claims
+        .iter()
+        .map(|(_, _, s)| ed25519_dalek::Signature::from_bytes(&s.0))
+        .collect();
     ed25519_dalek::verify_batch(&messages, &signatures, &keys).is_ok()
 }
 

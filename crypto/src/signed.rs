@@ -32,13 +32,22 @@ impl Verifier {
             let key = self.validators.key(node).ok_or(Reject::NotMember)?;
             list.push((key, statement.digest(&self.context), signature));
         }
-        if self.scheme.all_valid(&list) { Ok(()) } else { Err(Reject::BadSignature) }
+        if self.scheme.all_valid(&list) {
+            Ok(())
+        } else {
+            Err(Reject::BadSignature)
+        }
     }
     /// Checks one signature.
     ///
     /// # Errors
     /// As [`Verifier::all`].
-    pub fn one(&self, node: NodeId, statement: Statement, signature: Signature) -> Result<(), Reject> {
+    pub fn one(
+        &self,
+        node: NodeId,
+        statement: Statement,
+        signature: Signature,
+    ) -> Result<(), Reject> {
         self.all([(node, statement, signature)])
     }
 }
@@ -97,7 +106,9 @@ impl Signer {
     /// Signs a statement of the own.
     #[must_use]
     pub fn sign(&self, statement: &Statement) -> Signature {
-        self.verifier.scheme.sign(&self.key, &statement.digest(&self.verifier.context))
+        self.verifier
+            .scheme
+            .sign(&self.key, &statement.digest(&self.verifier.context))
     }
 }
 

@@ -64,8 +64,15 @@ impl Transaction {
     /// # Errors
     /// Per transaction: [`Reject::Malformed`], [`Reject::WrongContext`], [`Reject::BadSignature`].
     #[must_use]
-    pub fn check_all(list: &[Transaction], chain: &ChainId, scheme: &dyn Scheme) -> Vec<Result<(), Reject>> {
-        let claims: Vec<_> = list.iter().map(|t| (t.client, t.digest(), t.signature)).collect();
+    pub fn check_all(
+        list: &[Transaction],
+        chain: &ChainId,
+        scheme: &dyn Scheme,
+    ) -> Vec<Result<(), Reject>> {
+        let claims: Vec<_> = list
+            .iter()
+            .map(|t| (t.client, t.digest(), t.signature))
+            .collect();
         let valid = scheme.verify(&claims);
         let check = |(t, valid): (&Transaction, bool)| {
             if t.format != FORMAT {
@@ -74,7 +81,11 @@ impl Transaction {
             if t.chain != *chain {
                 return Err(Reject::WrongContext);
             }
-            if !valid { Err(Reject::BadSignature) } else { PublicKey::checked(t.client.0).map(|_| ()) }
+            if !valid {
+                Err(Reject::BadSignature)
+            } else {
+                PublicKey::checked(t.client.0).map(|_| ())
+            }
         };
         list.iter().zip(valid).map(check).collect()
     }
