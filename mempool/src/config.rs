@@ -1,0 +1,146 @@
+//! Limits and timings of the pool.
+
+use crypto::{Batch, Height, NodeId, Time};
+
+/// Where batches go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dissemination {
+    /// To every node, which stores them; the leader orders their digests (HotStuff, PBFT).
+    Broadcast,
+    /// To the leader only, whose blocks hold them whole (Raft). The log stores them, not the pool.
+    ToLeader,
+}
+
+/// The pool's configuration. Every queue, map and cache of the pool is capped by a field of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Who this is.
+    pub me: NodeId,
+    /// How many nodes there are.
+    pub n: usize,
+    /// Where batches go.
+    pub dissemination: Dissemination,
+    /// Heights that a transaction or batch may lie ahead of its expiry (genesis).
+    pub lifetime: u64,
+    /// Longest encoding of a batch (genesis), in bytes.
+    pub batch_bytes: usize,
+    /// Most transactions in a batch (genesis).
+    pub batch_transactions: usize,
+    /// Most bytes of batches in a block (genesis).
+    pub block_bytes: usize,
+    /// Most batches in a block (genesis).
+    pub block_batches: usize,
+    /// How long the first transaction of a batch waits for company.
+    pub batch_delay: Time,
+    /// Uncommitted transactions of one client.
+    pub client_transactions: usize,
+    /// Uncommitted transactions of all clients of this node.
+    pub pool_transactions: usize,
+    /// Their bytes.
+    pub pool_bytes: usize,
+    /// Bytes of one author's batches that are not ordered yet. The author itself stops at half of
+    /// it, since a peer may learn of commits later.
+    pub author_bytes: usize,
+    /// How many batches that may be.
+    pub author_batches: usize,
+    /// Bytes of batches in memory which blocks made us fetch above their author's quota.
+    pub extra_bytes: usize,
+    /// How many batches that may be, in memory or on disk only.
+    pub extra_batches: usize,
+    /// Committed batches remembered until they expire, so that they are not ordered again.
+    pub committed_batches: usize,
+    /// Blocks whose payload is awaited at a time.
+    pub checks: usize,
+    /// Batches asked from peers at a time.
+    pub fetches: usize,
+    /// Loads from the store at a time for one peer.
+    pub loads: usize,
+    /// How long a missing batch may be under way before it is asked for.
+    pub fetch_delay: Time,
+    /// After how long another peer is asked.
+    pub fetch_retry: Time,
+    /// Age at which an unordered batch is offered to the leader; doubles with each offer.
+    pub offer_delay: Time,
+    /// What a client is told to wait when the pool is full.
+    pub retry_after: Time,
+}
+
+impl Config {
+    /// The defaults of a node in a set of `n`.
+    #[must_use]
+    pub fn new(me: NodeId, n: usize) -> Self {
+        Self {
+            me,
+            n,
+            dissemination: Dissemination::Broadcast,
+            lifetime: 10_000,
+            batch_bytes: 2 << 20,
+            batch_transactions: 4_096,
+            block_bytes: 4 << 20,
+            block_batches: 256,
+            batch_delay: Time(1_500_000),
+            client_transactions: 4_096,
+            pool_transactions: 65_536,
+            pool_bytes: 64 << 20,
+            author_bytes: 32 << 20,
+            author_batches: 512,
+            extra_bytes: 16 << 20,
+            extra_batches: 4_096,
+            committed_batches: 131_072,
+            checks: 64,
+            fetches: 256,
+            loads: 16,
+            fetch_delay: Time::millis(5),
+            fetch_retry: Time::millis(50),
+            offer_delay: Time::millis(100),
+            retry_after: Time::millis(100),
+        }
+    }
+
+    /// Longest transaction that fits into a batch, in bytes.
+    #[must_use]
+    pub fn transaction_bytes(&self) -> usize {
+        self.batch_bytes.saturating_sub(Batch::OVERHEAD)
+    }
+
+    /// # Panics
+    /// If limits contradict each other: genesis has checked those that come from a file.
+    pub(crate) fn assert_sound(&self) {
+        assert!(self.me.index() < self.n, "the own id is a member's");
+        assert!(
+            self.batch_bytes > Batch::OVERHEAD,
+            "a batch can hold something"
+        );
+        assert!(
+            self.block_bytes >= self.batch_bytes,
+            "a block can hold a batch"
+        );
+        assert!(
+            self.author_bytes / 2 >= self.batch_bytes,
+            "a quota holds two batches"
+        );
+        assert!(
+            self.author_batches >= 2 && self.block_batches >= 1,
+            "counts allow for one batch"
+        );
+        assert!(
+            self.batch_transactions >= 1,
+            "a batch can hold a transaction"
+        );
+        assert!(
+            self.lifetime >= 8,
+            "a batch lives long enough to be ordered"
+        );
+    }
+
+    /// The last height of a batch or transaction made now.
+    pub(crate) fn horizon(&self, height: Height) -> Height {
+        Height(height.0.saturating_add(self.lifetime))
+    }
+
+    /// Blocks that may be uncommitted below the one that is to be filled: no batch goes into it
+    /// which expires that soon.
+    pub(crate) fn margin(&self) -> u64 {
+        (self.lifetime / 4).min(64)
+    }
+}
