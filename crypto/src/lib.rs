@@ -10,6 +10,7 @@ pub mod key;
 pub mod key_file;
 pub mod node_set;
 pub mod payload;
+pub mod planted;
 pub mod quorum;
 pub mod reject;
 pub mod scheme;
