@@ -1,1 +1,4 @@
 //! The node program: runtime, RPC and command line.
+
+pub mod client;
+pub mod rpc;

@@ -1,0 +1,12 @@
+//! The client of a cluster: sessions, signing, fail-over and retries, for the command line, the
+//! benchmark and the tests.
+
+mod endpoints;
+mod error;
+mod session;
+mod stream;
+
+pub use endpoints::Client;
+pub use error::ClientError;
+pub use session::Session;
+pub use stream::{Outcome, SubmitStream};

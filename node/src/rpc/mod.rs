@@ -1,0 +1,12 @@
+//! What clients and operators reach: the gRPC ledger and the operator's HTTP.
+
+mod convert;
+
+/// The messages and services of `quorate.v1`, generated from `proto/quorate/v1/ledger.proto`.
+pub mod proto {
+    #![allow(missing_docs, clippy::all, clippy::pedantic)]
+    tonic::include_proto!("quorate.v1");
+}
+
+/// Metadata of a refusal that passes: after how many milliseconds to try again.
+pub const RETRY_AFTER: &str = "retry-after-ms";
