@@ -1,0 +1,323 @@
+//! Checkpoints: what a quorum says about history and state at a height (Castro and Liskov, OSDI
+//! 1999, section 4.3; here without the log positions, which are the protocols' own affair).
+
+use super::input::ShellConfig;
+use crate::Config;
+use crypto::{
+    Authenticate, Certificate, Digest, Epoch, Hasher, Height, Kind, NodeId, Reject, Signature,
+    Slot, Statement, Verifier, View,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How many heights are remembered of each member, of the own ones, and of the stable ones.
+const MOST_HEIGHTS: usize = 4;
+/// How many committed checkpoint heights may wait for their execution. Ordering stops long before.
+const MOST_WAITING: usize = 64;
+
+/// History and state at a height, as one member signs them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Who signed.
+    pub node: NodeId,
+    /// The height.
+    pub height: Height,
+    /// The history there.
+    pub history: Digest,
+    /// The state digest there.
+    pub state: Digest,
+    /// Over [`Checkpoint::statement`].
+    pub signature: Signature,
+}
+
+impl Checkpoint {
+    /// What is signed.
+    #[must_use]
+    pub fn statement(&self, context: &crypto::Context) -> Statement {
+        statement(context.epoch, self.height, &self.history, &self.state)
+    }
+}
+
+impl Authenticate for Checkpoint {
+    fn check(&self, from: NodeId, by: &Verifier) -> Result<(), Reject> {
+        if self.node != from {
+            return Err(Reject::WrongSender);
+        }
+        by.one(self.node, self.statement(&by.context), self.signature)
+    }
+}
+
+/// A checkpoint which a quorum has signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StableCheckpoint {
+    /// The height.
+    pub height: Height,
+    /// The history there.
+    pub history: Digest,
+    /// The state digest there.
+    pub state: Digest,
+    /// A quorum's signatures over [`StableCheckpoint::statement`].
+    pub certificate: Certificate,
+}
+
+impl StableCheckpoint {
+    /// What was signed.
+    #[must_use]
+    pub fn statement(&self, context: &crypto::Context) -> Statement {
+        statement(context.epoch, self.height, &self.history, &self.state)
+    }
+    /// Checks the certificate.
+    ///
+    /// # Errors
+    /// See [`Certificate::check`].
+    pub fn check(&self, by: &Verifier) -> Result<(), Reject> {
+        let quorum = by.validators.quorums().commit;
+        self.certificate
+            .check(&self.statement(&by.context), quorum, by)
+    }
+}
+
+/// A checkpoint of the own, not yet signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CheckpointDraft {
+    pub(super) node: NodeId,
+    pub(super) epoch: Epoch,
+    pub(super) height: Height,
+    pub(super) history: Digest,
+    pub(super) state: Digest,
+}
+
+impl CheckpointDraft {
+    pub(super) fn statement(&self) -> Statement {
+        statement(self.epoch, self.height, &self.history, &self.state)
+    }
+    pub(super) fn seal(self, signature: Signature) -> Checkpoint {
+        let Self {
+            node,
+            height,
+            history,
+            state,
+            ..
+        } = self;
+        Checkpoint {
+            node,
+            height,
+            history,
+            state,
+            signature,
+        }
+    }
+}
+
+fn statement(epoch: Epoch, height: Height, history: &Digest, state: &Digest) -> Statement {
+    let content = Hasher::new("quorate/v1/checkpoint")
+        .number(height.0)
+        .digest(history)
+        .digest(state)
+        .finish();
+    Statement {
+        slot: Slot {
+            kind: Kind::Checkpoint,
+            epoch,
+            view: View(0),
+            height,
+        },
+        content,
+    }
+}
+
+/// Makes the own checkpoints, collects the others', and compares.
+pub(super) struct Checkpoints {
+    me: NodeId,
+    epoch: Epoch,
+    quorum: usize,
+    every: Option<u64>,
+    /// Of committed checkpoint heights that are not executed yet.
+    histories: BTreeMap<Height, Digest>,
+    /// What was executed here.
+    own: BTreeMap<Height, CheckpointDraft>,
+    /// The first checkpoint of each member for each height.
+    claims: BTreeMap<NodeId, BTreeMap<Height, Checkpoint>>,
+    /// What a quorum signed.
+    stable: BTreeMap<Height, StableCheckpoint>,
+}
+
+impl Checkpoints {
+    /// `own`: what was signed in earlier runs, as far as the guard still has it.
+    pub(super) fn new(
+        config: &Config,
+        shell: &ShellConfig,
+        stable: Option<StableCheckpoint>,
+        histories: Vec<(Height, Digest)>,
+        own: impl Iterator<Item = CheckpointDraft>,
+    ) -> Self {
+        let mut checkpoints = Self {
+            me: config.me,
+            epoch: config.context.epoch,
+            quorum: config.quorums.commit,
+            every: shell.checkpoint_every.map(std::num::NonZero::get),
+            histories: BTreeMap::new(),
+            own: own.map(|draft| (draft.height, draft)).collect(),
+            claims: BTreeMap::new(),
+            stable: stable.into_iter().map(|it| (it.height, it)).collect(),
+        };
+        for (height, history) in histories {
+            checkpoints.committed(height, history);
+        }
+        checkpoints
+    }
+    /// The newest stable checkpoint.
+    pub(super) fn stable(&self) -> Option<&StableCheckpoint> {
+        self.stable.last_key_value().map(|(_, stable)| stable)
+    }
+    /// A height is committed.
+    pub(super) fn committed(&mut self, height: Height, history: Digest) {
+        if self.due(height) {
+            self.histories.insert(height, history);
+            trim(&mut self.histories, MOST_WAITING);
+        }
+    }
+    /// A height is executed: the checkpoint to sign, if one is due there.
+    ///
+    /// # Errors
+    /// In words, if the state is not the one that a quorum, or this node itself, has signed.
+    pub(super) fn executed(
+        &mut self,
+        height: Height,
+        state: Digest,
+    ) -> Result<Option<CheckpointDraft>, String> {
+        if !self.due(height) {
+            return Ok(None);
+        }
+        let Some(history) = self.histories.remove(&height) else {
+            return Ok(None);
+        };
+        let draft = CheckpointDraft {
+            node: self.me,
+            epoch: self.epoch,
+            height,
+            history,
+            state,
+        };
+        if let Some(signed) = self.own.get(&height)
+            && *signed != draft
+        {
+            return Err(diverged(
+                &draft,
+                &signed.history,
+                &signed.state,
+                "it signed before",
+            ));
+        }
+        self.own.insert(height, draft);
+        trim(&mut self.own, MOST_HEIGHTS);
+        self.compare(height)?;
+        Ok(Some(draft))
+    }
+    /// The own checkpoint that a peer may have missed.
+    pub(super) fn unstable(&self) -> Option<CheckpointDraft> {
+        let (_, newest) = self.own.last_key_value()?;
+        (self.stable().map(|it| it.height) < Some(newest.height)).then_some(*newest)
+    }
+    /// A member's checkpoint, its signature checked. Returns the new stable one if this makes it.
+    ///
+    /// # Errors
+    /// [`Reject::Malformed`] at a height without checkpoints, [`Reject::Conflict`] if it
+    /// contradicts the first one of its signer.
+    pub(super) fn add(&mut self, it: Checkpoint) -> Result<Option<StableCheckpoint>, Reject> {
+        if !self.due(it.height) {
+            return Err(Reject::Malformed);
+        }
+        if self
+            .stable()
+            .is_some_and(|stable| it.height <= stable.height)
+        {
+            return Ok(None);
+        }
+        let claims = self.claims.entry(it.node).or_default();
+        if let Some(first) = claims.get(&it.height) {
+            let same = (first.history, first.state) == (it.history, it.state);
+            return if same {
+                Ok(None)
+            } else {
+                Err(Reject::Conflict)
+            };
+        }
+        claims.insert(it.height, it);
+        trim(claims, MOST_HEIGHTS);
+        Ok(self.certify(&it))
+    }
+    /// What is wrong with the own state at a height that has just become stable.
+    ///
+    /// # Errors
+    /// In words.
+    pub(super) fn compare(&self, height: Height) -> Result<(), String> {
+        match (self.own.get(&height), self.stable.get(&height)) {
+            (Some(own), Some(stable)) if own.statement().content != self.content(stable) => Err(
+                diverged(own, &stable.history, &stable.state, "a quorum signed"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn content(&self, it: &StableCheckpoint) -> Digest {
+        statement(self.epoch, it.height, &it.history, &it.state).content
+    }
+    fn due(&self, height: Height) -> bool {
+        height.0 > 0
+            && self
+                .every
+                .is_some_and(|every| height.0.is_multiple_of(every))
+    }
+    /// Makes the certificate if enough members agree with this one.
+    fn certify(&mut self, it: &Checkpoint) -> Option<StableCheckpoint> {
+        let Checkpoint {
+            height,
+            history,
+            state,
+            ..
+        } = *it;
+        let agree: Vec<_> = self
+            .claims
+            .values()
+            .filter_map(|claims| claims.get(&height))
+            .filter(|claim| (claim.history, claim.state) == (history, state))
+            .map(|claim| (claim.node, claim.signature))
+            .collect();
+        if agree.len() < self.quorum {
+            return None;
+        }
+        let certificate = Certificate::collect(agree);
+        let stable = StableCheckpoint {
+            height,
+            history,
+            state,
+            certificate,
+        };
+        self.stable.insert(height, stable.clone());
+        trim(&mut self.stable, MOST_HEIGHTS);
+        for claims in self.claims.values_mut() {
+            claims.retain(|at, _| *at > height);
+        }
+        Some(stable)
+    }
+}
+
+fn trim<T>(map: &mut BTreeMap<Height, T>, most: usize) {
+    while map.len() > most {
+        map.pop_first();
+    }
+}
+
+fn diverged(own: &CheckpointDraft, history: &Digest, state: &Digest, who: &str) -> String {
+    let what = if own.history == *history {
+        "state"
+    } else {
+        "history"
+    };
+    format!(
+        "{what} diverged at height {}: this node has history {} and state {}, but {who} history \
+         {history} and state {state}",
+        own.height, own.history, own.state
+    )
+}
