@@ -1,0 +1,286 @@
+//! Fetching missing ancestors of the high certificate, and serving them.
+//!
+//! Only certified blocks are fetched, so one certificate vouches for a whole answer and there is
+//! nothing that a liar could send but blocks that exist.
+
+use super::message::{Blocks, Draft, FetchBlocks, MAX_BLOCKS, Message};
+use super::record::Record;
+use super::{Block, HotStuff, Out, QuorumCertificate};
+use crate::{Loaded, To, Token};
+use crypto::{Digest, Height, NodeId, Payload, Reject, Time};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most encoded bytes of blocks in one answer, about.
+const MAX_BYTES: usize = 1 << 20;
+
+/// A question under way.
+#[derive(Clone, Debug)]
+struct Asked {
+    peer: NodeId,
+    from: Height,
+    target: Height,
+    deadline: Time,
+}
+
+/// What catching up remembers.
+#[derive(Debug, Default)]
+pub struct CatchUp {
+    asked: Option<Asked>,
+    /// Who showed the high certificate: asked first.
+    hint: Option<NodeId>,
+    /// Questions without a useful answer in a row.
+    failed: usize,
+    /// The next height to ask for, after an answer that reached up to the one before.
+    next: Option<Height>,
+    /// Loads under way: for whom, from which height.
+    loads: BTreeMap<Token, (NodeId, Height)>,
+    tokens: u64,
+}
+
+impl CatchUp {
+    pub fn hint(&mut self, hint: Option<NodeId>) {
+        if hint.is_some() {
+            self.hint = hint;
+        }
+    }
+    pub fn deadline(&self) -> Option<Time> {
+        self.asked.as_ref().map(|asked| asked.deadline)
+    }
+    pub fn waiting(&self) -> Option<String> {
+        let Asked {
+            peer, from, target, ..
+        } = self.asked.as_ref()?;
+        Some(format!(
+            "behind: fetching blocks {from} to {target} from node {peer}"
+        ))
+    }
+}
+
+impl HotStuff {
+    /// The certified block to fetch, if one is missing: that of the high certificate, or the
+    /// parent of the current proposal.
+    fn missing(&self) -> Option<&Arc<QuorumCertificate>> {
+        let parent = self
+            .replication
+            .parentless
+            .as_ref()
+            .map(|block| &block.header.justify);
+        [Some(&self.high), parent]
+            .into_iter()
+            .flatten()
+            .find(|c| !self.log.holds(&c.block))
+    }
+
+    /// Asks for what is missing; one question at a time, the next peer when one does not answer.
+    pub(super) fn fetch_missing(&mut self, now: Time, out: &mut Out) {
+        let Some((target, height)) = self.missing().map(|c| (c.block, c.height)) else {
+            self.catch_up.asked = None;
+            self.catch_up.next = None;
+            self.catch_up.failed = 0;
+            return;
+        };
+        if let Some(asked) = &self.catch_up.asked {
+            if asked.deadline > now {
+                return;
+            }
+            self.catch_up.failed += 1;
+            self.catch_up.next = None;
+        }
+        let me = self.me();
+        let first = self
+            .catch_up
+            .hint
+            .filter(|hint| *hint != me && self.catch_up.failed == 0);
+        let turn = self.catch_up.failed % (self.config.validators.n() - 1).max(1);
+        let Some(peer) = first.or_else(|| self.peers().nth(turn)) else {
+            return;
+        };
+        let from = self
+            .catch_up
+            .next
+            .unwrap_or_else(|| self.log.root().height.next());
+        let deadline = now.plus(self.config.timing.resend);
+        self.catch_up.asked = Some(Asked {
+            peer,
+            from,
+            target: height,
+            deadline,
+        });
+        out.send(
+            To::One(peer),
+            Draft(Message::FetchBlocks(FetchBlocks { from, target })),
+        );
+    }
+
+    pub(super) fn on_blocks(&mut self, now: Time, from: NodeId, answer: Blocks, out: &mut Out) {
+        if self.catch_up.asked.is_none() {
+            return out.reject(from, Reject::Duplicate);
+        }
+        self.catch_up.asked.take_if(|asked| asked.peer == from);
+        let mut fresh = false;
+        let mut last = None;
+        for block in answer.blocks {
+            let digest = block.digest();
+            let height = block.header.height;
+            if !self.log.holds(&digest) && self.log.holds(&block.header.parent) {
+                self.insert(now, digest, block, out);
+                fresh = true;
+            }
+            let passed = self.log.holds(&digest) || height <= self.log.root().height;
+            last = passed.then_some(height);
+        }
+        self.adopt(now, &answer.certificate, None, out);
+        self.catch_up.next = last.map(Height::next);
+        if fresh {
+            self.catch_up.failed = 0;
+            self.catch_up.hint = Some(from);
+        } else {
+            // Nothing new: the next peer.
+            self.catch_up.failed += 1;
+        }
+    }
+
+    // ---- serving ----
+
+    pub(super) fn on_fetch(&mut self, from: NodeId, fetch: FetchBlocks, out: &mut Out) {
+        let root = self.log.root().height;
+        if from == self.me() {
+            return;
+        }
+        if fetch.from > root {
+            return self.serve(from, fetch.from, &fetch.target, Vec::new(), out);
+        }
+        // One load at a time for each peer.
+        if self.catch_up.loads.values().any(|(peer, _)| *peer == from) {
+            return out.reject(from, Reject::OverQuota);
+        }
+        self.catch_up.tokens += 1;
+        let token = Token(self.catch_up.tokens);
+        self.catch_up.loads.insert(token, (from, fetch.from));
+        // One more than is served: it certifies the last.
+        let end = Height(fetch.from.0.saturating_add(MAX_BLOCKS as u64))
+            .min(root)
+            .next();
+        out.load(token, fetch.from..end);
+    }
+
+    pub(super) fn on_loaded(&mut self, loaded: Loaded<Self>, out: &mut Out) {
+        let Some((peer, from)) = self.catch_up.loads.remove(&loaded.token) else {
+            return;
+        };
+        let mut blocks: BTreeMap<Digest, Arc<Block>> = BTreeMap::new();
+        let mut committed: BTreeMap<Height, Digest> = BTreeMap::new();
+        for record in loaded.records {
+            match record {
+                Record::Block(block) => {
+                    blocks.insert(block.digest(), block);
+                }
+                Record::Commit { height, block } => {
+                    committed.insert(height, block);
+                }
+                _ => {}
+            }
+        }
+        let mut chain = Vec::new();
+        let mut height = from;
+        while let Some(block) = committed
+            .get(&height)
+            .and_then(|digest| blocks.remove(digest))
+        {
+            chain.push(block);
+            height = height.next();
+        }
+        let target = self.high.block;
+        self.serve(peer, from, &target, chain, out);
+    }
+
+    /// Answers with `committed` blocks from `from` up, followed by those above the root, as far as
+    /// the limits and the certificates go.
+    fn serve(
+        &self,
+        to: NodeId,
+        from: Height,
+        target: &Digest,
+        committed: Vec<Arc<Block>>,
+        out: &mut Out,
+    ) {
+        let mut chain = committed;
+        let reached = chain
+            .last()
+            .map_or(from, |block| block.header.height.next());
+        if reached > self.log.root().height {
+            let tip = if self.log.holds(target) {
+                target
+            } else {
+                &self.high.block
+            };
+            let above = self.log.chain(tip).unwrap_or_default();
+            let above = above
+                .iter()
+                .filter(|entry| entry.block.header.height >= reached);
+            chain.extend(above.map(|entry| Arc::clone(&entry.block)));
+        }
+        let mut bytes = 0usize;
+        let fits = |block: &&Arc<Block>| {
+            bytes = bytes.saturating_add(size(block));
+            bytes <= MAX_BYTES
+        };
+        let keep = chain
+            .iter()
+            .take(MAX_BLOCKS)
+            .take_while(fits)
+            .count()
+            .max(1)
+            .min(chain.len());
+        let mut certificate = chain
+            .get(keep)
+            .map(|child| Arc::clone(&child.header.justify));
+        chain.truncate(keep);
+        while certificate.is_none() {
+            let Some(last) = chain.last() else { break };
+            certificate = self.certificate_of(&last.digest());
+            if certificate.is_none() {
+                certificate = chain.pop().map(|block| Arc::clone(&block.header.justify));
+            }
+        }
+        let certificate = certificate.unwrap_or_else(|| Arc::clone(&self.high));
+        let certificate = if chain.is_empty() {
+            Arc::clone(&self.high)
+        } else {
+            certificate
+        };
+        out.send(
+            To::One(to),
+            Draft(Message::Blocks(Blocks {
+                blocks: chain,
+                certificate,
+            })),
+        );
+    }
+
+    fn certificate_of(&self, digest: &Digest) -> Option<Arc<QuorumCertificate>> {
+        if self.high.block == *digest {
+            return Some(Arc::clone(&self.high));
+        }
+        let root = self.log.root();
+        let known = if root.digest == *digest {
+            root.certificate.as_ref()
+        } else {
+            None
+        };
+        known
+            .or_else(|| self.log.get(digest)?.certificate.as_ref())
+            .cloned()
+    }
+}
+
+/// About how long a block's encoding is, in bytes.
+fn size(block: &Block) -> usize {
+    let certificate = 64 * (block.header.justify.certificate.signatures.len() + 2);
+    let payload = match &block.payload {
+        Payload::Refs(refs) => refs.len() * size_of::<crypto::BatchRef>(),
+        Payload::Inline(batches) => batches.iter().map(|batch| batch.len() + 8).sum(),
+    };
+    certificate + payload + 256
+}

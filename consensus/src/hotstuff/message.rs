@@ -1,0 +1,353 @@
+//! What replicas send each other, what they sign, and how all of it is checked.
+
+use super::block::Block;
+use super::certificate::{
+    Claims, QuorumCertificate, TimeoutCertificate, timeout_statement, vote_statement,
+};
+use crate::contract;
+use crypto::{
+    Authenticate, Digest, Epoch, Height, Kind, NodeId, Reject, Signature, Slot, Statement,
+    Verifier, View,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Most blocks in one [`Blocks`].
+pub const MAX_BLOCKS: usize = 256;
+
+/// A leader's block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The block.
+    pub block: Arc<Block>,
+    /// The leader of its view.
+    pub author: NodeId,
+    /// The author's.
+    pub signature: Signature,
+}
+
+impl Proposal {
+    /// What its author signs. As with votes the slot has no height: one proposal a view.
+    #[must_use]
+    pub fn statement(&self) -> Statement {
+        let Block { header, .. } = &*self.block;
+        let (epoch, view) = (header.epoch, header.view);
+        let slot = Slot {
+            kind: Kind::Proposal,
+            epoch,
+            view,
+            height: Height(0),
+        };
+        Statement {
+            slot,
+            content: header.digest(),
+        }
+    }
+}
+
+/// A vote for a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The block's view.
+    pub view: View,
+    /// The block's height.
+    pub height: Height,
+    /// The block.
+    pub block: Digest,
+    /// Who votes.
+    pub author: NodeId,
+    /// The author's.
+    pub signature: Signature,
+}
+
+impl Vote {
+    /// What its author signs.
+    #[must_use]
+    pub fn statement(&self) -> Statement {
+        vote_statement(self.epoch, self.view, self.height, &self.block)
+    }
+    fn claim(&self, author: NodeId, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
+        if self.author != author {
+            return Err(Reject::WrongSender);
+        }
+        if self.epoch != by.context.epoch {
+            return Err(Reject::WrongContext);
+        }
+        claims.push((author, self.statement(), self.signature));
+        Ok(())
+    }
+}
+
+/// A tenure given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeout {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The tenure.
+    pub tenure: u64,
+    /// The highest certificate the author knew; its view is what is signed beside the tenure.
+    pub high: Arc<QuorumCertificate>,
+    /// The certificate of the tenure before, exactly if `high` does not lead into this one.
+    pub entry: Option<Arc<TimeoutCertificate>>,
+    /// The author's last vote in the tenure.
+    pub vote: Option<Vote>,
+    /// Who gives up.
+    pub author: NodeId,
+    /// The author's.
+    pub signature: Signature,
+}
+
+impl Timeout {
+    /// What its author signs.
+    #[must_use]
+    pub fn statement(&self) -> Statement {
+        timeout_statement(self.epoch, self.tenure, self.high.view)
+    }
+}
+
+/// The certificates by which the sender entered its view: an answer to whoever lags, and how the
+/// last payload's certificate travels when there is nothing left to propose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificatePair {
+    /// The sender's high certificate.
+    pub quorum: Arc<QuorumCertificate>,
+    /// The timeout certificate, if the view was entered by one.
+    pub timeout: Option<Arc<TimeoutCertificate>>,
+}
+
+/// Asks for newer certificates than these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskCertificate {
+    /// The asker's view.
+    pub view: View,
+    /// The view of its high certificate.
+    pub high: View,
+}
+
+/// Asks for certified blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchBlocks {
+    /// From this height up.
+    pub from: Height,
+    /// Towards this block.
+    pub target: Digest,
+}
+
+/// Consecutive certified blocks, ascending. One certificate vouches for all: each block's digest
+/// covers its parent's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocks {
+    /// At most [`MAX_BLOCKS`]; empty if the sender has none of those asked for.
+    pub blocks: Vec<Arc<Block>>,
+    /// Certifies the last of them; if there are none, the sender's high certificate.
+    pub certificate: Arc<QuorumCertificate>,
+}
+
+impl Blocks {
+    fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
+        if self.blocks.len() > MAX_BLOCKS {
+            return Err(Reject::TooLong);
+        }
+        let mut above = (
+            self.certificate.block,
+            self.certificate.height,
+            self.certificate.view,
+        );
+        for block in self.blocks.iter().rev() {
+            block.check_content(by)?;
+            let header = &block.header;
+            if (header.digest(), header.height, header.view) != above
+                || header.parent != header.justify.block
+            {
+                return Err(Reject::Malformed);
+            }
+            above = (header.parent, header.justify.height, header.justify.view);
+        }
+        self.certificate.claim(by, claims)
+    }
+}
+
+/// Asks for the high certificate, on behalf of reads that arrived before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadAsk {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Tells this question from all earlier ones.
+    pub nonce: u64,
+}
+
+/// Answers [`ReadAsk`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadAnswer {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Of the question.
+    pub nonce: u64,
+    /// The high certificate when the question came.
+    pub high: Arc<QuorumCertificate>,
+}
+
+/// A message. The order of the variants is their number on the wire: append only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// A leader's block.
+    Proposal(Proposal),
+    /// A vote, to the leader of the next view.
+    Vote(Vote),
+    /// A tenure given up, to all.
+    Timeout(Box<Timeout>),
+    /// Proof of a view.
+    Certificate(CertificatePair),
+    /// Asks for it.
+    AskCertificate(AskCertificate),
+    /// Asks for blocks.
+    FetchBlocks(FetchBlocks),
+    /// Blocks.
+    Blocks(Blocks),
+    /// First step of a read.
+    ReadAsk(ReadAsk),
+    /// Second step of a read.
+    ReadAnswer(ReadAnswer),
+}
+
+impl Message {
+    fn claims(&self, from: NodeId, by: &Verifier) -> Result<Claims, Reject> {
+        let mut claims = Claims::new();
+        let epoch = |epoch: Epoch| {
+            if epoch == by.context.epoch {
+                Ok(())
+            } else {
+                Err(Reject::WrongContext)
+            }
+        };
+        match self {
+            Self::Proposal(proposal) => {
+                if proposal.author != from {
+                    return Err(Reject::WrongSender);
+                }
+                proposal.block.check_content(by)?;
+                claims.push((from, proposal.statement(), proposal.signature));
+                proposal.block.header.justify.claim(by, &mut claims)?;
+                if let Some(timeout) = &proposal.block.header.timeout {
+                    timeout.claim(by, &mut claims)?;
+                }
+            }
+            Self::Vote(vote) => vote.claim(from, by, &mut claims)?,
+            Self::Timeout(timeout) => {
+                if timeout.author != from {
+                    return Err(Reject::WrongSender);
+                }
+                epoch(timeout.epoch)?;
+                claims.push((from, timeout.statement(), timeout.signature));
+                timeout.high.claim(by, &mut claims)?;
+                if let Some(entry) = &timeout.entry {
+                    entry.claim(by, &mut claims)?;
+                }
+                if let Some(vote) = &timeout.vote {
+                    vote.claim(from, by, &mut claims)?;
+                }
+            }
+            Self::Certificate(pair) => {
+                pair.quorum.claim(by, &mut claims)?;
+                if let Some(timeout) = &pair.timeout {
+                    timeout.claim(by, &mut claims)?;
+                }
+            }
+            Self::Blocks(blocks) => blocks.claim(by, &mut claims)?,
+            Self::ReadAsk(ask) => epoch(ask.epoch)?,
+            Self::ReadAnswer(answer) => {
+                epoch(answer.epoch)?;
+                answer.high.claim(by, &mut claims)?;
+            }
+            Self::AskCertificate(_) | Self::FetchBlocks(_) => {}
+        }
+        Ok(claims)
+    }
+}
+
+impl Authenticate for Message {
+    /// Checks all but what depends on the leader schedule, which the replica knows and the
+    /// verifier does not (`rules.rs`).
+    fn check(&self, from: NodeId, by: &Verifier) -> Result<(), Reject> {
+        if !by.validators.contains(from) {
+            return Err(Reject::NotMember);
+        }
+        let claims = self.claims(from, by)?;
+        if claims.is_empty() {
+            Ok(())
+        } else {
+            by.all(claims)
+        }
+    }
+}
+
+impl contract::Message for Message {
+    /// Timeouts, certificates and answers pass every window: they carry the proofs by which one who
+    /// lags, or is lagged behind, is found out and helped.
+    fn position(&self) -> Option<(View, Height)> {
+        match self {
+            Self::Proposal(p) => Some((p.block.header.view, p.block.header.height)),
+            Self::Vote(vote) => Some((vote.view, vote.height)),
+            _ => None,
+        }
+    }
+    fn may_overtake(&self) -> bool {
+        match self {
+            Self::Proposal(_) | Self::Vote(_) | Self::Timeout(_) => false,
+            Self::Certificate(_)
+            | Self::AskCertificate(_)
+            | Self::FetchBlocks(_)
+            | Self::Blocks(_)
+            | Self::ReadAsk(_)
+            | Self::ReadAnswer(_) => true,
+        }
+    }
+    fn statement(&self) -> Option<(NodeId, Statement, Signature)> {
+        match self {
+            Self::Proposal(p) => Some((p.author, p.statement(), p.signature)),
+            Self::Vote(vote) => Some((vote.author, vote.statement(), vote.signature)),
+            Self::Timeout(t) => Some((t.author, t.statement(), t.signature)),
+            _ => None,
+        }
+    }
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Proposal(_) => "proposal",
+            Self::Vote(_) => "vote",
+            Self::Timeout(_) => "timeout",
+            Self::Certificate(_) => "certificate",
+            Self::AskCertificate(_) => "ask_certificate",
+            Self::FetchBlocks(_) => "fetch_blocks",
+            Self::Blocks(_) => "blocks",
+            Self::ReadAsk(_) => "read_ask",
+            Self::ReadAnswer(_) => "read_answer",
+        }
+    }
+}
+
+/// A message whose own signature is still [`Signature::NONE`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Draft(pub Message);
+
+impl contract::Draft for Draft {
+    type Message = Message;
+
+    fn statement(&self) -> Option<Statement> {
+        contract::Message::statement(&self.0).map(|(_, statement, _)| statement)
+    }
+    fn seal(self, signature: Option<Signature>) -> Message {
+        let mut message = self.0;
+        if let Some(signature) = signature {
+            match &mut message {
+                Message::Proposal(proposal) => proposal.signature = signature,
+                Message::Vote(vote) => vote.signature = signature,
+                Message::Timeout(timeout) => timeout.signature = signature,
+                _ => {}
+            }
+        }
+        message
+    }
+}

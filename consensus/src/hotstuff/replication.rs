@@ -1,0 +1,623 @@
+//! The normal case: propose, vote, certify, commit.
+
+use super::block::{Block, Header};
+use super::certificate::{Proof, QuorumCertificate, TimeoutCertificate};
+use super::log::Held;
+use super::message::{CertificatePair, Draft, Message, Proposal, Vote};
+use super::record::{Record, VoteRecord};
+use super::{HotStuff, Out, rules};
+use crate::{Committed, Evidence, Refused, Ticket, To};
+use crypto::{
+    Certificate, Digest, Height, NodeId, Payload, Reject, Signature, Statement, Time, View,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Votes are kept for views up to this far above the current one; a voter further ahead proves its
+/// view by other messages.
+const VOTES_AHEAD: u64 = 16;
+/// Ordering waits when it is this many heights ahead of execution.
+const EXECUTION_LAG: u64 = 1024;
+/// A block with fewer bytes of batches than this share of the limit makes its leader linger.
+const SMALL_SHARE: u32 = 16;
+
+/// One member's first vote in a view.
+#[derive(Clone, Debug)]
+struct Cast {
+    block: (Height, Digest),
+    statement: Statement,
+    signature: Signature,
+}
+
+/// What proposing and voting remember.
+#[derive(Debug, Default)]
+pub struct Replication {
+    /// The last vote given, and its view's number even after a restart.
+    pub last_vote: Option<VoteRecord>,
+    /// The own last vote as it came back through the fence.
+    pub signed_vote: Option<Vote>,
+    /// Votes of others by view, the first of each member.
+    votes: BTreeMap<View, BTreeMap<NodeId, Cast>>,
+    /// The first proposal of each view from the last certified one on.
+    seen: BTreeMap<View, (Digest, Statement, Signature)>,
+    /// The proposal of the current view, while its parent is missing.
+    pub parentless: Option<Arc<Block>>,
+    /// The last view proposed in.
+    pub proposed: View,
+    /// When, and how many bytes of batches.
+    last_proposal: Option<(Time, u32)>,
+    /// The request for payload under way, for which view.
+    ticket: Option<(Ticket, View)>,
+    tickets: u64,
+    /// Since when work waits.
+    pub pending: Option<Time>,
+    /// The pool had nothing when last asked: not asked again before it says that it has.
+    pub dry: bool,
+    /// A certificate made here that no one has been told.
+    untold: bool,
+    executed: Height,
+}
+
+impl Replication {
+    pub fn new(executed: Height) -> Self {
+        Self {
+            executed,
+            ..Self::default()
+        }
+    }
+    pub fn on_executed(&mut self, height: Height) {
+        self.executed = self.executed.max(height);
+    }
+    pub fn voted(&self) -> View {
+        self.last_vote.as_ref().map_or(View(0), |vote| vote.view)
+    }
+    /// Forgets what only mattered in views below.
+    pub fn enter(&mut self, view: View, high: View) {
+        self.votes = self.votes.split_off(&high.next());
+        self.seen = self.seen.split_off(&high);
+        if self
+            .parentless
+            .as_ref()
+            .is_some_and(|block| block.header.view < view)
+        {
+            self.parentless = None;
+        }
+    }
+    pub fn waiting(&self, view: View, leader: NodeId, me: NodeId) -> Option<String> {
+        self.pending?;
+        if leader == me {
+            let votes = self.votes.get(&view).map_or(0, BTreeMap::len);
+            (self.proposed == view).then(|| format!("view {view}: proposed, {votes} votes so far"))
+        } else if self.voted() == view {
+            Some(format!(
+                "view {view}: voted, no newer proposal from leader {leader}"
+            ))
+        } else {
+            Some(format!(
+                "view {view}: no proposal that may be voted for from leader {leader}"
+            ))
+        }
+    }
+}
+
+impl HotStuff {
+    // ---- receiving a proposal ----
+
+    pub(super) fn on_proposal(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        proposal: Proposal,
+        out: &mut Out,
+    ) {
+        let header = &proposal.block.header;
+        if proposal.author != self.leader(header.view) {
+            return out.reject(from, Reject::NotLeader);
+        }
+        let leaders = &self.config.leaders;
+        if !rules::extends_certified(header) || !rules::entered_rightly(leaders, header) {
+            return out.reject(from, Reject::Malformed);
+        }
+        let view = header.view;
+        let statement = proposal.statement();
+        let digest = statement.content;
+        if let Some(timeout) = &header.timeout {
+            self.adopt_timeout(now, timeout, Some(from), out);
+        }
+        self.adopt(now, &header.justify, Some(from), out);
+        if view < self.view && self.log.holds(&self.high.block) {
+            // It taught nothing but its certificates; its sender may lag.
+            return self.answer_stale(now, from, out);
+        }
+        match self.replication.seen.get(&view) {
+            Some((first, ..)) if *first == digest => {}
+            Some((_, seen, signature)) => {
+                // A stored block has lost its signature, and proves nothing against its leader.
+                if *signature != Signature::NONE {
+                    let (first, second) = ((*seen, *signature), (statement, proposal.signature));
+                    out.evidence(Evidence {
+                        node: from,
+                        first,
+                        second,
+                    });
+                }
+                // Certified all the same, it is the one that counts.
+                if self.high.block != digest {
+                    return out.reject(from, Reject::Conflict);
+                }
+            }
+            None => {
+                self.replication
+                    .seen
+                    .insert(view, (digest, statement, proposal.signature));
+            }
+        }
+        self.accept(now, digest, proposal.block, out);
+    }
+
+    /// Takes a block into the tree, or, in the current view, waits for its parent.
+    pub(super) fn accept(&mut self, now: Time, digest: Digest, block: Arc<Block>, out: &mut Out) {
+        if self.log.holds(&block.header.parent) {
+            self.insert(now, digest, block, out);
+        } else if block.header.view == self.view {
+            self.replication.parentless = Some(block);
+        }
+    }
+
+    pub(super) fn accept_waiting(&mut self, now: Time, out: &mut Out) {
+        let ready = |b: &mut Arc<Block>| self.log.holds(&b.header.parent);
+        if let Some(block) = self.replication.parentless.take_if(|b| ready(b)) {
+            self.insert(now, block.digest(), block, out);
+        }
+    }
+
+    /// Puts a block whose parent is held into tree and store, and does what its certificate and,
+    /// if it is known, the certificate of itself demand.
+    pub(super) fn insert(&mut self, now: Time, digest: Digest, block: Arc<Block>, out: &mut Out) {
+        let keep = self
+            .replication
+            .last_vote
+            .as_ref()
+            .map_or(Digest::ZERO, |vote| vote.block);
+        let header = &block.header;
+        let (justify, timeout) = (Arc::clone(&header.justify), header.timeout.clone());
+        if !self.log.insert(digest, Arc::clone(&block), &keep) {
+            return;
+        }
+        out.persist(Record::Block(block));
+        if let Some(timeout) = timeout {
+            self.adopt_timeout(now, &timeout, None, out);
+        }
+        self.adopt(now, &justify, None, out);
+        if self.high.block == digest {
+            self.settle(now, &Arc::clone(&self.high), out);
+        }
+    }
+
+    // ---- certificates: lock and commit ----
+
+    /// Takes note of a checked certificate: high certificate, lock, commit, view.
+    pub(super) fn adopt(
+        &mut self,
+        now: Time,
+        certificate: &Arc<QuorumCertificate>,
+        hint: Option<NodeId>,
+        out: &mut Out,
+    ) {
+        if certificate.view > self.high.view {
+            self.high = Arc::clone(certificate);
+            self.catch_up.hint(hint);
+        }
+        self.settle(now, certificate, out);
+        self.enter(now, certificate.view.next(), out);
+    }
+
+    /// Locks and commits by a certificate, if its block is held (else when it comes).
+    fn settle(&mut self, now: Time, certificate: &Arc<QuorumCertificate>, out: &mut Out) {
+        self.log.certify(certificate);
+        let Some(entry) = self.log.get(&certificate.block) else {
+            return;
+        };
+        let header = &entry.block.header;
+        if header.view != certificate.view || header.height != certificate.height {
+            return; // more than f liars
+        }
+        if rules::raises_lock(&self.locked, header) {
+            self.locked = Arc::clone(&header.justify);
+        }
+        if let Some(b2) = self.log.committed_by(&certificate.block) {
+            self.commit(now, &b2, certificate, out);
+        }
+    }
+
+    fn commit(
+        &mut self,
+        now: Time,
+        b2: &Digest,
+        certificate: &Arc<QuorumCertificate>,
+        out: &mut Out,
+    ) {
+        let chain = self
+            .log
+            .chain(&certificate.block)
+            .expect("settled blocks are in the tree");
+        let headers: Vec<Header> = chain
+            .iter()
+            .map(|entry| entry.block.header.clone())
+            .collect();
+        let (done, lost) = self.log.commit(b2);
+        for (i, (block, history, entry)) in done.into_iter().enumerate() {
+            let proof = Proof {
+                headers: headers[i..].to_vec(),
+                certificate: Arc::clone(certificate),
+            };
+            let height = entry.block.header.height;
+            let payload = entry.block.payload.clone();
+            out.persist(Record::Commit { height, block });
+            out.commit(Committed {
+                height,
+                payload,
+                history,
+                proof,
+            });
+        }
+        for payload in lost {
+            out.give_back(payload);
+        }
+        self.pacemaker.on_commit(now);
+    }
+
+    // ---- voting ----
+
+    pub(super) fn on_checked(&mut self, block: &Digest, held: Result<(), Refused>) {
+        if let Some(entry) = self.log.get_mut(block) {
+            entry.held = if held.is_ok() { Held::Yes } else { Held::No };
+        }
+    }
+
+    /// Votes for the block of the current view once everything allows it.
+    pub(super) fn try_vote(&mut self, out: &mut Out) {
+        if self.replication.voted() >= self.view {
+            return;
+        }
+        let Some(&(digest, ..)) = self.replication.seen.get(&self.view) else {
+            return;
+        };
+        let Some(entry) = self.log.get_mut(&digest) else {
+            return;
+        };
+        let header = entry.block.header.clone();
+        let voter = rules::Voter {
+            view: self.view,
+            voted: self.replication.voted(),
+            given_up: self.pacemaker.given_up(),
+            locked: &self.locked,
+        };
+        if !rules::may_vote(&self.config.leaders, voter, &header) {
+            return;
+        }
+        if entry.held == Held::Unknown {
+            entry.held = Held::Asked;
+            if entry.block.payload.is_empty() {
+                entry.held = Held::Yes;
+            } else {
+                out.check_payload(digest, header.height, &entry.block.payload);
+            }
+        }
+        if entry.held == Held::Yes {
+            self.vote(digest, &header, out);
+        }
+    }
+
+    fn vote(&mut self, block: Digest, header: &Header, out: &mut Out) {
+        let vote = VoteRecord {
+            view: header.view,
+            height: header.height,
+            block,
+            lock: Arc::clone(&self.locked),
+            justify: Arc::clone(&header.justify),
+            timeout: header.timeout.clone(),
+        };
+        out.persist(Record::Vote(Box::new(vote.clone())));
+        self.replication.last_vote = Some(vote);
+        self.send_vote(out);
+    }
+
+    /// Sends the last vote: to the leader of the next view, in the last view of a tenure to its
+    /// leader as well, and to this replica, which counts it when it is durable.
+    pub(super) fn send_vote(&self, out: &mut Out) {
+        let Some(vote) = &self.replication.last_vote else {
+            return;
+        };
+        let draft = Draft(Message::Vote(Vote {
+            epoch: self.config.context.epoch,
+            view: vote.view,
+            height: vote.height,
+            block: vote.block,
+            author: self.me(),
+            signature: Signature::NONE,
+        }));
+        let (next, current) = (self.leader(vote.view.next()), self.leader(vote.view));
+        if next != self.me() {
+            out.send(To::One(next), draft.clone());
+        }
+        if current != next && current != self.me() {
+            out.send(To::One(current), draft.clone());
+        }
+        out.send(To::Me, draft);
+    }
+
+    pub(super) fn on_vote(&mut self, now: Time, from: NodeId, vote: Vote, out: &mut Out) {
+        if vote.author == self.me()
+            && Some(vote.view) > self.replication.signed_vote.as_ref().map(|v| v.view)
+        {
+            self.replication.signed_vote = Some(vote.clone());
+        }
+        if vote.view <= self.high.view {
+            // The votes beyond a quorum come one view late as a matter of course.
+            if vote.view.next() < self.view {
+                self.answer_stale(now, from, out);
+            }
+            return;
+        }
+        let view = vote.view;
+        self.count_vote(now, from, vote, out);
+        if view < self.view && self.high.view < view {
+            self.answer_stale(now, from, out);
+        }
+    }
+
+    /// Counts a vote, its sender's first of that view, and certifies the block with the q-th.
+    pub(super) fn count_vote(&mut self, now: Time, from: NodeId, vote: Vote, out: &mut Out) {
+        if vote.view.0 > self.view.0.saturating_add(VOTES_AHEAD) {
+            self.ask_one(now, from, out);
+            return out.reject(from, Reject::TooFar);
+        }
+        if vote.view <= self.high.view {
+            return;
+        }
+        let cast = Cast {
+            block: (vote.height, vote.block),
+            statement: vote.statement(),
+            signature: vote.signature,
+        };
+        let of_view = self.replication.votes.entry(vote.view).or_default();
+        if let Some(first) = of_view.get(&vote.author) {
+            if first.statement != cast.statement {
+                out.evidence(Evidence {
+                    node: vote.author,
+                    first: (first.statement, first.signature),
+                    second: (cast.statement, cast.signature),
+                });
+                out.reject(from, Reject::Conflict);
+            }
+            return;
+        }
+        of_view.insert(vote.author, cast);
+        let same = of_view
+            .iter()
+            .filter(|(_, cast)| cast.block == (vote.height, vote.block));
+        let signed: Vec<_> = same.map(|(node, cast)| (*node, cast.signature)).collect();
+        if signed.len() < self.quorum() {
+            return;
+        }
+        let certificate = QuorumCertificate {
+            view: vote.view,
+            height: vote.height,
+            block: vote.block,
+            certificate: Certificate::collect(signed),
+        };
+        self.replication.untold = true;
+        self.adopt(now, &Arc::new(certificate), None, out);
+    }
+
+    // ---- proposing ----
+
+    pub(super) fn on_pending(&mut self, oldest: Option<Time>) {
+        self.replication.pending = oldest;
+        self.replication.dry = false;
+    }
+
+    /// Whether this replica is to propose in the current view; with which timeout certificate.
+    fn may_propose(&self) -> Option<Option<Arc<TimeoutCertificate>>> {
+        let fresh = self.replication.proposed < self.view && self.replication.voted() < self.view;
+        let given_up = self
+            .pacemaker
+            .given_up()
+            .is_some_and(|tenure| tenure >= self.tenure());
+        if self.leader(self.view) != self.me()
+            || !fresh
+            || given_up
+            || !self.log.holds(&self.high.block)
+        {
+            return None;
+        }
+        if self.view == self.high.view.next() {
+            return Some(None);
+        }
+        let timeout = self.high_timeout.clone()?;
+        (self.view == self.config.leaders.first(timeout.tenure.saturating_add(1)))
+            .then_some(Some(timeout))
+    }
+
+    /// Uncommitted payload below the high certificate has to be committed, by empty blocks if need be.
+    fn must_flush(&self) -> bool {
+        self.log.highest_payload(&self.high.block).is_some()
+    }
+    /// The pool may have payload, and execution is not too far behind to take it.
+    fn may_fill(&self) -> bool {
+        let lag = self
+            .log
+            .root()
+            .height
+            .0
+            .saturating_sub(self.replication.executed.0);
+        self.replication.pending.is_some() && !self.replication.dry && lag < EXECUTION_LAG
+    }
+    /// When the next proposal is due, if it is a matter of time.
+    pub(super) fn propose_at(&self) -> Option<Time> {
+        let (at, bytes) = self.replication.last_proposal?;
+        let idle = self
+            .replication
+            .ticket
+            .is_some_and(|(_, view)| view == self.view);
+        if idle || !(self.may_fill() || self.must_flush()) || self.may_propose().is_none() {
+            return None;
+        }
+        let small = bytes < self.config.block_bytes / SMALL_SHARE;
+        Some(if small {
+            at.plus(self.config.timing.linger)
+        } else {
+            at
+        })
+    }
+
+    pub(super) fn try_propose(&mut self, now: Time, out: &mut Out) {
+        let under_way = self
+            .replication
+            .ticket
+            .is_some_and(|(_, view)| view == self.view);
+        if under_way || self.may_propose().is_none() || !(self.may_fill() || self.must_flush()) {
+            return;
+        }
+        if self.propose_at().is_some_and(|at| at > now) {
+            return;
+        }
+        self.replication.tickets += 1;
+        let ticket = Ticket(self.replication.tickets);
+        self.replication.ticket = Some((ticket, self.view));
+        out.want_payload(
+            ticket,
+            self.config.block_bytes,
+            self.log.batches(&self.high.block),
+        );
+    }
+
+    pub(super) fn on_payload(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        payload: Payload,
+        out: &mut Out,
+    ) {
+        let expected = self.replication.ticket.take_if(|(t, _)| *t == ticket);
+        let timeout = match (expected, self.may_propose()) {
+            (Some((_, view)), Some(timeout)) if view == self.view => timeout,
+            _ => {
+                if !payload.is_empty() {
+                    out.give_back(payload);
+                }
+                return;
+            }
+        };
+        if payload.is_empty() {
+            self.replication.dry = true;
+            if !self.must_flush() {
+                return;
+            }
+        }
+        self.propose(now, payload, timeout, out);
+    }
+
+    fn propose(
+        &mut self,
+        now: Time,
+        payload: Payload,
+        timeout: Option<Arc<TimeoutCertificate>>,
+        out: &mut Out,
+    ) {
+        let bytes = match &payload {
+            Payload::Refs(refs) => refs
+                .iter()
+                .fold(0u32, |sum, batch| sum.saturating_add(batch.bytes)),
+            Payload::Inline(_) => 0,
+        };
+        let header = Header {
+            epoch: self.config.context.epoch,
+            view: self.view,
+            height: self.high.height.next(),
+            parent: self.high.block,
+            justify: Arc::clone(&self.high),
+            timeout,
+            payload: payload.digest(),
+        };
+        let block = Arc::new(Block { header, payload });
+        self.replication.proposed = self.view;
+        self.replication.last_proposal = Some((now, bytes));
+        self.replication.untold = false;
+        let proposal = Proposal {
+            block: Arc::clone(&block),
+            author: self.me(),
+            signature: Signature::NONE,
+        };
+        let statement = proposal.statement();
+        let digest = statement.content;
+        self.replication
+            .seen
+            .insert(self.view, (digest, statement, Signature::NONE));
+        self.insert(now, digest, block, out);
+        // The own pool has checked the payload: the vote shares the block's write.
+        if let Some(entry) = self.log.get_mut(&digest) {
+            entry.held = Held::Yes;
+        }
+        out.send(To::All, Draft(Message::Proposal(proposal)));
+        self.try_vote(out);
+    }
+
+    /// Sends the own proposal of the current view again.
+    pub(super) fn resend_proposal(&self, to: To, out: &mut Out) {
+        if self.leader(self.view) != self.me() || self.replication.proposed != self.view {
+            return;
+        }
+        let Some((digest, ..)) = self.replication.seen.get(&self.view) else {
+            return;
+        };
+        let Some(entry) = self.log.get(digest) else {
+            return;
+        };
+        let proposal = Proposal {
+            block: Arc::clone(&entry.block),
+            author: self.me(),
+            signature: Signature::NONE,
+        };
+        out.send(to, Draft(Message::Proposal(proposal)));
+    }
+
+    /// Tells the certificate made here, if no proposal of the own will carry it soon.
+    pub(super) fn tell_certificate(&mut self, out: &mut Out) {
+        let coming = self.may_propose().is_some() && (self.may_fill() || self.must_flush());
+        if !self.replication.untold || coming {
+            return;
+        }
+        self.replication.untold = false;
+        out.persist(Record::Progress(self.certificates()));
+        out.send(To::Others, Draft(Message::Certificate(self.certificates())));
+    }
+
+    /// By what the current view was entered.
+    pub(super) fn certificates(&self) -> CertificatePair {
+        let direct = self.view == self.high.view.next();
+        CertificatePair {
+            quorum: Arc::clone(&self.high),
+            timeout: self.high_timeout.clone().filter(|_| !direct),
+        }
+    }
+
+    /// The block of the current view as a vote and a restart left it.
+    pub(super) fn note_stored(&mut self, digest: Digest, block: &Arc<Block>) {
+        let proposal = Proposal {
+            block: Arc::clone(block),
+            author: self.leader(block.header.view),
+            signature: Signature::NONE,
+        };
+        let view = block.header.view;
+        if proposal.author == self.me() {
+            self.replication.proposed = self.replication.proposed.max(view);
+        }
+        self.replication.seen.entry(view).or_insert((
+            digest,
+            proposal.statement(),
+            Signature::NONE,
+        ));
+    }
+}
