@@ -89,10 +89,6 @@ impl Log {
     pub fn holds(&self, digest: &Digest) -> bool {
         *digest == self.root.digest || self.entries.contains_key(digest)
     }
-    /// How many blocks are above the root.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
     /// The blocks of a view.
     pub fn of_view(&self, view: View) -> impl Iterator<Item = (&Digest, &Entry)> {
         self.entries
