@@ -1,1 +1,29 @@
 //! The store, the safety file and the key-value state machine.
+//!
+//! A [`Store`] is ordered tables of bytes: RocksDB behind the feature `rocksdb`, or [`memory`] with
+//! faults for the simulator. [`log`] lays out what must survive, [`group`] makes it durable,
+//! [`safety`] tells whether it did. [`kv`] is the state machine, and [`execute`] runs it over the
+//! committed log.
+
+pub mod execute;
+pub mod group;
+pub mod kv;
+pub mod log;
+pub mod memory;
+pub mod reader;
+pub mod safety;
+pub mod store;
+
+pub use execute::{Applied, ExecuteError, Executed, Executor, ExecutorConfig, FlushPolicy};
+pub use group::{CommitError, GroupCommit, Job};
+pub use kv::{Compare, End, Limits, Operation, Outcome, Receipt, Request, Span};
+pub use log::{CommitRow, Log, RecordAt};
+pub use memory::Memory;
+pub use reader::StateReader;
+pub use safety::{
+    MemorySafetyFile, RealSafetyFile, Refusal, Safety, SafetyError, SafetyFile, Verdict, verdict,
+};
+pub use store::{
+    Op, REBUILD_STATE, REPLACE_NODE, Read, Row, Scan, Statistics, Store, StoreError, Table,
+    WriteBatch,
+};

@@ -1,0 +1,258 @@
+//! One transaction after the other.
+
+use super::range::{head, pair};
+use super::rows::{Head, Version, history_key};
+use super::session::Sessions;
+use super::{
+    Budget, Compare, Entry, Limits, Operation, Outcome, Overlay, Receipt, Reply, Request, Test,
+    entry, range, validate,
+};
+use crate::{Op, Read, StoreError, Table};
+use bytes::Bytes;
+use crypto::{Digest, Hasher, Height, Transaction};
+
+/// What is not in rows: the limits, the revision, and who has a session.
+pub struct Machine {
+    limits: Limits,
+    revision: u64,
+    sessions: Sessions,
+}
+
+impl Machine {
+    /// Goes on from a store at this revision.
+    pub fn load(read: &dyn Read, revision: u64, limits: Limits) -> Result<Self, StoreError> {
+        Ok(Self {
+            sessions: Sessions::load(read, &limits)?,
+            limits,
+            revision,
+        })
+    }
+    /// The revision of the last write.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+    /// How many sessions there are.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+    /// Executes a height. The new state digest is H(previous, height, ordered changes), where the
+    /// changes are the rows of histories and sessions: heads follow from histories.
+    pub fn height<'t>(
+        &mut self,
+        over: &mut Overlay<'_>,
+        height: Height,
+        previous: &Digest,
+        transactions: impl Iterator<Item = &'t Transaction>,
+    ) -> Result<(Digest, Vec<Receipt>), StoreError> {
+        let first = over.ops().len();
+        self.sessions.drop_idle(over, height)?;
+        let mut receipts = Vec::new();
+        for (index, transaction) in (0..).zip(transactions) {
+            receipts.push(self.transaction(over, height, index, transaction)?);
+        }
+        Ok((
+            state_digest(previous, height, &over.ops()[first..]),
+            receipts,
+        ))
+    }
+    fn transaction(
+        &mut self,
+        over: &mut Overlay<'_>,
+        height: Height,
+        index: u32,
+        transaction: &Transaction,
+    ) -> Result<Receipt, StoreError> {
+        let id = transaction.digest();
+        let (client, sequence) = (transaction.client, transaction.sequence);
+        let receipt = |outcome, revision| Receipt {
+            client,
+            sequence,
+            transaction: id,
+            outcome,
+            revision,
+            height,
+            index,
+            repeated: false,
+        };
+        if let Some(entry) = entry(over, &client, sequence, self.limits.window)? {
+            if entry.sequence > sequence {
+                return Ok(receipt(Outcome::SequenceTooOld, self.revision));
+            }
+            if entry.sequence == sequence {
+                return Ok(match entry.transaction == id {
+                    true => entry.receipt(client),
+                    false => receipt(Outcome::SequenceUsed, self.revision),
+                });
+            }
+        }
+        if let Some(refusal) = self.refuse(height, transaction) {
+            return Ok(receipt(refusal, self.revision));
+        }
+        let Ok(request) = validate(&transaction.body, &self.limits) else {
+            return Ok(receipt(Outcome::Invalid, self.revision));
+        };
+        let outcome = self.execute(over, &request)?;
+        let revision = self.revision;
+        let entry = Entry {
+            sequence,
+            transaction: id,
+            height,
+            index,
+            revision,
+            outcome,
+        };
+        self.sessions.record(over, &client, &entry, &self.limits);
+        Ok(receipt(entry.outcome, revision))
+    }
+    /// Why a sequence that was not executed yet is not.
+    fn refuse(&self, height: Height, transaction: &Transaction) -> Option<Outcome> {
+        if transaction.expires < height {
+            return Some(Outcome::Expired);
+        }
+        if transaction.expires.0 > height.0.saturating_add(self.limits.lifetime) {
+            return Some(Outcome::TooFarAhead);
+        }
+        let known = self.sessions.contains(&transaction.client);
+        (!known && self.sessions.len() >= self.limits.max_sessions)
+            .then_some(Outcome::TooManySessions)
+    }
+    fn execute(
+        &mut self,
+        over: &mut Overlay<'_>,
+        request: &Request,
+    ) -> Result<Outcome, StoreError> {
+        let mut succeeded = true;
+        for compare in &request.compares {
+            if !holds(over, compare)? {
+                succeeded = false;
+                break;
+            }
+        }
+        let branch = if succeeded {
+            &request.then
+        } else {
+            &request.otherwise
+        };
+        let future = |op: &Operation| matches!(op, Operation::Range { revision, .. } if *revision > self.revision);
+        if branch.iter().any(future) {
+            return Ok(Outcome::FutureRevision);
+        }
+        let revision = self.revision + 1;
+        let mut wrote = false;
+        let mut bytes = Budget::new(self.limits.range_pairs, self.limits.result_bytes);
+        let mut replies = Vec::with_capacity(branch.len());
+        for operation in branch {
+            let reply = match operation {
+                Operation::Put { key, value } => put(over, key, value, revision)?,
+                Operation::Delete { key } => delete(over, key, revision)?,
+                Operation::Range {
+                    span,
+                    limit,
+                    revision,
+                } => {
+                    bytes.pairs = match *limit {
+                        0 => self.limits.range_pairs,
+                        limit => (limit as usize).min(self.limits.range_pairs),
+                    };
+                    let (pairs, more) = range(over, span, *revision, &mut bytes)?;
+                    Reply::Range { pairs, more }
+                }
+            };
+            wrote |= matches!(reply, Reply::Put { .. } | Reply::Delete { existed: true });
+            replies.push(reply);
+        }
+        if wrote {
+            self.revision = revision;
+        }
+        Ok(Outcome::Done {
+            succeeded,
+            replies: Some(replies),
+        })
+    }
+}
+
+impl Entry {
+    /// The stored result as a receipt.
+    pub fn receipt(self, client: crypto::PublicKey) -> Receipt {
+        Receipt {
+            client,
+            sequence: self.sequence,
+            transaction: self.transaction,
+            outcome: self.outcome,
+            revision: self.revision,
+            height: self.height,
+            index: self.index,
+            repeated: true,
+        }
+    }
+}
+
+fn holds(read: &dyn Read, compare: &Compare) -> Result<bool, StoreError> {
+    let head = head(read, &compare.key)?;
+    let number = |field: fn(&Head) -> u64| head.as_ref().map_or(0, field);
+    Ok(match &compare.test {
+        Test::Exists(wanted) => head.is_some() == *wanted,
+        Test::Created(relation, given) => relation.holds(&number(|head| head.created), given),
+        Test::Modified(relation, given) => relation.holds(&number(|head| head.modified), given),
+        Test::Version(relation, given) => relation.holds(&number(|head| head.version), given),
+        Test::Value(relation, given) => match head {
+            Some(head) => relation.holds(&pair(read, &compare.key, head)?.value, given),
+            None => false,
+        },
+    })
+}
+
+fn put(
+    over: &mut Overlay<'_>,
+    key: &Bytes,
+    value: &[u8],
+    revision: u64,
+) -> Result<Reply, StoreError> {
+    let (created, version) = match head(over, key)? {
+        Some(head) => (head.created, head.version + 1),
+        None => (revision, 1),
+    };
+    let new = Head {
+        created,
+        modified: revision,
+        version,
+    };
+    over.put(Table::Key, key.clone(), new.encode());
+    over.put(
+        Table::History,
+        history_key(key, revision),
+        Version::encode_put(created, version, value),
+    );
+    Ok(Reply::Put { version })
+}
+
+fn delete(over: &mut Overlay<'_>, key: &Bytes, revision: u64) -> Result<Reply, StoreError> {
+    let existed = head(over, key)?.is_some();
+    if existed {
+        over.delete(Table::Key, key.clone());
+        over.put(Table::History, history_key(key, revision), Version::DELETED);
+    }
+    Ok(Reply::Delete { existed })
+}
+
+fn state_digest(previous: &Digest, height: Height, ops: &[Op]) -> Digest {
+    let mut hasher = Hasher::new("quorate/v1/state");
+    hasher.digest(previous).number(height.0);
+    for op in ops {
+        match op {
+            Op::Put(Table::Key, ..) | Op::Delete(Table::Key, _) => {}
+            Op::Put(table, key, value) => {
+                hasher
+                    .number(*table as u64)
+                    .bytes(key)
+                    .number(1)
+                    .bytes(value);
+            }
+            Op::Delete(table, key) => {
+                hasher.number(*table as u64).bytes(key).number(0);
+            }
+            Op::DeleteRange(..) => unreachable!("the state machine removes rows one by one"),
+        }
+    }
+    hasher.finish()
+}
