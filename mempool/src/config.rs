@@ -38,12 +38,12 @@ pub struct Config {
     pub pool_transactions: usize,
     /// Their bytes.
     pub pool_bytes: usize,
-    /// Bytes of one author's batches that are not ordered yet. The author itself stops at half of
-    /// it, since a peer may learn of commits later.
+    /// Bytes of the batches sent by one node that are not ordered yet. The sender itself stops at
+    /// half of it, since a peer may learn of commits later.
     pub author_bytes: usize,
     /// How many batches that may be.
     pub author_batches: usize,
-    /// Bytes of batches in memory which blocks made us fetch above their author's quota.
+    /// Bytes of batches in memory that were fetched because a block holds them, charged to nobody.
     pub extra_bytes: usize,
     /// How many batches that may be, in memory or on disk only.
     pub extra_batches: usize,
@@ -51,7 +51,7 @@ pub struct Config {
     pub committed_batches: usize,
     /// Blocks whose payload is awaited at a time.
     pub checks: usize,
-    /// Batches asked from peers at a time.
+    /// Batches asked from peers in each `fetch_retry`.
     pub fetches: usize,
     /// Loads from the store at a time for one peer.
     pub loads: usize,
@@ -90,8 +90,8 @@ impl Config {
             checks: 64,
             fetches: 256,
             loads: 16,
-            fetch_delay: Time::millis(5),
-            fetch_retry: Time::millis(50),
+            fetch_delay: Time::millis(50),
+            fetch_retry: Time::millis(100),
             offer_delay: Time::millis(100),
             retry_after: Time::millis(100),
         }

@@ -8,11 +8,21 @@
 //! only keeps the books.
 
 mod admit;
+mod authoring;
+mod availability;
+mod batches;
+mod checks;
+mod clients;
+mod committed;
 mod config;
+mod handing;
 mod input;
+mod loads;
 mod mempool;
 mod message;
+mod ordering;
 mod output;
+mod wants;
 
 pub use admit::{CheckedMessage, CheckedTransaction, Rules, Validate};
 pub use config::{Config, Dissemination};

@@ -1,35 +1,181 @@
 //! The pool itself: its state, and one `match` that dispatches.
 
-use crate::{Config, Input, Output, Recovered, Stats};
-use crypto::Time;
+use crate::admit::Checked;
+use crate::batches::Batches;
+use crate::checks::Checks;
+use crate::clients::Clients;
+use crate::committed::{Backlog, Memory};
+use crate::handing::Handing;
+use crate::loads::Loads;
+use crate::wants::Wants;
+use crate::{CheckedMessage, Config, Dissemination, Input, Output, Recovered, Stats};
+use crypto::{Height, NodeId, Time};
 
 /// The pool.
 #[derive(Debug)]
 pub struct Mempool {
-    config: Config,
-    recovered: Recovered,
+    pub(crate) config: Config,
+    pub(crate) clients: Clients,
+    pub(crate) batches: Batches,
+    pub(crate) memory: Memory,
+    pub(crate) backlog: Backlog,
+    pub(crate) checks: Checks,
+    pub(crate) wants: Wants,
+    pub(crate) loads: Loads,
+    pub(crate) handing: Handing,
+    /// Number of the last own batch.
+    pub(crate) number: u64,
+    /// Whether nothing is being ordered.
+    pub(crate) idle: bool,
+    /// What was last said about waiting batches, and whether it must be said again.
+    pub(crate) told: Option<Time>,
+    pub(crate) tell: bool,
+    /// Up to where availability was announced.
+    pub(crate) announced: Height,
 }
 
 impl Mempool {
-    /// Starts with what was stored. Its first step says what is pending.
+    /// Starts with what was stored. The first step says what is pending.
     ///
     /// # Panics
     /// If limits in `config` contradict each other.
     #[must_use]
-    pub fn new(config: Config, _now: Time, recovered: Recovered) -> Self {
+    pub fn new(config: Config, now: Time, recovered: Recovered) -> Self {
         config.assert_sound();
-        Self { config, recovered }
+        let n = config.n;
+        let mut pool = Self {
+            clients: Clients::default(),
+            batches: Batches::new(n),
+            memory: Memory::new(config.committed_batches),
+            backlog: Backlog::new(recovered.height),
+            checks: Checks::default(),
+            wants: Wants::new(n),
+            loads: Loads::new(n),
+            handing: Handing::new(),
+            number: recovered.number,
+            idle: true,
+            told: None,
+            tell: false,
+            announced: recovered.height,
+            config,
+        };
+        for reference in recovered.committed {
+            if reference.expires > recovered.height {
+                pool.memory.insert(reference);
+            }
+        }
+        let mut batches = recovered.batches;
+        batches.sort_by_key(|sealed| (sealed.reference().number, sealed.reference().author));
+        for sealed in batches {
+            pool.recover(now, sealed);
+        }
+        pool
     }
+
     /// One deterministic step.
-    pub fn step(&mut self, _now: Time, _input: Input, _out: &mut Vec<Output>) {}
-    /// When to wake next. A spurious wake is harmless.
+    pub fn step(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Submit {
+                request,
+                transaction,
+            } => self.submit(now, request, transaction, out),
+            Input::Message { from, message } => self.receive(now, from, message, out),
+            Input::Want {
+                ticket,
+                budget,
+                exclude,
+            } => self.want(now, ticket, budget, exclude, out),
+            Input::Check {
+                block,
+                height,
+                payload,
+            } => self.check(now, block, height, payload, out),
+            // Nothing was set aside for the lost block: the protocol no longer excludes it.
+            Input::Return(payload) => self.tell |= !payload.is_empty(),
+            Input::Committed { height, payload } => self.committed(height, payload, out),
+            Input::Loaded { digest, bytes } => self.loaded(now, digest, bytes, out),
+            Input::Leader(leader) => self.handing.begin(leader, now),
+            Input::Connected(peer) => self.connected(now, peer, out),
+            Input::Idle(idle) => self.idle = idle,
+            Input::Tick => {}
+        }
+        self.seal(now, false, out);
+        self.fetch(now, out);
+        self.offer(now, out);
+        self.report(out);
+    }
+
+    /// When to wake next: a function of the state. A spurious wake is harmless.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        None
+        let wakes = [
+            self.seal_at(),
+            self.wants.deadline(&self.config),
+            self.handing.deadline(self.config.me),
+        ];
+        wakes.into_iter().flatten().min()
     }
+
     /// The pool in numbers.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let (transactions, transaction_bytes, clients) = self.clients.tally();
+        let (batches, batch_bytes, memory) = self.batches.tally();
+        Stats {
+            transactions,
+            transaction_bytes,
+            clients,
+            batches,
+            batch_bytes,
+            memory,
+            committed: self.memory.len(),
+            checks: self.checks.len(),
+            wanted: self.wants.len(),
+            unavailable: self.backlog.len(),
+            loads: self.loads.len(),
+        }
+    }
+
+    fn receive(&mut self, now: Time, from: NodeId, message: CheckedMessage, out: &mut Vec<Output>) {
+        assert!(
+            from.index() < self.config.n,
+            "a checked message comes from a member"
+        );
+        match message.0 {
+            Checked::Batch(sealed) => self.pushed(now, from, sealed, out),
+            Checked::Batches(list) => {
+                for sealed in list {
+                    self.fetched(now, from, sealed, out);
+                }
+            }
+            Checked::Fetch(digests) => self.serve(from, digests, out),
+            Checked::NotHeld(digests) => {
+                for digest in digests {
+                    self.wants.not_held(self.config.n, &digest, now);
+                }
+            }
+            Checked::Offer(refs) => self.offered(now, from, &refs),
+        }
+    }
+
+    /// Says what changed for those who wait on the pool.
+    fn report(&mut self, out: &mut Vec<Output>) {
+        let available = self.backlog.available();
+        if available > self.announced {
+            self.announced = available;
+            out.push(Output::Available { height: available });
+        }
+        let oldest = self.batches.oldest();
+        if self.tell || oldest != self.told {
+            (self.tell, self.told) = (false, oldest);
+            out.push(Output::Pending { oldest });
+        }
+    }
+
+    pub(crate) fn broadcasts(&self) -> bool {
+        self.config.dissemination == Dissemination::Broadcast
+    }
+    pub(crate) fn height(&self) -> Height {
+        self.backlog.committed()
     }
 }

@@ -17,6 +17,12 @@ pub enum Refusal {
         /// The committed height now.
         height: Height,
     },
+    /// It fits into no batch.
+    #[error("longer than {limit} bytes")]
+    TooLong {
+        /// Most bytes of a transaction, all its fields counted.
+        limit: usize,
+    },
     /// A cap is reached.
     #[error("{what} is full")]
     Full {

@@ -1,0 +1,128 @@
+//! From clients' transactions to own batches.
+
+use crate::{CheckedTransaction, Mempool, Message, Output, To};
+use crypto::{Batch, Height, SealedBatch, Time};
+
+impl Mempool {
+    pub(crate) fn submit(
+        &mut self,
+        now: Time,
+        request: u64,
+        transaction: CheckedTransaction,
+        out: &mut Vec<Output>,
+    ) {
+        let height = self.height();
+        out.push(
+            match self.clients.submit(now, height, &self.config, transaction) {
+                Ok(()) => Output::Accepted { request },
+                Err(refusal) => Output::Refused { request, refusal },
+            },
+        );
+    }
+
+    /// Closes what is ready to be a batch: by bytes, by time, at once when nothing is under way,
+    /// and when the leader asks (`wanted`).
+    pub(crate) fn seal(&mut self, now: Time, wanted: bool, out: &mut Vec<Output>) {
+        while let Some(since) = self.clients.since() {
+            let room = self.config.batch_bytes - Batch::OVERHEAD;
+            let ready = wanted
+                || self.clients.fills(room, self.config.batch_transactions)
+                || now >= since.plus(self.config.batch_delay)
+                || (self.idle && !self.batches.any_of(self.config.me));
+            if !ready || !self.own_room() {
+                return;
+            }
+            let transactions = self.clients.draw(now, room, self.config.batch_transactions);
+            assert!(
+                !transactions.is_empty(),
+                "every transaction in the pool fits into a batch"
+            );
+            self.number = self.number.saturating_add(1);
+            let expires = self.config.horizon(self.height());
+            let (author, number) = (self.config.me, self.number);
+            let sealed = Batch {
+                author,
+                number,
+                expires,
+                transactions,
+            }
+            .seal();
+            self.clients
+                .batched(sealed.reference().digest, sealed.batch());
+            self.spread(now, sealed, out);
+        }
+    }
+
+    /// When the timer closes a batch, if the own quota lets it.
+    pub(crate) fn seal_at(&self) -> Option<Time> {
+        let since = self.clients.since()?;
+        self.own_room().then(|| since.plus(self.config.batch_delay))
+    }
+
+    fn own_room(&self) -> bool {
+        let bytes = self.clients.waiting_bytes() + Batch::OVERHEAD;
+        self.batches
+            .own_room(&self.config, bytes.min(self.config.batch_bytes))
+    }
+
+    fn spread(&mut self, now: Time, sealed: SealedBatch, out: &mut Vec<Output>) {
+        let message = Message::Batch(sealed.bytes().clone());
+        self.keep(now, sealed, Some(self.config.me), out)
+            .expect("an own batch is within half of its quota");
+        if self.broadcasts() {
+            if self.config.n > 1 {
+                out.push(Output::Send {
+                    to: To::Others,
+                    message,
+                });
+            }
+        } else if let Some(leader) = self.handing.leader(self.config.me) {
+            out.push(Output::Send {
+                to: To::One(leader),
+                message,
+            });
+        }
+    }
+
+    /// What a restart found in the store. Own transactions are known again, so that repeats of
+    /// them do not double.
+    pub(crate) fn recover(&mut self, now: Time, sealed: SealedBatch) {
+        let r = sealed.reference();
+        let useless = r.expires <= self.height()
+            || r.author.index() >= self.config.n
+            || self.batches.get(&r.digest).is_some()
+            || self.memory.get(&r.digest).is_some();
+        if useless {
+            return;
+        }
+        if r.author == self.config.me {
+            self.number = self.number.max(r.number);
+            self.clients.adopt(&self.config, r.digest, sealed.batch());
+        }
+        // Held is held, a vote may rely on it: what is above a quota is charged to nobody.
+        let within = self
+            .batches
+            .within_quota(&self.config, r.author, sealed.bytes().len());
+        let kept = self
+            .batches
+            .insert(now, &self.config, sealed, within.then_some(r.author));
+        assert!(kept.is_ok(), "within the quota, or without one");
+        self.handing
+            .add(r.digest, now.plus(self.config.offer_delay));
+        self.trim();
+    }
+
+    /// A batch that can no longer be ordered leaves. Its transactions do as well: none was made to
+    /// outlive its batch.
+    pub(crate) fn expire(&mut self, height: Height, out: &mut Vec<Output>) {
+        while let Some(held) = self.batches.expire(height) {
+            let digest = held.reference.digest;
+            self.handing.remove(&digest);
+            if self.broadcasts() {
+                out.push(Output::Drop(digest));
+            }
+        }
+        self.clients.expire(height);
+        self.memory.expire(height);
+    }
+}

@@ -1,0 +1,219 @@
+//! Batches that wait to be ordered, each charged to the account of the node that sent it.
+//!
+//! Not to its author's: who fetches a batch from another cannot know that its named author made it,
+//! and must not let one node use up the quota of another.
+
+use crate::Config;
+use crypto::{BatchRef, Digest, Height, NodeId, Reject, SealedBatch, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Uncommitted batches that are stored here.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    held: BTreeMap<Digest, Held>,
+    /// One for each node, and one for what no node is charged for.
+    accounts: Vec<Account>,
+    /// From which the next payload is drawn first.
+    turn: usize,
+    expiries: BTreeSet<(Height, Digest)>,
+    arrivals: BTreeSet<(Time, Digest)>,
+    /// Those charged to nobody, since a block holds them, that are in memory.
+    cached: BTreeMap<u64, Digest>,
+    counter: u64,
+    memory: usize,
+}
+
+/// One batch.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) reference: BatchRef,
+    /// `None`: on disk only.
+    pub(crate) body: Option<SealedBatch>,
+    since: Time,
+    /// Its place in the order of arrival.
+    age: u64,
+    account: usize,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    /// In order of arrival.
+    queue: BTreeMap<u64, Digest>,
+    /// In memory.
+    bytes: usize,
+    batches: usize,
+}
+
+impl Batches {
+    pub(crate) fn new(n: usize) -> Self {
+        Self {
+            held: BTreeMap::new(),
+            accounts: (0..=n).map(|_| Account::default()).collect(),
+            turn: 0,
+            expiries: BTreeSet::new(),
+            arrivals: BTreeSet::new(),
+            cached: BTreeMap::new(),
+            counter: 0,
+            memory: 0,
+        }
+    }
+
+    pub(crate) fn get(&self, digest: &Digest) -> Option<&Held> {
+        self.held.get(digest)
+    }
+    /// Whether a batch of this size would stay within the quota of the node that sent it.
+    pub(crate) fn within_quota(&self, config: &Config, from: NodeId, bytes: usize) -> bool {
+        let account = &self.accounts[from.index()];
+        account.bytes + bytes <= config.author_bytes && account.batches < config.author_batches
+    }
+    /// Whether the own quota leaves room for another batch of this size: half of it, since a peer
+    /// may learn of commits later than the author.
+    pub(crate) fn own_room(&self, config: &Config, bytes: usize) -> bool {
+        let own = &self.accounts[config.me.index()];
+        own.bytes + bytes <= config.author_bytes / 2 && own.batches < config.author_batches / 2
+    }
+    /// Whether batches sent by this node wait.
+    pub(crate) fn any_of(&self, from: NodeId) -> bool {
+        !self.accounts[from.index()].queue.is_empty()
+    }
+    /// The waiting batches sent by a node, oldest first.
+    pub(crate) fn of(&self, from: NodeId) -> impl Iterator<Item = BatchRef> {
+        self.accounts[from.index()]
+            .queue
+            .values()
+            .map(|digest| self.held[digest].reference)
+    }
+
+    /// Adds a batch that is not held, charged to the node that sent it; to none if a block holds
+    /// it.
+    pub(crate) fn insert(
+        &mut self,
+        now: Time,
+        config: &Config,
+        sealed: SealedBatch,
+        charge: Option<NodeId>,
+    ) -> Result<(), Reject> {
+        let reference = sealed.reference();
+        let bytes = sealed.bytes().len();
+        if charge.is_some_and(|from| !self.within_quota(config, from, bytes)) {
+            return Err(Reject::OverQuota);
+        }
+        self.counter += 1;
+        let age = self.counter;
+        let account = charge.map_or(config.n, NodeId::index);
+        if charge.is_none() {
+            self.cached.insert(age, reference.digest);
+        }
+        let entry = &mut self.accounts[account];
+        entry.queue.insert(age, reference.digest);
+        entry.bytes += bytes;
+        entry.batches += 1;
+        self.memory += bytes;
+        self.expiries.insert((reference.expires, reference.digest));
+        self.arrivals.insert((now, reference.digest));
+        let held = Held {
+            reference,
+            body: Some(sealed),
+            since: now,
+            age,
+            account,
+        };
+        let old = self.held.insert(reference.digest, held);
+        assert!(old.is_none(), "a batch is held once");
+        Ok(())
+    }
+
+    /// Brings what nobody is charged for back below its caps, oldest first: out of memory (the
+    /// store has it), then out of the books. Returns the digests that left the books.
+    pub(crate) fn shrink(&mut self, config: &Config) -> Vec<Digest> {
+        let mut gone = Vec::new();
+        while self.accounts[config.n].batches > config.extra_batches
+            && let Some((_, &digest)) = self.accounts[config.n].queue.first_key_value()
+        {
+            self.remove(&digest);
+            gone.push(digest);
+        }
+        while self.accounts[config.n].bytes > config.extra_bytes
+            && let Some((_, digest)) = self.cached.pop_first()
+        {
+            let held = self.held.get_mut(&digest).expect("what is cached is held");
+            held.body = None;
+            self.accounts[config.n].bytes -= held.reference.bytes as usize;
+            self.memory -= held.reference.bytes as usize;
+        }
+        gone
+    }
+
+    /// Takes a batch out: it is committed, or can no longer be.
+    pub(crate) fn remove(&mut self, digest: &Digest) -> Option<Held> {
+        let held = self.held.remove(digest)?;
+        let BatchRef { expires, bytes, .. } = held.reference;
+        let account = &mut self.accounts[held.account];
+        account.queue.remove(&held.age);
+        account.batches -= 1;
+        if held.body.is_some() {
+            account.bytes -= bytes as usize;
+            self.memory -= bytes as usize;
+        }
+        self.cached.remove(&held.age);
+        self.expiries.remove(&(expires, *digest));
+        self.arrivals.remove(&(held.since, *digest));
+        Some(held)
+    }
+
+    /// Takes out one batch that no block above `height` may hold.
+    pub(crate) fn expire(&mut self, height: Height) -> Option<Held> {
+        let &(expires, digest) = self.expiries.first()?;
+        if expires <= height {
+            self.remove(&digest)
+        } else {
+            None
+        }
+    }
+
+    /// Batches to order, one of each account in turn and each account's in order of arrival, that
+    /// live above `height`.
+    pub(crate) fn next(
+        &mut self,
+        budget: usize,
+        count: usize,
+        exclude: &BTreeSet<Digest>,
+        height: Height,
+    ) -> Vec<BatchRef> {
+        let n = self.accounts.len();
+        let start = self.turn;
+        self.turn = (start + 1) % n;
+        let mut queues: Vec<_> = (0..n)
+            .map(|i| self.accounts[(start + i) % n].queue.values())
+            .collect();
+        let mut room = budget;
+        let mut chosen = Vec::new();
+        while !queues.is_empty() && chosen.len() < count {
+            queues.retain_mut(|queue| {
+                let fit = queue
+                    .map(|digest| self.held[digest].reference)
+                    .find(|r| r.expires > height && !exclude.contains(&r.digest));
+                // If an account's next batch does not fit, no later one of it overtakes.
+                let Some(r) = fit.filter(|r| r.bytes as usize <= room) else {
+                    return false;
+                };
+                if chosen.len() < count {
+                    room -= r.bytes as usize;
+                    chosen.push(r);
+                }
+                true
+            });
+        }
+        chosen
+    }
+
+    /// Since when the oldest is known; `None`: there are none.
+    pub(crate) fn oldest(&self) -> Option<Time> {
+        self.arrivals.first().map(|(since, _)| *since)
+    }
+    /// Batches, their bytes, and their bytes in memory.
+    pub(crate) fn tally(&self) -> (usize, usize, usize) {
+        let bytes = self.held.values().map(|h| h.reference.bytes as usize).sum();
+        (self.held.len(), bytes, self.memory)
+    }
+}

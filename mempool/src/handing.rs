@@ -1,0 +1,151 @@
+//! Handing batches to leaders, and the censorship timer: a batch is overdue when, since it was
+//! handed to the leader, blocks held more batches than all pools together may hold without it. It
+//! counts commits, not seconds: that nothing commits is the view timer's affair, and overload
+//! alone deposes nobody.
+
+use crate::Config;
+use crypto::{Digest, NodeId, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most by which an allowance grows: 2 to this power.
+const DOUBLINGS: u32 = 6;
+/// The same for the pause between offers.
+const BACKOFF: u32 = 6;
+
+/// What was handed to the current leader.
+#[derive(Debug)]
+pub(crate) struct Handing {
+    leader: Option<NodeId>,
+    marks: BTreeMap<Digest, Mark>,
+    /// When to offer what.
+    offers: BTreeSet<(Time, Digest)>,
+    /// At which count of committed batches what is overdue.
+    watch: BTreeSet<(u64, Digest)>,
+    /// Batches committed since the start.
+    committed: u64,
+}
+
+#[derive(Debug)]
+struct Mark {
+    next: Time,
+    offers: u32,
+    /// Set once it is handed to the current leader.
+    due: Option<u64>,
+    doublings: u32,
+}
+
+impl Handing {
+    pub(crate) fn new() -> Self {
+        Self {
+            leader: None,
+            marks: BTreeMap::new(),
+            offers: BTreeSet::new(),
+            watch: BTreeSet::new(),
+            committed: 0,
+        }
+    }
+    /// Who leads, if it is another node.
+    pub(crate) fn leader(&self, me: NodeId) -> Option<NodeId> {
+        self.leader.filter(|leader| *leader != me)
+    }
+    /// A batch waits to be ordered; offered to the leader from `next` on.
+    pub(crate) fn add(&mut self, digest: Digest, next: Time) {
+        self.offers.insert((next, digest));
+        self.marks.insert(
+            digest,
+            Mark {
+                next,
+                offers: 0,
+                due: None,
+                doublings: 0,
+            },
+        );
+    }
+    /// It does not wait any more.
+    pub(crate) fn remove(&mut self, digest: &Digest) {
+        if let Some(mark) = self.marks.remove(digest) {
+            self.offers.remove(&(mark.next, *digest));
+            if let Some(due) = mark.due {
+                self.watch.remove(&(due, *digest));
+            }
+        }
+    }
+    /// A tenure began: all that waits is handed to its leader, and counted from then on.
+    pub(crate) fn begin(&mut self, leader: NodeId, now: Time) {
+        self.leader = Some(leader);
+        self.watch.clear();
+        self.offers.clear();
+        for (digest, mark) in &mut self.marks {
+            (mark.next, mark.offers, mark.due) = (now, 0, None);
+            self.offers.insert((now, *digest));
+        }
+    }
+    /// This waits again for its first offer: its leader may have lost it with the connection.
+    pub(crate) fn again(&mut self, now: Time) {
+        self.offers.clear();
+        for (digest, mark) in &mut self.marks {
+            mark.next = now;
+            self.offers.insert((now, *digest));
+        }
+    }
+    /// What to offer to the leader now, at most `count`.
+    pub(crate) fn due(&mut self, config: &Config, now: Time, count: usize) -> Vec<Digest> {
+        let mut due = Vec::new();
+        if self.leader(config.me).is_none() {
+            return due;
+        }
+        // One account for each node, and one for what no node is charged for.
+        let pools = (config.n as u64 + 1) * config.author_batches as u64;
+        while due.len() < count
+            && let Some(&(next, digest)) = self.offers.first()
+        {
+            if next > now {
+                break;
+            }
+            self.offers.remove(&(next, digest));
+            let mark = self
+                .marks
+                .get_mut(&digest)
+                .expect("what is offered is marked");
+            let pause = config
+                .offer_delay
+                .0
+                .saturating_mul(1 << mark.offers.min(BACKOFF))
+                .max(1);
+            mark.offers = mark.offers.saturating_add(1);
+            mark.next = now.plus(Time(pause));
+            self.offers.insert((mark.next, digest));
+            if mark.due.is_none() {
+                let at = self.committed + (pools << mark.doublings);
+                mark.due = Some(at);
+                self.watch.insert((at, digest));
+            }
+            due.push(digest);
+        }
+        due
+    }
+    /// When `due` has something next.
+    pub(crate) fn deadline(&self, me: NodeId) -> Option<Time> {
+        self.leader(me)?;
+        self.offers.first().map(|(next, _)| *next)
+    }
+    /// So many batches were committed. What the leader left out for too long: each once a tenure,
+    /// and with twice the allowance the next time.
+    pub(crate) fn committed(&mut self, batches: usize) -> Vec<Digest> {
+        self.committed += batches as u64;
+        let mut overdue = Vec::new();
+        while let Some(&(due, digest)) = self.watch.first() {
+            if due >= self.committed {
+                break;
+            }
+            self.watch.pop_first();
+            let mark = self
+                .marks
+                .get_mut(&digest)
+                .expect("what is watched is marked");
+            mark.doublings = (mark.doublings + 1).min(DOUBLINGS);
+            overdue.push(digest);
+        }
+        overdue
+    }
+}

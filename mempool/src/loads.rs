@@ -1,0 +1,49 @@
+//! Loads from the store under way, each for the peers that asked for the batch.
+
+use crypto::{Digest, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Loads under way.
+#[derive(Debug)]
+pub(crate) struct Loads {
+    loads: BTreeMap<Digest, BTreeSet<NodeId>>,
+    /// How many each peer waits for.
+    peers: Vec<usize>,
+}
+
+impl Loads {
+    pub(crate) fn new(n: usize) -> Self {
+        Self {
+            loads: BTreeMap::new(),
+            peers: vec![0; n],
+        }
+    }
+    /// A peer asks. Whether a load must be begun; nothing happens if the peer waits for `cap`.
+    pub(crate) fn for_peer(&mut self, cap: usize, peer: NodeId, digest: Digest) -> bool {
+        if self.peers[peer.index()] >= cap {
+            return false;
+        }
+        let begun = self.loads.contains_key(&digest);
+        if self.loads.entry(digest).or_default().insert(peer) {
+            self.peers[peer.index()] += 1;
+        }
+        !begun
+    }
+    /// The own log needs it. Whether a load must be begun.
+    pub(crate) fn for_log(&mut self, digest: Digest) -> bool {
+        let begun = self.loads.contains_key(&digest);
+        self.loads.entry(digest).or_default();
+        !begun
+    }
+    /// A load came back: who asked for it.
+    pub(crate) fn loaded(&mut self, digest: &Digest) -> BTreeSet<NodeId> {
+        let peers = self.loads.remove(digest).unwrap_or_default();
+        for peer in &peers {
+            self.peers[peer.index()] -= 1;
+        }
+        peers
+    }
+    pub(crate) fn len(&self) -> usize {
+        self.loads.len()
+    }
+}

@@ -1,0 +1,130 @@
+//! What the protocol asks for and reports: payload, commits, leaders.
+
+use crate::message::LIST;
+use crate::{Mempool, Message, Output, To};
+use bytes::Bytes;
+use crypto::{BatchRef, Digest, Height, NodeId, Payload, SealedBatch, Time};
+use std::collections::BTreeSet;
+
+impl Mempool {
+    /// Something to order, now.
+    pub(crate) fn want(
+        &mut self,
+        now: Time,
+        ticket: u64,
+        budget: u32,
+        exclude: Vec<Digest>,
+        out: &mut Vec<Output>,
+    ) {
+        self.seal(now, true, out);
+        let exclude: BTreeSet<Digest> = exclude.into_iter().collect();
+        let budget = self.config.block_bytes.min(budget as usize);
+        let above = Height(self.height().0.saturating_add(self.config.margin()));
+        let refs = self
+            .batches
+            .next(budget, self.config.block_batches, &exclude, above);
+        let payload = if self.broadcasts() {
+            Payload::Refs(refs)
+        } else {
+            let body = |r: &BatchRef| self.batches.get(&r.digest)?.body.clone();
+            let bodies = refs.iter().filter_map(body);
+            Payload::Inline(bodies.map(|sealed| sealed.bytes().clone()).collect())
+        };
+        let payload = if payload.is_empty() {
+            Payload::EMPTY
+        } else {
+            payload
+        };
+        out.push(Output::Payload { ticket, payload });
+    }
+
+    /// The next height is committed.
+    pub(crate) fn committed(&mut self, height: Height, payload: Payload, out: &mut Vec<Output>) {
+        assert_eq!(
+            height,
+            self.height().next(),
+            "heights are committed in order"
+        );
+        let (refs, bodies) = contents(payload);
+        let mut lacking = Vec::new();
+        for r in &refs {
+            self.handing.remove(&r.digest);
+            if let Some(held) = self.batches.remove(&r.digest) {
+                if let Some(sealed) = &held.body {
+                    self.clients.settle(r.digest, sealed.batch());
+                }
+            } else if self.broadcasts()
+                && (self.memory.get(&r.digest).is_none() || self.backlog.contains(&r.digest))
+            {
+                lacking.push(*r);
+            }
+            self.memory.insert(*r);
+        }
+        for sealed in &bodies {
+            self.clients
+                .settle(sealed.reference().digest, sealed.batch());
+        }
+        self.backlog.commit(height, lacking);
+        self.ask_for_log(out);
+        for digest in self.checks.committed(height) {
+            self.wants.no_check(&digest);
+        }
+        self.expire(height, out);
+        for digest in self.handing.committed(refs.len()) {
+            let held = self.batches.get(&digest).expect("what is watched is held");
+            out.push(Output::Overdue {
+                batch: held.reference,
+            });
+        }
+    }
+
+    /// Hands to the leader what is due.
+    pub(crate) fn offer(&mut self, now: Time, out: &mut Vec<Output>) {
+        let Some(leader) = self.handing.leader(self.config.me) else {
+            return;
+        };
+        loop {
+            let due = self.handing.due(&self.config, now, LIST);
+            if due.is_empty() {
+                return;
+            }
+            let held = |digest| self.batches.get(digest).expect("what is offered is held");
+            let refs = due.iter().map(|digest| held(digest).reference).collect();
+            out.push(Output::Send {
+                to: To::One(leader),
+                message: Message::Offer(refs),
+            });
+        }
+    }
+
+    /// A peer is back: it may have missed the own batches; a leader, all that were handed to it.
+    pub(crate) fn connected(&mut self, now: Time, peer: NodeId, out: &mut Vec<Output>) {
+        if peer == self.config.me || peer.index() >= self.config.n {
+            return;
+        }
+        if self.handing.leader(self.config.me) == Some(peer) {
+            self.handing.again(now);
+        } else if self.broadcasts() {
+            let own: Vec<BatchRef> = self.batches.of(self.config.me).collect();
+            for part in own.chunks(LIST) {
+                let message = Message::Offer(part.to_vec());
+                out.push(Output::Send {
+                    to: To::One(peer),
+                    message,
+                });
+            }
+        }
+    }
+}
+
+/// The batches of a payload: by reference, and whole if they are inline.
+fn contents(payload: Payload) -> (Vec<BatchRef>, Vec<SealedBatch>) {
+    match payload {
+        Payload::Refs(refs) => (refs, Vec::new()),
+        Payload::Inline(list) => {
+            let open = |bytes: Bytes| SealedBatch::open(bytes).ok();
+            let bodies: Vec<SealedBatch> = list.into_iter().filter_map(open).collect();
+            (bodies.iter().map(SealedBatch::reference).collect(), bodies)
+        }
+    }
+}
