@@ -2,10 +2,26 @@
 //! joined by effects and completions. The runtime (tokio, libp2p, RocksDB) and the simulator run
 //! the same [`Machine`].
 
+mod describe;
 mod effect;
+mod engine;
+mod execution;
+mod ingress;
 mod input;
 mod machine;
+mod ordering;
+mod pooling;
+mod recover;
+mod requests;
+mod rows;
+mod setup;
+mod wire;
 
 pub use effect::{Class, Effect, Query, Refusal, Reply};
+pub use engine::Engine;
+pub use ingress::{Checked, Gatekeeper};
 pub use input::{Input, RequestId, Wait};
 pub use machine::{Ingress, Machine, Status};
+pub use recover::Recovered;
+pub use setup::Setup;
+pub use wire::{Frame, decode};

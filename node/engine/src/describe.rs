@@ -1,0 +1,39 @@
+//! What the operator is told.
+
+use crate::{Engine, Status};
+use consensus::Protocol;
+
+impl<P: Protocol> Engine<P> {
+    pub(crate) fn describe(&self) -> Status {
+        let config = &self.setup.config;
+        Status {
+            node: config.me,
+            fault_model: self.setup.fault_model,
+            protocol: self.setup.protocol,
+            consensus: self.replica.status(),
+            state_height: self.execution.executed,
+            state_digest: self.execution.state,
+            pending: self.pool.stats(),
+            connected: self.connected,
+            requests: self.requests.len(),
+            waiting: self.waiting(),
+        }
+    }
+
+    fn waiting(&self) -> Option<String> {
+        let quorum = self.setup.config.quorums.commit;
+        if self.connected.len() < quorum {
+            let missing: Vec<String> = self.missing().iter().map(|id| id.to_string()).collect();
+            return Some(format!(
+                "in touch with {} of {} nodes, {quorum} are needed; out of reach: {}",
+                self.connected.len(),
+                self.setup.config.validators.n(),
+                missing.join(", ")
+            ));
+        }
+        if self.held_want.is_some() {
+            return Some(format!("execution is {} heights behind", self.execution.lag()));
+        }
+        self.replica.status().waiting
+    }
+}

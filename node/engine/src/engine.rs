@@ -1,0 +1,270 @@
+//! The node: the shell with its protocol, the pool, and the books of what is under way. Inputs are
+//! dispatched here; what comes out of the protocol is handled in `ordering`, what comes out of the
+//! pool in `pooling`, execution in `execution`.
+
+use crate::execution::Execution;
+use crate::ingress::Checked;
+use crate::requests::Requests;
+use crate::{Effect, Input, Machine, Refusal, RequestId, Setup, Status, Wait};
+use consensus::replica::{Fence, Replica, ReplicaInput};
+use consensus::{Protocol, ReadId, Ticket, Token, Window};
+use crypto::{Digest, Height, NodeId, NodeSet, PublicKey, Time};
+use mempool::{CheckedTransaction, Mempool};
+use std::collections::{BTreeMap, VecDeque};
+use storage::WriteBatch;
+
+/// What one part of the node wants another to know; handled before the step ends.
+pub(crate) enum Internal<P: Protocol> {
+    Replica(ReplicaInput<P>),
+    Pool(mempool::Input),
+}
+
+/// Who asked for rows of the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Loading {
+    Records(Token),
+    Batch(Digest),
+}
+
+/// The payload that the leader wants while execution lags: asked for when it has caught up.
+#[derive(Debug)]
+pub(crate) struct Want {
+    pub(crate) ticket: Ticket,
+    pub(crate) budget: u32,
+    pub(crate) exclude: Vec<Digest>,
+}
+
+/// A node that runs the protocol `P`.
+pub struct Engine<P: Protocol> {
+    pub(crate) setup: Setup,
+    pub(crate) replica: Replica<P>,
+    pub(crate) pool: Mempool,
+    pub(crate) execution: Execution,
+    pub(crate) requests: Requests,
+    pub(crate) connected: NodeSet,
+    pub(crate) shutting_down: bool,
+    /// What this step writes: one effect at its end, since all of it goes into one log in order.
+    pub(crate) writing: Writing,
+    pub(crate) internal: VecDeque<Internal<P>>,
+    /// The fences of the writes that are not yet answered, in order of token.
+    pub(crate) fences: VecDeque<(u64, Fence)>,
+    pub(crate) loading: BTreeMap<u64, Loading>,
+    pub(crate) last_load: u64,
+    pub(crate) held_want: Option<Want>,
+    /// Since when the oldest batch waits; `None`: none does.
+    pub(crate) pending: Option<Time>,
+    pub(crate) now: Time,
+}
+
+/// The write of the current step.
+#[derive(Debug, Default)]
+pub(crate) struct Writing {
+    pub(crate) batch: WriteBatch,
+    pub(crate) sync: bool,
+    /// Whether anybody waits for the answer although nothing is written.
+    pub(crate) wanted: bool,
+    /// The token of this step's write, if there will be one.
+    pub(crate) token: u64,
+}
+
+impl<P: Protocol> Machine for Engine<P> {
+    type Checked = Checked<P>;
+
+    fn step(&mut self, now: Time, input: Input<Checked<P>>, out: &mut Vec<Effect>) {
+        self.now = now;
+        self.dispatch(input, out);
+        self.settle(out);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        [self.replica.deadline(), self.pool.deadline()].into_iter().flatten().min()
+    }
+
+    fn window(&self) -> Window {
+        self.replica.window()
+    }
+
+    fn status(&self) -> Status {
+        self.describe()
+    }
+}
+
+impl<P: Protocol> Engine<P> {
+    fn dispatch(&mut self, input: Input<Checked<P>>, out: &mut Vec<Effect>) {
+        match input {
+            Input::Message { message: Checked::Replica(message), .. } => self.tell_replica(message),
+            Input::Message { from, message: Checked::Pool(message) } => {
+                self.tell_pool(mempool::Input::Message { from, message });
+            }
+            Input::Submit { request, transaction, wait } => {
+                self.submit(request, transaction, wait, out);
+            }
+            Input::Read { request } => self.read(request, out),
+            Input::Await { request, client, sequence } => {
+                self.wait_for(request, client, sequence, out);
+            }
+            Input::Cancel { request } => self.requests.cancel(request),
+            Input::Written { token } => self.written(token, out),
+            Input::Loaded { token, rows } => self.loaded(token, rows),
+            Input::Executed(heights) => self.executed(heights, out),
+            Input::Connected(peer) => {
+                if self.setup.config.validators.contains(peer) && self.connected.insert(peer) {
+                    self.tell_protocol(consensus::Input::Connected { peer });
+                    self.tell_pool(mempool::Input::Connected(peer));
+                }
+            }
+            Input::Disconnected(peer) if peer != self.setup.config.me => {
+                self.connected.remove(peer);
+            }
+            Input::Disconnected(_) => {}
+            Input::Shutdown => {
+                self.shutting_down = true;
+                self.tell_protocol(consensus::Input::Transfer { to: None });
+            }
+            Input::Tick => self.tick(),
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.replica.deadline().is_some_and(|at| at <= self.now) {
+            self.tell_protocol(consensus::Input::Tick);
+        }
+        if self.pool.deadline().is_some_and(|at| at <= self.now) {
+            self.tell_pool(mempool::Input::Tick);
+        }
+    }
+
+    /// Lets the parts of the node talk until all is said, then emits the step's write.
+    pub(crate) fn settle(&mut self, out: &mut Vec<Effect>) {
+        let mut effects = Vec::new();
+        let mut outputs = Vec::new();
+        while let Some(internal) = self.internal.pop_front() {
+            match internal {
+                Internal::Replica(input) => {
+                    self.replica.step(self.now, input, &mut effects);
+                    for effect in effects.drain(..) {
+                        self.order(effect, out);
+                    }
+                }
+                Internal::Pool(input) => {
+                    self.pool.step(self.now, input, &mut outputs);
+                    for output in outputs.drain(..) {
+                        self.pooled(output, out);
+                    }
+                }
+            }
+        }
+        self.finish_write(out);
+    }
+
+    fn finish_write(&mut self, out: &mut Vec<Effect>) {
+        let writing = &mut self.writing;
+        if writing.batch.is_empty() && !writing.sync && !writing.wanted {
+            return;
+        }
+        let batch = std::mem::take(&mut writing.batch);
+        let sync = std::mem::take(&mut writing.sync);
+        writing.wanted = false;
+        let token = writing.token;
+        writing.token += 1;
+        let view = self.replica.status().view;
+        out.push(Effect::Write { token, batch, sync, view });
+    }
+
+    fn submit(
+        &mut self,
+        request: RequestId,
+        transaction: CheckedTransaction,
+        wait: Wait,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Err(why) = self.may_serve() {
+            return self.requests.refused(request, why, out);
+        }
+        let t = transaction.transaction();
+        let session = (t.client, t.sequence);
+        self.requests.submit(request, wait, session, transaction.digest(), t.expires);
+        self.tell_pool(mempool::Input::Submit { request: request.0, transaction });
+    }
+
+    fn read(&mut self, request: RequestId, out: &mut Vec<Effect>) {
+        if let Err(why) = self.may_serve() {
+            return self.requests.refused(request, why, out);
+        }
+        self.requests.barrier(request);
+        self.tell_protocol(consensus::Input::Read { id: ReadId(request.0) });
+    }
+
+    fn wait_for(
+        &mut self,
+        request: RequestId,
+        client: PublicKey,
+        sequence: u64,
+        out: &mut Vec<Effect>,
+    ) {
+        match self.requests.room() {
+            Ok(()) => self.requests.wait(request, (client, sequence), None, Height(u64::MAX)),
+            Err(why) => self.requests.refused(request, why, out),
+        }
+    }
+
+    /// Whether a request that needs the cluster can be taken at all.
+    fn may_serve(&self) -> Result<(), Refusal> {
+        if self.shutting_down {
+            return Err(Refusal::ShuttingDown);
+        }
+        if self.connected.len() < self.setup.config.quorums.commit {
+            return Err(Refusal::NoQuorum { missing: self.missing() });
+        }
+        self.requests.room()
+    }
+
+    /// Validators that are not in touch.
+    pub(crate) fn missing(&self) -> NodeSet {
+        self.setup.config.validators.ids().filter(|id| !self.connected.contains(*id)).collect()
+    }
+
+    fn written(&mut self, token: u64, out: &mut Vec<Effect>) {
+        let mut durable = None;
+        while let Some(&(of, fence)) = self.fences.front() {
+            if of > token {
+                break;
+            }
+            durable = Some(fence);
+            self.fences.pop_front();
+        }
+        if let Some(fence) = durable {
+            self.tell_replica(ReplicaInput::Durable(fence));
+        }
+        self.execution.written(token, out);
+    }
+
+    fn loaded(&mut self, token: u64, rows: Vec<(Vec<u8>, Vec<u8>)>) {
+        match self.loading.remove(&token) {
+            Some(Loading::Records(token)) => self.loaded_records(token, rows),
+            Some(Loading::Batch(digest)) => {
+                let bytes = rows.into_iter().next().map(|(_, value)| value.into());
+                self.tell_pool(mempool::Input::Loaded { digest, bytes });
+            }
+            None => {}
+        }
+    }
+
+    pub(crate) fn tell_replica(&mut self, input: ReplicaInput<P>) {
+        self.internal.push_back(Internal::Replica(input));
+    }
+
+    pub(crate) fn tell_protocol(&mut self, input: consensus::Input<P>) {
+        self.tell_replica(ReplicaInput::Protocol(input));
+    }
+
+    pub(crate) fn tell_pool(&mut self, input: mempool::Input) {
+        self.internal.push_back(Internal::Pool(input));
+    }
+
+    /// Who this is.
+    #[must_use]
+    pub fn me(&self) -> NodeId {
+        self.setup.config.me
+    }
+}

@@ -1,0 +1,135 @@
+//! What the protocol and its shell want done.
+
+use crate::engine::{Engine, Loading, Want};
+use crate::{Effect, Query, Refusal, RequestId, rows, wire};
+use consensus::replica::Effect as Ordered;
+use consensus::{Committed, Input, Loaded, Protocol, ReadId, Retry, To, Token};
+use crypto::{Digest, Height, Payload, Time};
+use std::sync::Arc;
+use storage::{Executed, RecordAt, Table};
+
+/// Ordering waits when it is so many heights ahead of execution.
+const EXECUTION_LAG: u64 = 1024;
+/// Bytes of old records loaded for one peer's request.
+const LOAD_BYTES: usize = 1 << 20;
+
+impl<P: Protocol> Engine<P> {
+    pub(crate) fn order(&mut self, effect: Ordered<P>, out: &mut Vec<Effect>) {
+        match effect {
+            Ordered::Write { fence, ops, sync } => {
+                for op in ops {
+                    rows::write(op, &mut self.writing.batch);
+                }
+                self.writing.sync |= sync;
+                self.writing.wanted = true;
+                self.fences.push_back((self.writing.token, fence));
+            }
+            Ordered::Send { to, message } => {
+                let (class, frame) = wire::encode_replica(&*message);
+                out.push(match to {
+                    To::One(to) => Effect::Send { to, class, frame },
+                    To::Me | To::All | To::Others => Effect::Broadcast { class, frame },
+                });
+            }
+            Ordered::Commit(committed) => self.commit(&committed, out),
+            Ordered::WantPayload { ticket, budget, exclude } => {
+                let want = Want { ticket, budget, exclude };
+                if self.execution.lag() > EXECUTION_LAG {
+                    self.held_want = Some(want);
+                } else {
+                    self.want(want);
+                }
+            }
+            Ordered::CheckPayload { block, height, payload } => {
+                self.tell_pool(mempool::Input::Check { block, height, payload });
+            }
+            Ordered::Return(payload) => self.tell_pool(mempool::Input::Return(payload)),
+            Ordered::Load { token, heights } => {
+                let keys = RecordAt::range(&heights);
+                let (start, end) = (keys.start.to_vec(), keys.end.to_vec());
+                let query = Query { table: Table::Record, start, end, bytes: LOAD_BYTES };
+                self.load(Loading::Records(token), query, out);
+            }
+            Ordered::Read(id, at) => self.read_answered(id, at, out),
+            Ordered::Behind { target, .. } => out.push(Effect::Notice(format!(
+                "this node is so far behind height {target} that no peer holds the blocks it lacks: \
+                 replace it by a node under a new key"
+            ))),
+            Ordered::Evidence(evidence) => out.push(Effect::Evidence(evidence)),
+            Ordered::Reject(from, reject) => out.push(Effect::Rejected { from, reject }),
+            Ordered::Leader(leader) => self.tell_pool(mempool::Input::Leader(leader)),
+            Ordered::Stable(_) => {}
+            Ordered::Halt(reason) => out.push(Effect::Halt { reason }),
+        }
+    }
+
+    fn want(&mut self, want: Want) {
+        let Want { ticket, budget, exclude } = want;
+        self.tell_pool(mempool::Input::Want { ticket: ticket.0, budget, exclude });
+    }
+
+    fn commit(&mut self, committed: &Arc<Committed<P::Proof>>, out: &mut Vec<Effect>) {
+        self.execution.commit(committed.height, self.writing.token);
+        self.writing.wanted = true;
+        let (height, payload) = (committed.height, committed.payload.clone());
+        rows::committed(&payload, &mut self.writing.batch);
+        let (batches, transactions) = contents(&payload);
+        out.push(Effect::Committed { height, batches, transactions });
+        self.tell_pool(mempool::Input::Committed { height, payload });
+    }
+
+    fn read_answered(&mut self, id: ReadId, at: Result<Height, Retry>, out: &mut Vec<Effect>) {
+        let request = RequestId(id.0);
+        match at {
+            Ok(height) => {
+                self.requests.read_at(request, height);
+                self.requests.serve_reads(self.execution.executed, out);
+            }
+            Err(retry) => {
+                let why = match retry {
+                    Retry::NoLeader => Refusal::NoLeader,
+                    Retry::NoQuorum => Refusal::NoQuorum { missing: self.missing() },
+                    Retry::Full => Refusal::Full {
+                        retry_after: Time::millis(100),
+                        what: "the list of waiting reads",
+                    },
+                };
+                self.requests.refused(request, why, out);
+            }
+        }
+    }
+
+    pub(crate) fn loaded_records(&mut self, token: Token, rows: Vec<(Vec<u8>, Vec<u8>)>) {
+        let records = rows.iter().filter_map(|(_, value)| crypto::codec::decode(value).ok());
+        let records = records.collect();
+        self.tell_protocol(Input::Loaded(Loaded { token, records }));
+    }
+
+    pub(crate) fn executed(&mut self, heights: Vec<Executed>, out: &mut Vec<Effect>) {
+        for executed in heights {
+            let Executed { height, state, receipts } = executed;
+            assert_eq!(height, self.execution.executed.next(), "heights execute in order");
+            self.execution.executed = height;
+            self.execution.state = state;
+            self.requests.executed(&receipts, height, out);
+            self.tell_protocol(Input::Executed { height, state });
+        }
+        if self.execution.lag() <= EXECUTION_LAG
+            && let Some(want) = self.held_want.take()
+        {
+            self.want(want);
+        }
+    }
+}
+
+fn contents(payload: &Payload) -> (Vec<Digest>, usize) {
+    match payload {
+        Payload::Refs(refs) => {
+            let transactions = refs.iter().map(|r| r.count as usize).sum();
+            (refs.iter().map(|r| r.digest).collect(), transactions)
+        }
+        Payload::Inline(batches) => {
+            (batches.iter().map(|bytes| crypto::batch::batch_digest(bytes)).collect(), 0)
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! How the shell's writes become rows of the log, and rows become what it starts from.
+
+use consensus::replica::LogOp;
+use consensus::{Protocol, Record, RecordKey};
+use crypto::{BatchRef, Digest, Height, Kind, Payload, Slot, codec};
+use serde::de::DeserializeOwned;
+use storage::{CommitRow, REPLACE_NODE, RecordAt, StoreError, Table, WriteBatch, log};
+
+/// First byte of the guard's keys: an entry, or a floor.
+const ENTRY: u8 = 0;
+const FLOOR: u8 = 1;
+
+/// Adds one change to a write.
+pub(crate) fn write<P: Protocol>(op: LogOp<P>, batch: &mut WriteBatch) {
+    match op {
+        LogOp::Put(record) => {
+            batch.put(Table::Record, record_at(record.key()).key(), codec::encode(&record));
+        }
+        LogOp::Truncate(from) => {
+            batch.delete_range(Table::Record, RecordAt::range(&(from..Height(u64::MAX))));
+        }
+        LogOp::Forget(below) => {
+            batch.delete_range(Table::Record, RecordAt::range(&(Height(0)..below)));
+        }
+        LogOp::Guard(slot, draft) => batch.put(Table::Guard, slot_key(&slot), draft),
+        LogOp::DropGuard(slot) => batch.delete(Table::Guard, slot_key(&slot)),
+        LogOp::Floor(kind, slot) => {
+            batch.put(Table::Guard, vec![FLOOR, kind as u8], codec::encode(&slot));
+        }
+        LogOp::Commit(committed) => {
+            let row = CommitRow {
+                height: committed.height,
+                payload: committed.payload.clone(),
+                history: committed.history,
+                proof: codec::encode(&committed.proof).into(),
+            };
+            row.put(batch);
+        }
+        LogOp::Checkpoint(stable) => {
+            batch.put(Table::Checkpoint, log::height_key(Height(0)), codec::encode(&stable));
+        }
+    }
+}
+
+fn record_at(key: RecordKey) -> RecordAt {
+    match key {
+        RecordKey::Latest(kind) => RecordAt::Latest(kind),
+        RecordKey::At(height, digest) => RecordAt::Height(height, digest),
+    }
+}
+
+fn slot_key(slot: &Slot) -> Vec<u8> {
+    [vec![ENTRY], codec::encode(slot)].concat()
+}
+
+/// First byte of the keys in [`Table::Meta`] that name the batches which are not committed yet: so
+/// that a restart need not read all batches there are.
+pub(crate) const UNCOMMITTED: u8 = b'u';
+
+fn uncommitted_key(digest: &Digest) -> Vec<u8> {
+    [&[UNCOMMITTED], &digest.0[..]].concat()
+}
+
+/// Adds a batch that is not committed yet.
+pub(crate) fn put_batch(reference: &BatchRef, bytes: bytes::Bytes, batch: &mut WriteBatch) {
+    batch.put(Table::Batch, log::batch_key(&reference.digest), bytes);
+    batch.put(Table::Meta, uncommitted_key(&reference.digest), codec::encode(reference));
+}
+
+/// Removes a batch that was never committed.
+pub(crate) fn drop_batch(digest: &Digest, batch: &mut WriteBatch) {
+    batch.delete(Table::Batch, log::batch_key(digest));
+    batch.delete(Table::Meta, uncommitted_key(digest));
+}
+
+/// The batches of a payload are committed.
+pub(crate) fn committed(payload: &Payload, batch: &mut WriteBatch) {
+    if let Payload::Refs(refs) = payload {
+        for reference in refs {
+            batch.delete(Table::Meta, uncommitted_key(&reference.digest));
+        }
+    }
+}
+
+/// What a row of the guard holds.
+pub(crate) enum GuardRow {
+    Entry(Slot, Vec<u8>),
+    Floor(Kind, Slot),
+}
+
+/// Reads a row of the guard.
+pub(crate) fn guard_row(key: &[u8], value: &[u8]) -> Result<GuardRow, StoreError> {
+    match key.split_first() {
+        Some((&ENTRY, slot)) => Ok(GuardRow::Entry(decode(slot, "a promise")?, value.to_vec())),
+        Some((&FLOOR, _)) => {
+            let slot: Slot = decode(value, "the floor of promises")?;
+            Ok(GuardRow::Floor(slot.kind, slot))
+        }
+        _ => Err(damaged("a promise has no key of ours")),
+    }
+}
+
+/// Decodes a value that this node wrote.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, StoreError> {
+    codec::decode(bytes).map_err(|error| damaged(&format!("{what} is {error}")))
+}
+
+fn damaged(what: &str) -> StoreError {
+    StoreError::Damaged { at: "data/log".into(), what: what.into(), way_out: REPLACE_NODE }
+}
