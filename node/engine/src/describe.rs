@@ -32,7 +32,10 @@ impl<P: Protocol> Engine<P> {
             ));
         }
         if self.held_want.is_some() {
-            return Some(format!("execution is {} heights behind", self.execution.lag()));
+            return Some(format!(
+                "execution is {} heights behind",
+                self.execution.lag()
+            ));
         }
         self.replica.status().waiting
     }

@@ -3,7 +3,7 @@
 use crate::RequestId;
 use bytes::Bytes;
 use crypto::{Digest, Height, NodeId, NodeSet, Reject, Time, View};
-use storage::{Receipt, Table, WriteBatch};
+use storage::{Receipt, Scan, Table, WriteBatch};
 
 /// The stream on which a frame travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,16 +15,12 @@ pub enum Class {
 }
 
 /// Rows of the log to load, a completion by [`crate::Input::Loaded`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Query {
     /// From which table.
     pub table: Table,
-    /// First key.
-    pub start: Vec<u8>,
-    /// Key behind the last.
-    pub end: Vec<u8>,
-    /// Stop after so many bytes of values (but give at least one row).
-    pub bytes: usize,
+    /// Which rows.
+    pub scan: Scan,
 }
 
 /// Answer to a client's request.

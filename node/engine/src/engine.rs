@@ -77,7 +77,10 @@ impl<P: Protocol> Machine for Engine<P> {
     }
 
     fn deadline(&self) -> Option<Time> {
-        [self.replica.deadline(), self.pool.deadline()].into_iter().flatten().min()
+        [self.replica.deadline(), self.pool.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn window(&self) -> Window {
@@ -92,15 +95,29 @@ impl<P: Protocol> Machine for Engine<P> {
 impl<P: Protocol> Engine<P> {
     fn dispatch(&mut self, input: Input<Checked<P>>, out: &mut Vec<Effect>) {
         match input {
-            Input::Message { message: Checked::Replica(message), .. } => self.tell_replica(message),
-            Input::Message { from, message: Checked::Pool(message) } => {
+            Input::Message {
+                message: Checked::Replica(message),
+                ..
+            } => self.tell_replica(message),
+            Input::Message {
+                from,
+                message: Checked::Pool(message),
+            } => {
                 self.tell_pool(mempool::Input::Message { from, message });
             }
-            Input::Submit { request, transaction, wait } => {
+            Input::Submit {
+                request,
+                transaction,
+                wait,
+            } => {
                 self.submit(request, transaction, wait, out);
             }
             Input::Read { request } => self.read(request, out),
-            Input::Await { request, client, sequence } => {
+            Input::Await {
+                request,
+                client,
+                sequence,
+            } => {
                 self.wait_for(request, client, sequence, out);
             }
             Input::Cancel { request } => self.requests.cancel(request),
@@ -168,7 +185,12 @@ impl<P: Protocol> Engine<P> {
         let token = writing.token;
         writing.token += 1;
         let view = self.replica.status().view;
-        out.push(Effect::Write { token, batch, sync, view });
+        out.push(Effect::Write {
+            token,
+            batch,
+            sync,
+            view,
+        });
     }
 
     fn submit(
@@ -183,8 +205,12 @@ impl<P: Protocol> Engine<P> {
         }
         let t = transaction.transaction();
         let session = (t.client, t.sequence);
-        self.requests.submit(request, wait, session, transaction.digest(), t.expires);
-        self.tell_pool(mempool::Input::Submit { request: request.0, transaction });
+        self.requests
+            .submit(request, wait, session, transaction.digest(), t.expires);
+        self.tell_pool(mempool::Input::Submit {
+            request: request.0,
+            transaction,
+        });
     }
 
     fn read(&mut self, request: RequestId, out: &mut Vec<Effect>) {
@@ -192,7 +218,9 @@ impl<P: Protocol> Engine<P> {
             return self.requests.refused(request, why, out);
         }
         self.requests.barrier(request);
-        self.tell_protocol(consensus::Input::Read { id: ReadId(request.0) });
+        self.tell_protocol(consensus::Input::Read {
+            id: ReadId(request.0),
+        });
     }
 
     fn wait_for(
@@ -203,7 +231,9 @@ impl<P: Protocol> Engine<P> {
         out: &mut Vec<Effect>,
     ) {
         match self.requests.room() {
-            Ok(()) => self.requests.wait(request, (client, sequence), None, Height(u64::MAX)),
+            Ok(()) => self
+                .requests
+                .wait(request, (client, sequence), None, Height(u64::MAX)),
             Err(why) => self.requests.refused(request, why, out),
         }
     }
@@ -214,14 +244,21 @@ impl<P: Protocol> Engine<P> {
             return Err(Refusal::ShuttingDown);
         }
         if self.connected.len() < self.setup.config.quorums.commit {
-            return Err(Refusal::NoQuorum { missing: self.missing() });
+            return Err(Refusal::NoQuorum {
+                missing: self.missing(),
+            });
         }
         self.requests.room()
     }
 
     /// Validators that are not in touch.
     pub(crate) fn missing(&self) -> NodeSet {
-        self.setup.config.validators.ids().filter(|id| !self.connected.contains(*id)).collect()
+        self.setup
+            .config
+            .validators
+            .ids()
+            .filter(|id| !self.connected.contains(*id))
+            .collect()
     }
 
     fn written(&mut self, token: u64, out: &mut Vec<Effect>) {
@@ -239,11 +276,15 @@ impl<P: Protocol> Engine<P> {
         self.execution.written(token, out);
     }
 
-    fn loaded(&mut self, token: u64, rows: Vec<(Vec<u8>, Vec<u8>)>) {
+    fn loaded(&mut self, token: u64, rows: Vec<storage::Row>) {
         match self.loading.remove(&token) {
             Some(Loading::Records(token)) => self.loaded_records(token, rows),
             Some(Loading::Batch(digest)) => {
-                let bytes = rows.into_iter().next().map(|(_, value)| value.into());
+                let bytes = rows
+                    .into_iter()
+                    .next()
+                    .filter(|(key, _)| key[..] == digest.0)
+                    .map(|(_, value)| value);
                 self.tell_pool(mempool::Input::Loaded { digest, bytes });
             }
             None => {}

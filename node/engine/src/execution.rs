@@ -47,7 +47,10 @@ impl Execution {
 
     fn queue(&mut self, token: u64) {
         let height = self.committed.min(self.available);
-        let last = self.ready.back().map_or(self.requested, |(_, height)| *height);
+        let last = self
+            .ready
+            .back()
+            .map_or(self.requested, |(_, height)| *height);
         if height > last {
             self.ready.push_back((token, height));
         }

@@ -1,11 +1,11 @@
 //! The checks of what comes in, cheapest first: length, decoding, membership, window, and only then
 //! signatures. Pure functions of the input and the configuration, so they run on any thread.
 
-use crate::wire::{Frame, decode};
 use crate::Ingress;
+use crate::wire::{Frame, decode};
 use bytes::Bytes;
 use consensus::replica::{ReplicaInput, Wire};
-use consensus::{Message as _, Protocol, Window};
+use consensus::{Protocol, Window};
 use crypto::{NodeId, Reject, Transaction, Verifier};
 use std::marker::PhantomData;
 
@@ -30,7 +30,12 @@ impl<P: Protocol> Gatekeeper<P> {
     /// Checks by these keys and rules; frames longer than `frame_bytes` are refused unread.
     #[must_use]
     pub fn new(verifier: Verifier, rules: mempool::Rules, frame_bytes: usize) -> Self {
-        Self { verifier, rules, frame_bytes, protocol: PhantomData }
+        Self {
+            verifier,
+            rules,
+            frame_bytes,
+            protocol: PhantomData,
+        }
     }
 }
 
@@ -48,9 +53,10 @@ impl<P: Protocol> Ingress for Gatekeeper<P> {
                 }
                 ReplicaInput::verify(from, wire, &self.verifier).map(Checked::Replica)
             }
-            Frame::Pool(message) => {
-                self.rules.admit(from, message, &self.verifier).map(Checked::Pool)
-            }
+            Frame::Pool(message) => self
+                .rules
+                .admit(from, message, &self.verifier)
+                .map(Checked::Pool),
         }
     }
 
@@ -59,7 +65,8 @@ impl<P: Protocol> Ingress for Gatekeeper<P> {
         list: Vec<Transaction>,
     ) -> Vec<Result<mempool::CheckedTransaction, Reject>> {
         let chain = self.verifier.context.chain;
-        self.rules.admit_transactions(list, &chain, &*self.verifier.scheme)
+        self.rules
+            .admit_transactions(list, &chain, &*self.verifier.scheme)
     }
 }
 

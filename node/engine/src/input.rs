@@ -64,7 +64,7 @@ pub enum Input<C> {
         /// Of the request.
         token: u64,
         /// Key and value, ascending.
-        rows: Vec<(Vec<u8>, Vec<u8>)>,
+        rows: Vec<storage::Row>,
     },
     /// The executor has executed these heights, ascending and consecutive.
     Executed(Vec<storage::Executed>),

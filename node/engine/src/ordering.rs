@@ -6,7 +6,7 @@ use consensus::replica::Effect as Ordered;
 use consensus::{Committed, Input, Loaded, Protocol, ReadId, Retry, To, Token};
 use crypto::{Digest, Height, Payload, Time};
 use std::sync::Arc;
-use storage::{Executed, RecordAt, Table};
+use storage::{Executed, RecordAt, Scan, Table};
 
 /// Ordering waits when it is so many heights ahead of execution.
 const EXECUTION_LAG: u64 = 1024;
@@ -46,8 +46,8 @@ impl<P: Protocol> Engine<P> {
             Ordered::Return(payload) => self.tell_pool(mempool::Input::Return(payload)),
             Ordered::Load { token, heights } => {
                 let keys = RecordAt::range(&heights);
-                let (start, end) = (keys.start.to_vec(), keys.end.to_vec());
-                let query = Query { table: Table::Record, start, end, bytes: LOAD_BYTES };
+                let scan = Scan::range(keys.start, Some(keys.end)).bytes(LOAD_BYTES);
+                let query = Query { table: Table::Record, scan };
                 self.load(Loading::Records(token), query, out);
             }
             Ordered::Read(id, at) => self.read_answered(id, at, out),
@@ -64,8 +64,16 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn want(&mut self, want: Want) {
-        let Want { ticket, budget, exclude } = want;
-        self.tell_pool(mempool::Input::Want { ticket: ticket.0, budget, exclude });
+        let Want {
+            ticket,
+            budget,
+            exclude,
+        } = want;
+        self.tell_pool(mempool::Input::Want {
+            ticket: ticket.0,
+            budget,
+            exclude,
+        });
     }
 
     fn commit(&mut self, committed: &Arc<Committed<P::Proof>>, out: &mut Vec<Effect>) {
@@ -74,7 +82,11 @@ impl<P: Protocol> Engine<P> {
         let (height, payload) = (committed.height, committed.payload.clone());
         rows::committed(&payload, &mut self.writing.batch);
         let (batches, transactions) = contents(&payload);
-        out.push(Effect::Committed { height, batches, transactions });
+        out.push(Effect::Committed {
+            height,
+            batches,
+            transactions,
+        });
         self.tell_pool(mempool::Input::Committed { height, payload });
     }
 
@@ -88,7 +100,9 @@ impl<P: Protocol> Engine<P> {
             Err(retry) => {
                 let why = match retry {
                     Retry::NoLeader => Refusal::NoLeader,
-                    Retry::NoQuorum => Refusal::NoQuorum { missing: self.missing() },
+                    Retry::NoQuorum => Refusal::NoQuorum {
+                        missing: self.missing(),
+                    },
                     Retry::Full => Refusal::Full {
                         retry_after: Time::millis(100),
                         what: "the list of waiting reads",
@@ -99,16 +113,26 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    pub(crate) fn loaded_records(&mut self, token: Token, rows: Vec<(Vec<u8>, Vec<u8>)>) {
-        let records = rows.iter().filter_map(|(_, value)| crypto::codec::decode(value).ok());
+    pub(crate) fn loaded_records(&mut self, token: Token, rows: Vec<storage::Row>) {
+        let records = rows
+            .iter()
+            .filter_map(|(_, value)| crypto::codec::decode(value).ok());
         let records = records.collect();
         self.tell_protocol(Input::Loaded(Loaded { token, records }));
     }
 
     pub(crate) fn executed(&mut self, heights: Vec<Executed>, out: &mut Vec<Effect>) {
         for executed in heights {
-            let Executed { height, state, receipts } = executed;
-            assert_eq!(height, self.execution.executed.next(), "heights execute in order");
+            let Executed {
+                height,
+                state,
+                receipts,
+            } = executed;
+            assert_eq!(
+                height,
+                self.execution.executed.next(),
+                "heights execute in order"
+            );
             self.execution.executed = height;
             self.execution.state = state;
             self.requests.executed(&receipts, height, out);
@@ -128,8 +152,12 @@ fn contents(payload: &Payload) -> (Vec<Digest>, usize) {
             let transactions = refs.iter().map(|r| r.count as usize).sum();
             (refs.iter().map(|r| r.digest).collect(), transactions)
         }
-        Payload::Inline(batches) => {
-            (batches.iter().map(|bytes| crypto::batch::batch_digest(bytes)).collect(), 0)
-        }
+        Payload::Inline(batches) => (
+            batches
+                .iter()
+                .map(|bytes| crypto::batch::batch_digest(bytes))
+                .collect(),
+            0,
+        ),
     }
 }

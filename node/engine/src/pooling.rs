@@ -4,23 +4,26 @@ use crate::engine::{Engine, Loading};
 use crate::{Effect, Query, Refusal, RequestId, rows, wire};
 use consensus::{Input, Protocol, Refused, Ticket};
 use mempool::{Output, To, Unfit};
-use storage::{Table, log};
+use storage::{Scan, Table, log};
 
 impl<P: Protocol> Engine<P> {
     pub(crate) fn pooled(&mut self, output: Output, out: &mut Vec<Effect>) {
         match output {
             Output::Accepted { request } => self.requests.accepted(RequestId(request), out),
             Output::Refused { request, refusal } => {
-                self.requests.refused(RequestId(request), refusal_of(refusal), out);
+                self.requests
+                    .refused(RequestId(request), refusal_of(refusal), out);
             }
             Output::Store { reference, bytes } => {
                 rows::put_batch(&reference, bytes, &mut self.writing.batch);
             }
             Output::Drop(digest) => rows::drop_batch(&digest, &mut self.writing.batch),
             Output::Load(digest) => {
-                let start = log::batch_key(&digest).to_vec();
-                let end = [&start[..], &[0]].concat();
-                let query = Query { table: Table::Batch, start, end, bytes: 0 };
+                let scan = Scan::range(log::batch_key(&digest), None).rows(1);
+                let query = Query {
+                    table: Table::Batch,
+                    scan,
+                };
                 self.load(Loading::Batch(digest), query, out);
             }
             Output::Send { to, message } => {
@@ -31,7 +34,10 @@ impl<P: Protocol> Engine<P> {
                 });
             }
             Output::Payload { ticket, payload } => {
-                self.tell_protocol(Input::Payload { ticket: Ticket(ticket), payload });
+                self.tell_protocol(Input::Payload {
+                    ticket: Ticket(ticket),
+                    payload,
+                });
             }
             Output::Checked { block, held } => {
                 let held = held.map_err(|unfit| match unfit {

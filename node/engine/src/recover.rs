@@ -1,9 +1,9 @@
 //! What a node starts from: read once from the log, before the machine runs.
 
+use crate::engine::{Engine, Writing};
 use crate::execution::Execution;
 use crate::requests::Requests;
 use crate::rows::{self, GuardRow, UNCOMMITTED};
-use crate::engine::{Engine, Writing};
 use crate::{Effect, Setup};
 use bytes::Bytes;
 use consensus::replica::{Damaged, Fence, Replica, Stored};
@@ -11,7 +11,7 @@ use consensus::{Anchor, Protocol};
 use crypto::{BatchRef, Digest, Height, NodeId, Payload, SealedBatch, Signer, Time};
 use mempool::Mempool;
 use std::collections::{BTreeMap, VecDeque};
-use storage::{Applied, CommitRow, Log, REPLACE_NODE, Read as _, Scan, StoreError, Table};
+use storage::{Applied, CommitRow, Log, REPLACE_NODE, Scan, StoreError, Table};
 
 /// Commits read at a time.
 const CHUNK: usize = 1024;
@@ -39,7 +39,10 @@ impl<P: Protocol> Recovered<P> {
         if applied.height > tip {
             return Err(StoreError::Damaged {
                 at: "data/log".into(),
-                what: format!("it ends at height {tip}, the state is at {}", applied.height),
+                what: format!(
+                    "it ends at height {tip}, the state is at {}",
+                    applied.height
+                ),
                 way_out: REPLACE_NODE,
             });
         }
@@ -60,8 +63,12 @@ impl<P: Protocol> Recovered<P> {
         for (_, value) in log.store().scan(Table::Checkpoint, &Scan::all())? {
             stored.stable = Some(rows::decode(&value, "the stable checkpoint")?);
         }
-        let mut recovered =
-            Self { stored, pool: mempool::Recovered::default(), unexecuted: Vec::new(), applied };
+        let mut recovered = Self {
+            stored,
+            pool: mempool::Recovered::default(),
+            unexecuted: Vec::new(),
+            applied,
+        };
         recovered.read_commits(setup, log)?;
         recovered.read_batches(setup.config.me, log)?;
         Ok(recovered)
@@ -74,14 +81,24 @@ impl<P: Protocol> Recovered<P> {
         let mut from = Height(executed.0.saturating_sub(setup.pool.lifetime)).next();
         loop {
             let commits = log.commits(from, CHUNK, CHUNK_BYTES)?;
-            let Some(last) = commits.last() else { return Ok(()) };
+            let Some(last) = commits.last() else {
+                return Ok(());
+            };
             from = last.height.next();
-            for CommitRow { height, payload, history, .. } in commits {
+            for CommitRow {
+                height,
+                payload,
+                history,
+                ..
+            } in commits
+            {
                 if height > executed {
                     self.stored.histories.push((height, history));
                     self.unexecuted.push((height, payload));
                 } else if let Payload::Refs(refs) = payload {
-                    self.pool.committed.extend(refs.iter().filter(|r| r.expires > executed));
+                    self.pool
+                        .committed
+                        .extend(refs.iter().filter(|r| r.expires > executed));
                 }
             }
         }
@@ -95,12 +112,18 @@ impl<P: Protocol> Recovered<P> {
         );
         for (_, value) in log.store().scan(Table::Meta, &keys)? {
             let reference: BatchRef = rows::decode(&value, "the name of a batch")?;
-            let Some(bytes) = log.batch(&reference.digest)? else { continue };
-            let Ok(batch) = SealedBatch::open(bytes) else { continue };
+            let Some(bytes) = log.batch(&reference.digest)? else {
+                continue;
+            };
+            let Ok(batch) = SealedBatch::open(bytes) else {
+                continue;
+            };
             self.pool.batches.push(batch);
         }
         let stored = self.pool.batches.iter().map(SealedBatch::reference);
-        let own = stored.chain(self.pool.committed.iter().copied()).filter(|r| r.author == me);
+        let own = stored
+            .chain(self.pool.committed.iter().copied())
+            .filter(|r| r.author == me);
         self.pool.number = own.map(|r| r.number).max().unwrap_or(0);
         Ok(())
     }
@@ -113,12 +136,27 @@ fn anchor<P: Protocol>(
     let epoch = setup.config.context.epoch;
     let state = setup.genesis_state;
     Ok(match last {
-        None => {
-            Anchor { epoch, height: Height(0), history: Digest::ZERO, state, proof: None }
-        }
-        Some(CommitRow { height, history, proof, .. }) => {
+        None => Anchor {
+            epoch,
+            height: Height(0),
+            history: Digest::ZERO,
+            state,
+            proof: None,
+        },
+        Some(CommitRow {
+            height,
+            history,
+            proof,
+            ..
+        }) => {
             let proof = Some(rows::decode(&proof, "the proof of a commit")?);
-            Anchor { epoch, height, history, state, proof }
+            Anchor {
+                epoch,
+                height,
+                history,
+                state,
+                proof,
+            }
         }
     })
 }
@@ -135,13 +173,17 @@ impl<P: Protocol> Engine<P> {
         recovered: Recovered<P>,
         out: &mut Vec<Effect>,
     ) -> Result<Self, Damaged> {
-        let Recovered { mut stored, pool, unexecuted, applied } = recovered;
+        let Recovered {
+            mut stored,
+            pool,
+            unexecuted,
+            applied,
+        } = recovered;
         stored.fence = Fence::default();
         let tip = stored.anchor.height;
         let mut effects = Vec::new();
         let config = setup.config.clone();
-        let replica =
-            Replica::recover(config, &setup.shell, signer, now, stored, &mut effects)?;
+        let replica = Replica::recover(config, &setup.shell, signer, now, stored, &mut effects)?;
         let mut engine = Self {
             replica,
             pool: Mempool::new(setup.pool.clone(), now, pool),
@@ -149,7 +191,10 @@ impl<P: Protocol> Engine<P> {
             requests: Requests::new(setup.requests),
             connected: [setup.config.me].into_iter().collect(),
             shutting_down: false,
-            writing: Writing { token: 1, ..Writing::default() },
+            writing: Writing {
+                token: 1,
+                ..Writing::default()
+            },
             internal: VecDeque::new(),
             fences: VecDeque::new(),
             loading: BTreeMap::new(),

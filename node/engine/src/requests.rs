@@ -52,7 +52,10 @@ impl Requests {
         if self.len() < self.cap {
             return Ok(());
         }
-        Err(Refusal::Full { retry_after: Time::millis(100), what: "the list of waiting requests" })
+        Err(Refusal::Full {
+            retry_after: Time::millis(100),
+            what: "the list of waiting requests",
+        })
     }
 
     /// A submission goes to the pool.
@@ -78,7 +81,10 @@ impl Requests {
         digest: Option<Digest>,
         expires: Height,
     ) {
-        self.receipts.entry(session).or_default().push(Waiter { request, digest });
+        self.receipts
+            .entry(session)
+            .or_default()
+            .push(Waiter { request, digest });
         self.sessions.insert(request, (session, expires));
         self.expiries.insert((expires, request));
     }
@@ -86,14 +92,20 @@ impl Requests {
     /// The pool took it.
     pub(crate) fn accepted(&mut self, request: RequestId, out: &mut Vec<Effect>) {
         if self.submitted.remove(&request) == Some(Wait::Accepted) {
-            out.push(Effect::Reply { request, reply: Reply::Accepted });
+            out.push(Effect::Reply {
+                request,
+                reply: Reply::Accepted,
+            });
         }
     }
 
     /// It is not taken.
     pub(crate) fn refused(&mut self, request: RequestId, why: Refusal, out: &mut Vec<Effect>) {
         self.cancel(request);
-        out.push(Effect::Reply { request, reply: Reply::Refused(why) });
+        out.push(Effect::Reply {
+            request,
+            reply: Reply::Refused(why),
+        });
     }
 
     /// A read waits for its barrier.
@@ -117,13 +129,18 @@ impl Requests {
             };
             for waiter in waiters {
                 self.forget(waiter.request);
-                let ours = waiter.digest.is_none_or(|digest| digest == receipt.transaction);
+                let ours = waiter
+                    .digest
+                    .is_none_or(|digest| digest == receipt.transaction);
                 let reply = if ours {
                     Reply::Executed(receipt.clone())
                 } else {
                     Reply::Refused(Refusal::SequenceUsed)
                 };
-                out.push(Effect::Reply { request: waiter.request, reply });
+                out.push(Effect::Reply {
+                    request: waiter.request,
+                    reply,
+                });
             }
         }
         self.serve_reads(height, out);
@@ -143,7 +160,10 @@ impl Requests {
             }
             self.due.pop_first();
             self.reads.remove(&request);
-            out.push(Effect::Reply { request, reply: Reply::ReadAt(height) });
+            out.push(Effect::Reply {
+                request,
+                reply: Reply::ReadAt(height),
+            });
         }
     }
 

@@ -14,7 +14,11 @@ const FLOOR: u8 = 1;
 pub(crate) fn write<P: Protocol>(op: LogOp<P>, batch: &mut WriteBatch) {
     match op {
         LogOp::Put(record) => {
-            batch.put(Table::Record, record_at(record.key()).key(), codec::encode(&record));
+            batch.put(
+                Table::Record,
+                record_at(record.key()).key(),
+                codec::encode(&record),
+            );
         }
         LogOp::Truncate(from) => {
             batch.delete_range(Table::Record, RecordAt::range(&(from..Height(u64::MAX))));
@@ -37,7 +41,11 @@ pub(crate) fn write<P: Protocol>(op: LogOp<P>, batch: &mut WriteBatch) {
             row.put(batch);
         }
         LogOp::Checkpoint(stable) => {
-            batch.put(Table::Checkpoint, log::height_key(Height(0)), codec::encode(&stable));
+            batch.put(
+                Table::Checkpoint,
+                log::height_key(Height(0)),
+                codec::encode(&stable),
+            );
         }
     }
 }
@@ -64,7 +72,11 @@ fn uncommitted_key(digest: &Digest) -> Vec<u8> {
 /// Adds a batch that is not committed yet.
 pub(crate) fn put_batch(reference: &BatchRef, bytes: bytes::Bytes, batch: &mut WriteBatch) {
     batch.put(Table::Batch, log::batch_key(&reference.digest), bytes);
-    batch.put(Table::Meta, uncommitted_key(&reference.digest), codec::encode(reference));
+    batch.put(
+        Table::Meta,
+        uncommitted_key(&reference.digest),
+        codec::encode(reference),
+    );
 }
 
 /// Removes a batch that was never committed.
@@ -106,5 +118,9 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T,
 }
 
 fn damaged(what: &str) -> StoreError {
-    StoreError::Damaged { at: "data/log".into(), what: what.into(), way_out: REPLACE_NODE }
+    StoreError::Damaged {
+        at: "data/log".into(),
+        what: what.into(),
+        way_out: REPLACE_NODE,
+    }
 }

@@ -26,13 +26,21 @@ pub(crate) fn encode_replica<M: Serialize>(message: &replica::Wire<M>) -> (Class
         Replica(&'a replica::Wire<M>),
     }
     let bytes = codec::encode(&ByRef::Replica(message));
-    let class = if bytes.len() > LARGE { Class::Bulk } else { Class::Control };
+    let class = if bytes.len() > LARGE {
+        Class::Bulk
+    } else {
+        Class::Control
+    };
     (class, bytes.into())
 }
 
 /// Encodes a message of the pool, and says on which stream it travels.
 pub(crate) fn encode_pool(message: mempool::Message) -> (Class, Bytes) {
-    let class = if message.is_bulk() { Class::Bulk } else { Class::Control };
+    let class = if message.is_bulk() {
+        Class::Bulk
+    } else {
+        Class::Control
+    };
     (class, codec::encode(&Frame::<()>::Pool(message)).into())
 }
 
