@@ -1,0 +1,93 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::{Ports, Testnet};
+use std::os::unix::fs::PermissionsExt as _;
+
+fn homes(dir: &Path) -> Vec<Home> {
+    let testnet = Testnet::new(Ports::series(7000, 4).unwrap());
+    testnet.build_from(&[3; 32]).unwrap().write(dir).unwrap()
+}
+
+#[test]
+fn a_missing_home_says_how_to_make_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Home::new(dir.path().join("none"))
+        .load()
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("node.toml") && error.contains("quorate genesis"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_key_that_is_no_validators_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let homes = homes(dir.path());
+    fs::copy(dir.path().join("client.key"), homes[0].consensus_key()).unwrap();
+    let error = homes[0].load().unwrap_err();
+    assert!(matches!(error, Error::NotMember { n: 4, .. }), "{error}");
+    assert!(error.to_string().contains("consensus.key"), "{error}");
+}
+
+#[test]
+fn the_network_key_of_another_validator_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let homes = homes(dir.path());
+    fs::copy(homes[1].network_key(), homes[0].network_key()).unwrap();
+    let error = homes[0].load().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::WrongNetworkKey {
+                node: NodeId(0),
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_key_open_to_others_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let homes = homes(dir.path());
+    fs::set_permissions(homes[2].network_key(), fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(
+        homes[2]
+            .load()
+            .unwrap_err()
+            .to_string()
+            .contains("chmod 600")
+    );
+}
+
+#[test]
+fn what_is_no_text_or_endless_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let homes = homes(dir.path());
+    fs::write(homes[0].genesis_toml(), [0xff, 0xfe, 0]).unwrap();
+    let error = homes[0].load().unwrap_err().to_string();
+    assert!(
+        error.contains("genesis.toml") && error.contains("restore"),
+        "{error}"
+    );
+    fs::write(homes[0].genesis_toml(), "#".repeat(5 << 20)).unwrap();
+    assert!(
+        homes[0]
+            .load()
+            .unwrap_err()
+            .to_string()
+            .contains("longer than")
+    );
+    fs::remove_file(homes[0].genesis_toml()).unwrap();
+    fs::create_dir(homes[0].genesis_toml()).unwrap();
+    assert!(
+        homes[0]
+            .load()
+            .unwrap_err()
+            .to_string()
+            .contains("not a file")
+    );
+}

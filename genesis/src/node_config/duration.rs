@@ -1,0 +1,27 @@
+//! Spans of time in files: `300ms`, `1m`, `1ms 500us`.
+
+use crypto::Time;
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serializer};
+use std::time::Duration;
+
+pub(super) fn text(time: Time) -> String {
+    humantime::format_duration(Duration::from_nanos(time.0)).to_string()
+}
+
+pub(super) fn serialize<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&text(*time))
+}
+
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let refused = || {
+        D::Error::custom(format!(
+            "{text:?} is no span of time; write one such as \"300ms\" or \"10s\""
+        ))
+    };
+    let span = humantime::parse_duration(&text).map_err(|_| refused())?;
+    u64::try_from(span.as_nanos())
+        .map(Time)
+        .map_err(|_| refused())
+}
