@@ -1,0 +1,422 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crypto::{ChainId, Digest};
+use std::sync::Mutex;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep, timeout};
+
+const LIMITS: LaneLimits = LaneLimits {
+    frame: 64 << 10,
+    outgoing: 1 << 20,
+    incoming: 1 << 20,
+};
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a node's sink saw.
+#[derive(Default)]
+struct Seen {
+    frames: Mutex<Vec<(NodeId, Class, Bytes)>>,
+    held: Mutex<Vec<Permit>>,
+    hold: std::sync::atomic::AtomicBool,
+    touched: Mutex<Vec<(NodeId, bool)>>,
+    rejected: Mutex<Vec<(NodeId, Reject)>>,
+}
+
+impl Sink for Seen {
+    fn frame(&self, from: NodeId, class: Class, frame: Bytes, permit: Permit) {
+        self.frames.lock().unwrap().push((from, class, frame));
+        if self.hold.load(std::sync::atomic::Ordering::Relaxed) {
+            self.held.lock().unwrap().push(permit);
+        }
+    }
+    fn touched(&self, node: NodeId, connected: bool) {
+        self.touched.lock().unwrap().push((node, connected));
+    }
+    fn rejected(&self, from: NodeId, reject: Reject) {
+        self.rejected.lock().unwrap().push((from, reject));
+    }
+}
+
+struct Node {
+    network: Network,
+    seen: Arc<Seen>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Node {
+    async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        timeout(PATIENCE, self.tasks.wait()).await.unwrap();
+    }
+    fn is_connected(&self, to: u16) -> bool {
+        self.network
+            .peers()
+            .iter()
+            .any(|peer| peer.node == NodeId(to) && peer.connected)
+    }
+    fn frames(&self) -> usize {
+        self.seen.frames.lock().unwrap().len()
+    }
+}
+
+fn key(node: u16) -> SecretKey {
+    SecretKey::from_seed(&[u8::try_from(node).unwrap() + 1; 32])
+}
+
+fn hello(chain: u8) -> Hello {
+    let (protocol, build) = ("hotstuff".to_owned(), "test".to_owned());
+    Hello {
+        wire: hello::WIRE_VERSION,
+        chain: ChainId(Digest([chain; 32])),
+        protocol,
+        build,
+    }
+}
+
+/// Ports that are free now.
+fn ports(n: usize) -> Vec<u16> {
+    let held: Vec<_> = (0..n)
+        .map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    held.iter()
+        .map(|listener| listener.local_addr().unwrap().port())
+        .collect()
+}
+
+async fn start_with(me: u16, ports: &[u16], change: impl FnOnce(&mut NetworkConfig)) -> Node {
+    let peers = (0..ports.len() as u16)
+        .filter(|node| *node != me)
+        .map(|node| PeerConfig {
+            node: NodeId(node),
+            key: key(node).public(),
+            address: format!("127.0.0.1:{}", ports[node as usize]),
+        });
+    let mut config = NetworkConfig {
+        me: NodeId(me),
+        key: key(me),
+        listen: SocketAddr::from(([127, 0, 0, 1], ports[me as usize])),
+        peers: peers.collect(),
+        hello: hello(1),
+        control: LIMITS,
+        bulk: LIMITS,
+    };
+    change(&mut config);
+    let (seen, metrics) = (Arc::new(Seen::default()), Arc::new(Metrics::new()));
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let network = Network::start(config, seen.clone(), metrics.clone(), stop.clone(), &tasks)
+        .await
+        .unwrap();
+    Node {
+        network,
+        seen,
+        metrics,
+        stop,
+        tasks,
+    }
+}
+
+async fn start(me: u16, ports: &[u16]) -> Node {
+    start_with(me, ports, |_| {}).await
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < end, "never: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_exchange_frames_of_both_classes_in_order() {
+    let ports = ports(3);
+    let mut nodes = Vec::new();
+    for me in 0..3 {
+        nodes.push(start(me, &ports).await);
+    }
+    until("all connected", || {
+        nodes
+            .iter()
+            .all(|node| node.network.peers().iter().all(|peer| peer.connected))
+    })
+    .await;
+    // Bulk streams have no event of their own: repeat until the first one comes through.
+    until("bulk is open", || {
+        nodes[2]
+            .network
+            .send(NodeId(0), Class::Bulk, Bytes::from_static(b"?"));
+        nodes[0].frames() > 0
+    })
+    .await;
+    for i in 0..1_000_u32 {
+        let frame = Bytes::copy_from_slice(&i.to_le_bytes());
+        nodes[1].network.broadcast(Class::Control, &frame);
+    }
+    let received = |node: &Node| -> Vec<u32> {
+        let frames = node.seen.frames.lock().unwrap();
+        let control = frames
+            .iter()
+            .filter(|f| f.0 == NodeId(1) && f.1 == Class::Control);
+        control
+            .map(|f| u32::from_le_bytes(f.2[..].try_into().unwrap()))
+            .collect()
+    };
+    until("all frames", || {
+        received(&nodes[0]).len() + received(&nodes[2]).len() >= 2_000
+    })
+    .await;
+    assert_eq!(received(&nodes[0]), (0..1_000).collect::<Vec<_>>());
+    assert_eq!(received(&nodes[2]), (0..1_000).collect::<Vec<_>>());
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_not_in_genesis_is_dropped() {
+    let ports = ports(2);
+    let honest = start(1, &ports).await;
+    let foreign = start_with(0, &ports, |config| config.key = key(77)).await;
+    until("refused", || {
+        honest.metrics.refused_connections("not_a_validator") > 0
+    })
+    .await;
+    assert!(!honest.is_connected(0));
+    assert!(honest.seen.touched.lock().unwrap().is_empty());
+    foreign.stop().await;
+    // The port still serves who belongs to it.
+    let member = start(0, &ports).await;
+    until("connected", || {
+        honest.is_connected(0) && member.is_connected(1)
+    })
+    .await;
+    honest.stop().await;
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_chain_version_or_protocol_is_dropped() {
+    let different: [(&str, fn(&mut Hello)); 3] = [
+        ("other_chain", |h| h.chain = ChainId(Digest([2; 32]))),
+        ("other_version", |h| h.wire += 1),
+        ("other_protocol", |h| h.protocol = "raft".into()),
+    ];
+    for (reason, change) in different {
+        let ports = ports(2);
+        let ours = start(1, &ports).await;
+        let theirs = start_with(0, &ports, |config| change(&mut config.hello)).await;
+        until(reason, || ours.metrics.refused_connections(reason) > 0).await;
+        until(reason, || theirs.metrics.refused_connections(reason) > 0).await;
+        assert!(ours.seen.touched.lock().unwrap().is_empty());
+        assert!(theirs.seen.touched.lock().unwrap().is_empty());
+        ours.stop().await;
+        theirs.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_on_the_port_is_dropped_and_counted() {
+    let ports = ports(2);
+    let node = start(0, &ports).await;
+    for _ in 0..8 {
+        let mut socket = tokio::net::TcpStream::connect(node.network.address())
+            .await
+            .unwrap();
+        socket.write_all(&[0xff; 4_096]).await.ok();
+        let mut rest = Vec::new();
+        // The node hangs up: with an end or a reset, but it does.
+        timeout(PATIENCE, socket.read_to_end(&mut rest))
+            .await
+            .unwrap()
+            .ok();
+    }
+    until("counted", || {
+        node.metrics.refused_connections("handshake") >= 8
+    })
+    .await;
+    let peer = start(1, &ports).await;
+    until("connected", || node.is_connected(1)).await;
+    node.stop().await;
+    peer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_strangers_do_not_keep_validators_out() {
+    let ports = ports(2);
+    let node = start(1, &ports).await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(
+            tokio::net::TcpStream::connect(node.network.address())
+                .await
+                .unwrap(),
+        );
+    }
+    until("the rest is refused", || {
+        node.metrics.refused_connections("too_many") > 0
+    })
+    .await;
+    let peer = start(0, &ports).await;
+    until("connected", || node.is_connected(0)).await;
+    node.stop().await;
+    peer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_oversized_frame_ends_the_stream_and_is_counted() {
+    let ports = ports(2);
+    let small = start(0, &ports).await;
+    let large = start_with(1, &ports, |config| config.control.frame = 1 << 20).await;
+    until("connected", || {
+        small.is_connected(1) && large.is_connected(0)
+    })
+    .await;
+    large
+        .network
+        .send(NodeId(0), Class::Control, Bytes::from(vec![7; 100 << 10]));
+    until("rejected", || {
+        !small.seen.rejected.lock().unwrap().is_empty()
+    })
+    .await;
+    assert_eq!(
+        small.seen.rejected.lock().unwrap()[0],
+        (NodeId(1), Reject::TooLong)
+    );
+    assert_eq!(small.frames(), 0);
+    // It opens another stream, and honest frames pass.
+    until("a later frame", || {
+        large
+            .network
+            .send(NodeId(0), Class::Control, Bytes::from_static(b"fine"));
+        small.frames() > 0
+    })
+    .await;
+    small.stop().await;
+    large.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_connect_again_after_either_side_restarts() {
+    let ports = ports(2);
+    let mut nodes = [start(0, &ports).await, start(1, &ports).await];
+    until("connected", || {
+        nodes[0].is_connected(1) && nodes[1].is_connected(0)
+    })
+    .await;
+    for restarted in [1_usize, 0] {
+        let other = 1 - restarted;
+        let fresh = {
+            let [a, b] = nodes;
+            let (gone, stays) = if restarted == 0 { (a, b) } else { (b, a) };
+            gone.stop().await;
+            until("noticed", || !stays.is_connected(restarted as u16)).await;
+            let began = Instant::now();
+            let back = start(restarted as u16, &ports).await;
+            until("again", || {
+                back.is_connected(other as u16) && stays.is_connected(restarted as u16)
+            })
+            .await;
+            assert!(
+                began.elapsed() < Duration::from_secs(5),
+                "took {:?}",
+                began.elapsed()
+            );
+            if restarted == 0 {
+                [back, stays]
+            } else {
+                [stays, back]
+            }
+        };
+        nodes = fresh;
+    }
+    let seen: Vec<_> = nodes[0].seen.touched.lock().unwrap().clone();
+    assert!(seen.contains(&(NodeId(1), true)));
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_sends_faster_than_it_is_processed_is_not_read_on() {
+    let ports = ports(2);
+    let slow = start(0, &ports).await;
+    let fast = start(1, &ports).await;
+    slow.seen
+        .hold
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    until("connected", || fast.is_connected(0)).await;
+    let frame = Bytes::from(vec![1; 32 << 10]);
+    for _ in 0..400 {
+        fast.network.send(NodeId(0), Class::Control, frame.clone());
+        sleep(Duration::from_millis(1)).await;
+    }
+    sleep(Duration::from_millis(200)).await;
+    let bytes = slow.frames() * frame.len();
+    assert!(
+        bytes <= LIMITS.incoming + (64 << 10),
+        "{bytes} bytes unprocessed"
+    );
+    assert!(fast.network.waiting(Class::Control) <= LIMITS.outgoing);
+    // Once they are processed, it goes on.
+    let before = slow.frames();
+    slow.seen
+        .hold
+        .store(false, std::sync::atomic::Ordering::Relaxed);
+    slow.seen.held.lock().unwrap().clear();
+    until("more", || slow.frames() > before).await;
+    slow.stop().await;
+    fast.stop().await;
+}
+
+#[test]
+fn a_full_control_queue_drops_the_oldest_and_a_full_bulk_queue_the_newest() {
+    use super::queue::{Overflow, Queue};
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let cases = [
+        (Overflow::DropOldest, [1_u8, 2, 3]),
+        (Overflow::DropNewest, [0, 1, 2]),
+    ];
+    for (overflow, kept) in cases {
+        let queue = Queue::new(3, overflow);
+        assert_eq!(
+            queue.push(Bytes::from_static(b"x")),
+            1,
+            "closed until connected"
+        );
+        queue.open();
+        let dropped: usize = (0..4_u8)
+            .map(|i| queue.push(Bytes::copy_from_slice(&[i])))
+            .sum();
+        assert_eq!((dropped, queue.bytes()), (1, 3));
+        assert_eq!(
+            queue.push(Bytes::from_static(b"long")),
+            1,
+            "longer than the queue"
+        );
+        let taken = runtime.block_on(queue.take(1_024));
+        assert_eq!(taken.iter().map(|frame| frame[0]).collect::<Vec<_>>(), kept);
+    }
+}
+
+#[test]
+fn a_hello_that_is_none_is_told_from_one_that_differs() {
+    let ours = hello(1);
+    assert_eq!(ours.check(&ours.encode()), Ok(ours.clone()));
+    assert_eq!(ours.check(&hello(2).encode()), Err(hello::Mismatch::Chain));
+    assert_eq!(ours.check(b"GET / HTTP/1.1"), Err(hello::Mismatch::NoHello));
+    assert_eq!(
+        ours.check(&[0; hello::MAX_HELLO + 1]),
+        Err(hello::Mismatch::NoHello)
+    );
+    let boast = Hello {
+        build: "x".repeat(10_000),
+        ..ours.clone()
+    };
+    assert!(boast.encode().len() <= hello::MAX_HELLO && ours.check(&boast.encode()).is_ok());
+}

@@ -1,0 +1,151 @@
+//! Clients' requests in flight: capped, each answered once.
+
+use crate::handle::Shared;
+use crypto::{PublicKey, Reject, Transaction};
+use engine::{Reply, RequestId, Wait};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// What a client asks.
+#[derive(Debug)]
+pub enum Question {
+    /// Take this transaction.
+    Submit {
+        /// The request.
+        request: RequestId,
+        /// Not yet checked.
+        transaction: Transaction,
+        /// How long he waits.
+        wait: Wait,
+    },
+    /// From which height on may the local state answer?
+    Read {
+        /// The request.
+        request: RequestId,
+    },
+    /// The receipt of an earlier transaction.
+    Await {
+        /// The request.
+        request: RequestId,
+        /// Whose.
+        client: PublicKey,
+        /// Which.
+        sequence: u64,
+    },
+    /// He does not wait any longer.
+    Cancel {
+        /// The request.
+        request: RequestId,
+    },
+}
+
+/// What he is told.
+#[derive(Debug)]
+pub enum Answer {
+    /// By the machine.
+    Reply(Reply),
+    /// By the checks before it.
+    Rejected(Reject),
+}
+
+struct Entry {
+    answer: oneshot::Sender<Answer>,
+    since: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// All requests that wait for an answer.
+pub struct Requests {
+    next: AtomicU64,
+    permits: Arc<Semaphore>,
+    waiting: Mutex<HashMap<RequestId, Entry>>,
+}
+
+impl Requests {
+    /// At most `cap` at a time.
+    #[must_use]
+    pub fn new(cap: usize) -> Self {
+        Self {
+            next: AtomicU64::new(1),
+            permits: Arc::new(Semaphore::new(cap)),
+            waiting: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Opens a request; `None` when too many wait.
+    pub(crate) fn open(self: &Arc<Self>) -> Option<(Waiting, oneshot::Receiver<Answer>)> {
+        let permit = self.permits.clone().try_acquire_owned().ok()?;
+        let request = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
+        let (answer, receiver) = oneshot::channel();
+        let entry = Entry {
+            answer,
+            since: Instant::now(),
+            _permit: permit,
+        };
+        self.lock().insert(request, entry);
+        Some((
+            Waiting {
+                request,
+                requests: self.clone(),
+                tell: None,
+            },
+            receiver,
+        ))
+    }
+
+    /// Answers one; returns since when it waited, if it still does.
+    pub fn answer(&self, request: RequestId, answer: Answer) -> Option<Instant> {
+        let entry = self.lock().remove(&request)?;
+        // He may have left in this moment: his guard tells the machine.
+        entry.answer.send(answer).ok();
+        Some(entry.since)
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Entry>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held by the one who waits. Dropped before the answer, it takes the request back.
+pub(crate) struct Waiting {
+    request: RequestId,
+    requests: Arc<Requests>,
+    tell: Option<Arc<Shared>>,
+}
+
+impl Waiting {
+    pub(crate) fn request(&self) -> RequestId {
+        self.request
+    }
+
+    /// From now on a drop tells the machine as well.
+    pub(crate) fn cancel_with(&mut self, shared: Arc<Shared>) {
+        self.tell = Some(shared);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let waited = self.requests.lock().remove(&self.request).is_some();
+        if let (true, Some(shared)) = (waited, self.tell.take()) {
+            (shared.ask)(Question::Cancel {
+                request: self.request,
+            });
+        }
+    }
+}
