@@ -42,6 +42,9 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Bytes of an encoded transaction besides its body.
+    pub const OVERHEAD: usize = 2 + 32 + 32 + 8 + 8 + 8 + 64;
+
     /// What is signed. It is also the transaction's id.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -57,7 +60,7 @@ impl Transaction {
     /// Its length in a batch, in bytes.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        2 + 32 + 32 + 8 + 8 + 8 + self.body.len() + 64
+        Self::OVERHEAD + self.body.len()
     }
     /// Checks format, chain, key and signature of many at once (ZIP-215 batches).
     ///

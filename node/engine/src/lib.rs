@@ -23,5 +23,5 @@ pub use ingress::{Checked, Gatekeeper};
 pub use input::{Input, RequestId, Wait};
 pub use machine::{Ingress, Machine, Status};
 pub use recover::Recovered;
-pub use setup::Setup;
+pub use setup::{Setup, rules, state_limits};
 pub use wire::{Frame, decode};

@@ -74,6 +74,7 @@ fn refusal_of(refusal: mempool::Refusal) -> Refusal {
     match refusal {
         mempool::Refusal::SequenceUsed => Refusal::SequenceUsed,
         mempool::Refusal::Expired { height } => Refusal::Expired { height },
+        mempool::Refusal::TooLong { .. } => Refusal::Invalid(refusal.to_string()),
         mempool::Refusal::Full { what, retry_after } => Refusal::Full { retry_after, what },
     }
 }

@@ -1,9 +1,17 @@
-//! What a node is told when it starts.
+//! What a node is told when it starts: values only, worked out of genesis and `node.toml`.
 
+use consensus::LeaderSchedule;
 use consensus::replica::ShellConfig;
-use crypto::{Digest, FaultModel};
+use crypto::{Digest, FaultModel, NodeId, Scheme, Transaction, Verifier};
+use genesis::{Genesis, NodeConfig, Protocol};
+use mempool::{Dissemination, Rules};
+use std::sync::Arc;
+use storage::{ExecutorConfig, FlushPolicy, Limits, kv};
 
-/// A node's configuration: all of it values, none of it read from files here.
+/// What a frame may hold besides batches: list lengths, certificates.
+const FRAME_OVERHEAD: usize = 64 << 10;
+
+/// A node's configuration.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// For the protocol.
@@ -12,6 +20,8 @@ pub struct Setup {
     pub shell: ShellConfig,
     /// For the pool.
     pub pool: mempool::Config,
+    /// For the executor.
+    pub executor: ExecutorConfig,
     /// The fault model, for the operator.
     pub fault_model: FaultModel,
     /// The protocol's name, for the operator.
@@ -20,4 +30,111 @@ pub struct Setup {
     pub genesis_state: Digest,
     /// Most requests of clients that may wait at a time.
     pub requests: usize,
+}
+
+impl Setup {
+    /// Node `me` of this chain. `seed` feeds the generator of protocols that draw lots.
+    #[must_use]
+    pub fn new(genesis: &Genesis, node: &NodeConfig, me: NodeId, seed: [u8; 32]) -> Self {
+        let limits = &genesis.limits;
+        let config = consensus::Config {
+            me,
+            context: genesis.context(),
+            validators: genesis.validator_set(),
+            quorums: genesis.quorums(),
+            leaders: LeaderSchedule::RoundRobin {
+                tenure: genesis.tenure,
+            },
+            timing: consensus::Timing {
+                timeout: node.timing.timeout,
+                timeout_cap: node.timing.timeout_cap,
+                resend: node.timing.resend,
+                linger: node.timing.linger,
+            },
+            seed,
+            block_bytes: limits.block_bytes,
+        };
+        let pool = mempool::Config {
+            dissemination: match genesis.protocol {
+                Protocol::Raft => Dissemination::ToLeader,
+                Protocol::Hotstuff | Protocol::Pbft => Dissemination::Broadcast,
+            },
+            lifetime: limits.lifetime,
+            batch_bytes: limits.batch_bytes as usize,
+            batch_transactions: limits.batch_transactions as usize,
+            block_bytes: limits.block_bytes as usize,
+            block_batches: limits.block_batches as usize,
+            author_bytes: limits.author_bytes as usize,
+            author_batches: limits.author_batches as usize,
+            batch_delay: node.timing.batch_delay,
+            client_transactions: node.pool.per_client,
+            pool_transactions: node.pool.transactions,
+            pool_bytes: node.pool.bytes,
+            ..mempool::Config::new(me, genesis.n())
+        };
+        Self {
+            config,
+            shell: ShellConfig::default(),
+            pool,
+            executor: ExecutorConfig {
+                flush: FlushPolicy {
+                    bytes: node.store.flush_bytes,
+                    age: node.store.flush_after,
+                },
+                ..ExecutorConfig::new(state_limits(genesis))
+            },
+            fault_model: genesis.fault_model,
+            protocol: genesis.protocol.name(),
+            genesis_state: Digest::ZERO,
+            requests: node.rpc.requests,
+        }
+    }
+
+    /// The checks of the epoch's messages.
+    #[must_use]
+    pub fn verifier(&self, scheme: Arc<dyn Scheme>) -> Verifier {
+        Verifier {
+            context: self.config.context,
+            validators: Arc::clone(&self.config.validators),
+            scheme,
+        }
+    }
+
+    /// The longest frame that an honest peer sends, in bytes.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        // An answer to a fetch holds several batches, or blocks.
+        self.pool.block_bytes.max(self.pool.batch_bytes) + FRAME_OVERHEAD
+    }
+}
+
+/// The stateless rules of transactions on this chain.
+#[must_use]
+pub fn rules(genesis: &Genesis) -> Rules {
+    let limits = state_limits(genesis);
+    let chain = genesis.clone();
+    Rules {
+        transaction_bytes: genesis.limits.transaction_bytes as usize,
+        batch_bytes: genesis.limits.batch_bytes as usize,
+        batch_transactions: genesis.limits.batch_transactions as usize,
+        validate: Arc::new(move |t: &Transaction| {
+            chain.admits(&t.client) && kv::validate(&t.body, &limits).is_ok()
+        }),
+    }
+}
+
+/// The state machine's limits on this chain.
+#[must_use]
+pub fn state_limits(genesis: &Genesis) -> Limits {
+    let limits = &genesis.limits;
+    Limits {
+        key_bytes: limits.key_bytes as usize,
+        value_bytes: limits.value_bytes as usize,
+        body_bytes: limits.transaction_bytes as usize - Transaction::OVERHEAD,
+        operations: limits.operations as usize,
+        lifetime: limits.lifetime,
+        window: u64::from(limits.session_window),
+        max_sessions: limits.max_sessions as usize,
+        ..Limits::default()
+    }
 }
