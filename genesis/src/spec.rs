@@ -155,7 +155,7 @@ impl Genesis {
         format!(
             "# What all nodes of this chain agree on. It is the same on every node: all but names and\n\
              # addresses of validators makes up the chain id.\n\
-             # chain id: {}\nformat = {FORMAT}\n{body}",
+             # chain id when written: {}\nformat = {FORMAT}\n{body}",
             self.chain_id
         )
     }
@@ -217,6 +217,7 @@ impl Genesis {
     }
 
     fn build(mut spec: Spec) -> Result<Self, Fault> {
+        spec.nonce.make_ascii_lowercase();
         check(&mut spec)?;
         let members = spec
             .validators
