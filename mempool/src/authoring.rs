@@ -1,7 +1,7 @@
 //! From clients' transactions to own batches.
 
 use crate::{CheckedTransaction, Mempool, Message, Output, To};
-use crypto::{Batch, Height, SealedBatch, Time};
+use crypto::{Batch, Height, SealedBatch, Time, Transaction};
 
 impl Mempool {
     pub(crate) fn submit(
@@ -37,20 +37,25 @@ impl Mempool {
                 !transactions.is_empty(),
                 "every transaction in the pool fits into a batch"
             );
-            self.number = self.number.saturating_add(1);
-            let expires = self.config.horizon(self.height());
-            let (author, number) = (self.config.me, self.number);
-            let sealed = Batch {
-                author,
-                number,
-                expires,
-                transactions,
-            }
-            .seal();
+            let sealed = self.pack(transactions);
             self.clients
                 .batched(sealed.reference().digest, sealed.batch());
             self.spread(now, sealed, out);
         }
+    }
+
+    /// The next own batch. A crash may have lost the last ones here and not elsewhere: if this one
+    /// is known already, it takes a further number.
+    fn pack(&mut self, transactions: Vec<Transaction>) -> SealedBatch {
+        self.number = self.number.wrapping_add(1);
+        let expires = self.config.horizon(self.height());
+        let (author, number) = (self.config.me, self.number);
+        let mut sealed = Batch { author, number, expires, transactions }.seal();
+        while self.known(&sealed.reference().digest).is_some() {
+            self.number = self.number.wrapping_add(1);
+            sealed = Batch { number: self.number, ..(**sealed.batch()).clone() }.seal();
+        }
+        sealed
     }
 
     /// When the timer closes a batch, if the own quota lets it.

@@ -189,7 +189,7 @@ impl Mempool {
         Ok(all)
     }
 
-    fn known(&self, digest: &Digest) -> Option<BatchRef> {
+    pub(crate) fn known(&self, digest: &Digest) -> Option<BatchRef> {
         self.batches
             .get(digest)
             .map(|h| h.reference)

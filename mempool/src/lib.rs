@@ -30,3 +30,6 @@ pub use input::{Input, Recovered};
 pub use mempool::Mempool;
 pub use message::{LIST, Message};
 pub use output::{Output, Refusal, Stats, To, Unfit};
+
+#[cfg(test)]
+mod tests;
