@@ -17,6 +17,9 @@ mod rows;
 mod setup;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use effect::{Class, Effect, Query, Refusal, Reply};
 pub use engine::Engine;
 pub use ingress::{Checked, Gatekeeper};

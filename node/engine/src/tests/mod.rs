@@ -1,0 +1,125 @@
+#![allow(clippy::unwrap_used)]
+
+mod cluster;
+
+use crate::{Machine as _, Reply};
+use cluster::Cluster;
+use crypto::{SecretKey, Time};
+
+fn client(i: u8) -> SecretKey {
+    SecretKey::from_seed(&[i; 32])
+}
+
+#[test]
+fn a_transaction_is_committed_by_all_nodes_and_answered_with_its_receipt() {
+    let mut cluster = Cluster::new(4);
+    let request = cluster.put(1, &client(1), 1, "a");
+    cluster.run(Time::millis(1_000));
+    assert!(
+        matches!(cluster.replies.get(&request), Some(Reply::Executed(_))),
+        "{:?}",
+        cluster.replies
+    );
+    let first = cluster.nodes[0].engine.status();
+    assert!(first.consensus.height.0 >= 1);
+    for node in &cluster.nodes {
+        let status = node.engine.status();
+        assert_eq!(status.consensus.history, first.consensus.history);
+        assert_eq!(status.state_digest, first.state_digest);
+        assert_eq!(status.state_height, first.state_height);
+    }
+    assert_eq!(cluster.rejects, []);
+}
+
+#[test]
+fn an_idle_cluster_stands_still() {
+    let mut cluster = Cluster::new(4);
+    cluster.put(1, &client(1), 1, "a");
+    cluster.run(Time::millis(2_000));
+    let (view, height) = (
+        cluster.view(0),
+        cluster.nodes[0].engine.status().consensus.height,
+    );
+    cluster.run(Time::millis(60_000));
+    assert_eq!(cluster.view(0), view);
+    assert_eq!(cluster.nodes[0].engine.status().consensus.height, height);
+}
+
+#[test]
+fn many_transactions_through_every_node_commit() {
+    let mut cluster = Cluster::new(4);
+    let mut requests = Vec::new();
+    for sequence in 1..=50 {
+        for i in 0..4 {
+            let key = format!("{i}/{sequence}");
+            requests.push(cluster.put(i, &client(i as u8), sequence, &key));
+        }
+        cluster.run(Time::millis(3));
+    }
+    cluster.run(Time::millis(1_000));
+    for request in requests {
+        assert!(matches!(
+            cluster.replies.get(&request),
+            Some(Reply::Executed(_))
+        ));
+    }
+}
+
+#[test]
+fn a_dead_leader_costs_a_tenure_and_a_restarted_node_catches_up() {
+    let mut cluster = Cluster::new(4);
+    cluster.put(1, &client(1), 1, "a");
+    cluster.run(Time::millis(500));
+    cluster.stop(0);
+    let request = cluster.put(1, &client(1), 2, "b");
+    cluster.run(Time::millis(5_000));
+    assert!(
+        matches!(cluster.replies.get(&request), Some(Reply::Executed(_))),
+        "{:?}",
+        cluster.replies
+    );
+    cluster.restart(0);
+    cluster.run(Time::millis(5_000));
+    let (old, new) = (
+        cluster.nodes[0].engine.status(),
+        cluster.nodes[1].engine.status(),
+    );
+    assert_eq!(old.consensus.height, new.consensus.height);
+    assert_eq!(old.state_digest, new.state_digest);
+}
+
+#[test]
+fn all_nodes_restart_and_go_on() {
+    let mut cluster = Cluster::new(4);
+    let before = cluster.put(1, &client(1), 1, "a");
+    cluster.run(Time::millis(500));
+    for i in 0..4 {
+        cluster.restart(i);
+    }
+    let after = cluster.put(2, &client(1), 2, "b");
+    cluster.run(Time::millis(5_000));
+    for request in [before, after] {
+        assert!(matches!(
+            cluster.replies.get(&request),
+            Some(Reply::Executed(_))
+        ));
+    }
+}
+
+#[test]
+fn a_linearizable_read_is_answered_at_or_above_what_was_acknowledged() {
+    let mut cluster = Cluster::new(4);
+    let write = cluster.put(1, &client(1), 1, "a");
+    cluster.run(Time::millis(500));
+    let Some(Reply::Executed(receipt)) = cluster.replies.get(&write).cloned() else {
+        panic!()
+    };
+    for i in 0..4 {
+        let read = cluster.read(i);
+        cluster.run(Time::millis(500));
+        match cluster.replies.get(&read) {
+            Some(Reply::ReadAt(height)) => assert!(*height >= receipt.height),
+            other => panic!("{other:?}"),
+        }
+    }
+}
