@@ -112,10 +112,6 @@ impl Protocol for HotStuff {
         }
     }
 
-    fn view(&self) -> View {
-        self.view
-    }
-
     fn status(&self) -> Status {
         Status {
             view: self.view,

@@ -22,10 +22,7 @@ fn golden_bytes_of_every_message() {
     let nine = "09".repeat(32);
     let one = "0100000000000000";
     let golden = [
-        (
-            Message::Batch(Bytes::from_static(b"ab")),
-            "0000000002000000000000006162".to_owned(),
-        ),
+        (Message::Batch(Bytes::from_static(b"ab")), "0000000002000000000000006162".to_owned()),
         (Message::Fetch(digests()), format!("01000000{one}{nine}")),
         (
             Message::Batches(vec![Bytes::from_static(b"ab")]),
@@ -45,9 +42,7 @@ fn golden_bytes_of_every_message() {
 }
 
 fn admit(from: u16, message: Message) -> Result<(), Reject> {
-    rules()
-        .admit(NodeId(from), message, &verifier())
-        .map(|_| ())
+    rules().admit(NodeId(from), message, &verifier()).map(|_| ())
 }
 
 fn altered(change: impl FnOnce(&mut Batch)) -> Bytes {
@@ -60,34 +55,19 @@ fn altered(change: impl FnOnce(&mut Batch)) -> Bytes {
 fn a_pushed_batch_is_of_its_sender() {
     let bytes = altered(|_| {});
     assert_eq!(admit(1, Message::Batch(bytes.clone())), Ok(()));
-    assert_eq!(
-        admit(2, Message::Batch(bytes.clone())),
-        Err(Reject::WrongSender)
-    );
+    assert_eq!(admit(2, Message::Batch(bytes.clone())), Err(Reject::WrongSender));
     assert_eq!(admit(2, Message::Batches(vec![bytes])), Ok(()));
-    assert_eq!(
-        admit(4, Message::Fetch(vec![block(1)])),
-        Err(Reject::NotMember)
-    );
+    assert_eq!(admit(4, Message::Fetch(vec![block(1)])), Err(Reject::NotMember));
 }
 
 #[test]
 fn batches_that_break_a_rule_are_refused() {
     let cases: Vec<(Reject, Bytes)> = vec![
-        (
-            Reject::BadSignature,
-            altered(|b| b.transactions[0].sequence += 1),
-        ),
+        (Reject::BadSignature, altered(|b| b.transactions[0].sequence += 1)),
         (Reject::BadPayload, altered(|b| b.transactions.clear())),
-        (
-            Reject::BadPayload,
-            altered(|b| b.transactions = vec![transaction(1, 1, 1); 17]),
-        ),
+        (Reject::BadPayload, altered(|b| b.transactions = vec![transaction(1, 1, 1); 17])),
         (Reject::NotMember, altered(|b| b.author = NodeId(4))),
-        (
-            Reject::TooLong,
-            altered(|b| b.transactions = vec![transaction(1, 1, 4_000)]),
-        ),
+        (Reject::TooLong, altered(|b| b.transactions = vec![transaction(1, 1, 4_000)])),
         (Reject::Undecodable, Bytes::from_static(b"nonsense")),
         (
             Reject::BadPayload,
@@ -141,20 +121,14 @@ fn lists_are_capped_and_not_empty() {
     ] {
         assert_eq!(admit(1, Message::Fetch(list(n))), expected);
         assert_eq!(admit(1, Message::NotHeld(list(n))), expected);
-        assert_eq!(
-            admit(1, Message::Offer(vec![batch(1, 1).reference(); n])),
-            expected
-        );
+        assert_eq!(admit(1, Message::Offer(vec![batch(1, 1).reference(); n])), expected);
     }
     let mut far = batch(1, 1).reference();
     far.author = NodeId(4);
     assert_eq!(admit(1, Message::Offer(vec![far])), Err(Reject::NotMember));
     let mut long = batch(1, 1).reference();
     long.bytes = 4_001;
-    assert_eq!(
-        admit(1, Message::Offer(vec![long])),
-        Err(Reject::BadPayload)
-    );
+    assert_eq!(admit(1, Message::Offer(vec![long])), Err(Reject::BadPayload));
 }
 
 #[test]
