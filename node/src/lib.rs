@@ -1,5 +1,7 @@
 //! The node program: runtime, RPC and command line.
 
+pub mod assemble;
+pub mod cli;
 pub mod client;
 pub mod handle;
 pub mod rpc;

@@ -5,15 +5,21 @@
 //! [`safety`] tells whether it did. [`kv`] is the state machine, and [`execute`] runs it over the
 //! committed log.
 
+pub mod directory;
 pub mod execute;
 pub mod group;
 pub mod kv;
 pub mod log;
 pub mod memory;
 pub mod reader;
+#[cfg(feature = "rocksdb")]
+pub mod rocks;
 pub mod safety;
 pub mod store;
 
+#[cfg(feature = "rocksdb")]
+pub use directory::Data;
+pub use directory::{Directory, Identity, OpenError};
 pub use execute::{Applied, ExecuteError, Executed, Executor, ExecutorConfig, FlushPolicy};
 pub use group::{CommitError, GroupCommit, Job};
 pub use kv::{Compare, End, Limits, Operation, Outcome, Receipt, Request, Span};

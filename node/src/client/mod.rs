@@ -9,4 +9,4 @@ mod stream;
 pub use endpoints::Client;
 pub use error::ClientError;
 pub use session::Session;
-pub use stream::{Outcome, SubmitStream};
+pub use stream::{Outcome, SubmitAnswers, SubmitSender, SubmitStream};

@@ -55,6 +55,12 @@ impl Session {
         self.height = self.height.max(height);
     }
 
+    /// The highest height that it was told of.
+    #[must_use]
+    pub fn height(&self) -> u64 {
+        self.height
+    }
+
     /// The sequence of the next transaction.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {

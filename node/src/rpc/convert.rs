@@ -1,8 +1,10 @@
 //! From the wire's types to ours and back.
 
-use super::proto;
+use super::{proto, refusal};
 use bytes::Bytes;
 use crypto::{ChainId, Digest, Height, PublicKey, Signature, Transaction};
+use storage::Outcome;
+use storage::kv::{Pair, Reply};
 use tonic::Status;
 
 impl From<&Transaction> for proto::Transaction {
@@ -62,4 +64,69 @@ fn array<const N: usize>(field: &str, bytes: &[u8]) -> Result<[u8; N], Status> {
     bytes
         .try_into()
         .map_err(|_| invalid(format!("{field} has {} bytes, not {N}", bytes.len())))
+}
+
+/// The answer to a transaction that was ordered: its receipt, or why it took no effect.
+pub(super) fn receipt(done: &storage::Receipt) -> Result<proto::Receipt, Status> {
+    let (succeeded, replies) = match &done.outcome {
+        Outcome::Done { succeeded, replies } => (*succeeded, replies),
+        Outcome::FutureRevision => {
+            return Err(Status::out_of_range(
+                "a range names a revision that does not exist yet: nothing was done; sign anew",
+            ));
+        }
+        Outcome::Invalid => return Err(invalid("transaction.body is no list of operations")),
+        Outcome::Expired | Outcome::TooFarAhead => {
+            return Err(refusal::expired(done.height));
+        }
+        Outcome::SequenceUsed => return Err(refusal::sequence_used()),
+        Outcome::SequenceTooOld => {
+            return Err(Status::failed_precondition(
+                "transaction.sequence is so far below the client's newest that what became of it \
+                 is forgotten: ask Session for the next one",
+            ));
+        }
+        Outcome::TooManySessions => {
+            return Err(Status::resource_exhausted(
+                "the chain has as many clients as its genesis file allows: try again when one has \
+                 been idle for a lifetime, or use a key that has a session",
+            ));
+        }
+    };
+    Ok(proto::Receipt {
+        id: bytes_of(&done.transaction),
+        height: done.height.0,
+        index: done.index,
+        revision: done.revision,
+        succeeded,
+        results: replies.iter().flatten().map(result).collect(),
+        repeated: done.repeated,
+        results_dropped: replies.is_none(),
+    })
+}
+
+fn result(reply: &Reply) -> proto::OperationResult {
+    use proto::operation_result::Result;
+    let result = match reply {
+        Reply::Put { version } => Result::Put(proto::PutResult { version: *version }),
+        Reply::Delete { existed } => Result::Delete(proto::DeleteResult { existed: *existed }),
+        Reply::Range { pairs, more } => Result::Range(proto::RangeResult {
+            kvs: pairs.iter().map(key_value).collect(),
+            more: *more,
+        }),
+    };
+    proto::OperationResult {
+        result: Some(result),
+    }
+}
+
+/// A key with its value, for the wire.
+pub(super) fn key_value(pair: &Pair) -> proto::KeyValue {
+    proto::KeyValue {
+        key: pair.key.clone(),
+        value: pair.value.clone(),
+        create_revision: pair.created,
+        mod_revision: pair.modified,
+        version: pair.version,
+    }
 }

@@ -1,6 +1,18 @@
 //! What clients and operators reach: the gRPC ledger and the operator's HTTP.
 
+mod accept;
+mod admin;
+mod blocks;
 mod convert;
+mod deadline;
+mod info;
+mod ledger;
+mod range;
+mod refusal;
+mod serve;
+
+pub use info::NodeInfo;
+pub use serve::{Listeners, serve};
 
 /// The messages and services of `quorate.v1`, generated from `proto/quorate/v1/ledger.proto`.
 pub mod proto {

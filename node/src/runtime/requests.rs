@@ -6,7 +6,7 @@ use engine::{Reply, RequestId, Wait};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// What a client asks.
@@ -53,8 +53,16 @@ pub enum Answer {
 
 struct Entry {
     answer: oneshot::Sender<Answer>,
-    since: Instant,
+    asked: Instant,
+    admitted: Option<Instant>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// When an answered request was asked, and when its transaction had passed its checks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) asked: Instant,
+    pub(crate) admitted: Option<Instant>,
 }
 
 /// All requests that wait for an answer.
@@ -82,7 +90,8 @@ impl Requests {
         let (answer, receiver) = oneshot::channel();
         let entry = Entry {
             answer,
-            since: Instant::now(),
+            asked: Instant::now(),
+            admitted: None,
             _permit: permit,
         };
         self.lock().insert(request, entry);
@@ -96,24 +105,29 @@ impl Requests {
         ))
     }
 
-    /// Answers one; returns since when it waited, if it still does.
-    pub fn answer(&self, request: RequestId, answer: Answer) -> Option<Instant> {
+    /// Notes that its transaction passed its checks and passes it on, unless nobody waits any
+    /// longer; returns how long the checks took. Whoever leaves after this is heard of after this:
+    /// `pass_on` runs under the lock, so the machine never hears of a request behind its end.
+    pub(crate) fn admitted(&self, request: RequestId, pass_on: impl FnOnce()) -> Option<Duration> {
+        let mut waiting = self.lock();
+        let entry = waiting.get_mut(&request)?;
+        let now = Instant::now();
+        entry.admitted = Some(now);
+        let took = now.duration_since(entry.asked);
+        pass_on();
+        Some(took)
+    }
+
+    /// Answers one; `None` if nobody waits for it any longer.
+    pub(crate) fn answer(&self, request: RequestId, answer: Answer) -> Option<Times> {
         let entry = self.lock().remove(&request)?;
-        // He may have left in this moment: his guard tells the machine.
+        let times = Times {
+            asked: entry.asked,
+            admitted: entry.admitted,
+        };
+        // He may leave in this very moment; there is nothing left to tell him.
         entry.answer.send(answer).ok();
-        Some(entry.since)
-    }
-
-    /// How many wait.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Whether none waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        Some(times)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Entry>> {

@@ -1,0 +1,155 @@
+//! From a home's files to a running node.
+
+use crate::cli::VERSION;
+use crate::handle::NodeHandle;
+use crate::runtime::metrics::Metrics;
+use crate::runtime::network::NetworkConfig;
+use crate::runtime::network::hello::{Hello, WIRE_VERSION};
+use crate::runtime::network::peer::{LaneLimits, PeerConfig};
+use crate::runtime::{Clock, RuntimeConfig, run};
+use anyhow::{Context as _, Result, anyhow, bail};
+use consensus::hotstuff::HotStuff;
+use crypto::{Ed25519, NodeId, PublicKey, Signer};
+use engine::{Effect, Engine, Gatekeeper, Recovered, Setup, rules, state_limits};
+use genesis::{Genesis, Loaded, Protocol};
+use std::sync::Arc;
+use storage::directory::Data;
+use storage::{Executor, Identity, Log, Store};
+
+/// Longest frame of the control stream: a block's batch references, or timeouts with certificates.
+const CONTROL_FRAME: usize = 1 << 20;
+
+/// A running node and its data, which stay locked until this is dropped.
+pub struct Running {
+    /// The node.
+    pub handle: NodeHandle,
+    _data: Data,
+}
+
+/// Whose data a node's directory holds.
+#[must_use]
+pub fn identity(genesis: &Genesis, key: PublicKey) -> Identity {
+    Identity {
+        chain: genesis.chain_id(),
+        key,
+        protocol: genesis.protocol.name().to_owned(),
+    }
+}
+
+/// Opens the stores, recovers the machine from them, and runs it.
+///
+/// # Errors
+/// Data that is damaged, foreign or in use; a taken port: one line that names the way out.
+pub async fn start(loaded: Loaded) -> Result<Running> {
+    match loaded.genesis.protocol {
+        Protocol::Hotstuff => hotstuff(loaded).await,
+        other => bail!("{other} is not built yet: make a chain with `--protocol hotstuff`"),
+    }
+}
+
+async fn hotstuff(loaded: Loaded) -> Result<Running> {
+    let Loaded {
+        me,
+        genesis,
+        config,
+        ..
+    } = &loaded;
+    let clock = Clock::start();
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| anyhow!("the system gives no randomness: {error}"))?;
+    let setup = Setup::new(genesis, config, *me, seed);
+    let network = network_config(&loaded, &setup);
+    let metrics = Arc::new(Metrics::new());
+
+    let identity = identity(genesis, loaded.consensus_key.public());
+    let mut data = Data::open(&loaded.data, &identity)?;
+    let (log, state): (Arc<dyn Store>, Arc<dyn Store>) = (data.log.clone(), data.state.clone());
+    let executor = Executor::open(log.clone(), state.clone(), setup.executor)?;
+    let recovered =
+        Recovered::<HotStuff>::read(&setup, &Log::new(log.clone()), executor.applied())?;
+
+    let verifier = setup.verifier(Arc::new(Ed25519));
+    let frame_bytes = setup.frame_bytes();
+    let gate = Gatekeeper::<HotStuff>::new(verifier.clone(), rules(genesis), frame_bytes);
+    let limits = state_limits(genesis);
+    let requests = config.rpc.requests;
+    let signer = Signer {
+        me: *me,
+        key: loaded.consensus_key,
+        verifier,
+    };
+    let runtime = RuntimeConfig {
+        clock,
+        network,
+        log,
+        state,
+        group: data.group_commit()?,
+        executor,
+        limits,
+        requests,
+        verify_threads: verify_threads(),
+        metrics,
+    };
+    let mut effects: Vec<Effect> = Vec::new();
+    let engine = Engine::recover(setup, signer, clock.now(), recovered, &mut effects)
+        .map_err(|damaged| anyhow!("{damaged}"))
+        .context("this node must not vote")?;
+    let handle = run(engine, effects, Arc::new(gate), runtime).await?;
+    Ok(Running {
+        handle,
+        _data: data,
+    })
+}
+
+fn network_config(loaded: &Loaded, setup: &Setup) -> NetworkConfig {
+    let Loaded {
+        me,
+        genesis,
+        config,
+        ..
+    } = loaded;
+    let peers = genesis
+        .validators
+        .iter()
+        .zip(0..)
+        .map(|(validator, i)| PeerConfig {
+            node: NodeId(i),
+            key: validator.network_key,
+            address: validator.address.clone(),
+        });
+    NetworkConfig {
+        me: *me,
+        key: crypto::SecretKey::from_seed(&loaded.network_key.seed()),
+        listen: config.listen.p2p,
+        peers: peers.filter(|peer| peer.node != *me).collect(),
+        hello: Hello {
+            wire: WIRE_VERSION,
+            chain: genesis.chain_id(),
+            protocol: genesis.protocol.name().to_owned(),
+            build: VERSION.to_owned(),
+        },
+        control: lane(
+            setup.frame_bytes().min(CONTROL_FRAME),
+            config.pool.control_bytes,
+        ),
+        bulk: lane(setup.frame_bytes(), config.pool.bulk_bytes),
+    }
+}
+
+/// What may wait on either side of a stream holds at least two of its longest frames.
+fn lane(frame: usize, waiting: usize) -> LaneLimits {
+    let waiting = waiting.max(2 * frame);
+    LaneLimits {
+        frame,
+        outgoing: waiting,
+        incoming: waiting,
+    }
+}
+
+/// Signature checks are most of the work: half of the cores, and at least one thread.
+fn verify_threads() -> usize {
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .div_ceil(2)
+}

@@ -1,0 +1,221 @@
+//! `quorate bench`: what a cluster achieves, and what it costs.
+
+mod load;
+mod process;
+mod report;
+
+use super::cluster::{self, Cluster};
+use super::output::{progress, say};
+use super::{Usage, genesis as genesis_command};
+use crate::client::Client;
+use anyhow::{Context as _, Result, bail};
+use load::{Measured, Plan, Shared};
+use report::{Cost, Report};
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Most values that fit a transaction of the default limits with room for keys.
+const LARGEST: usize = 1 << 20;
+/// How long the benchmark's own cluster may take to commit.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Measures throughput and latency, open loop: latency counts from when a request was due.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: a cluster of its own, at 1,000 transactions a second\n  quorate bench --rate 1000 --duration 20s\nExample: as fast as it goes, 64 operations a transaction\n  quorate bench --rate max --ops 64\nExample: a running cluster\n  quorate bench --endpoint http://127.0.0.1:7001 --endpoint http://127.0.0.1:7011 --rate 500"
+)]
+pub(super) struct Args {
+    /// Nodes of a running cluster; without, a cluster of its own is started in a temporary directory.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["nodes", "fault_model", "protocol"])]
+    endpoint: Vec<String>,
+    #[command(flatten)]
+    shape: genesis_command::Shape,
+    /// Transactions a second, or max.
+    #[arg(long, value_name = "N|max", default_value = "1000", value_parser = rate)]
+    rate: Rate,
+    /// Bytes of each value.
+    #[arg(long, value_name = "BYTES", default_value_t = 512)]
+    size: usize,
+    /// Operations of each transaction.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=128))]
+    ops: u16,
+    /// How long is measured.
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = humantime::parse_duration)]
+    duration: Duration,
+    /// How long the load runs before that.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    warmup: Duration,
+    /// Client keys.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    clients: u16,
+    /// Transactions on the way at --rate max.
+    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
+    outstanding: u32,
+    /// Also write the result as JSON to a file in this directory.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print JSON instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `--rate`: `None` is max.
+#[derive(Clone, Copy, Debug)]
+struct Rate(Option<f64>);
+
+fn rate(text: &str) -> Result<Rate, String> {
+    if text == "max" {
+        return Ok(Rate(None));
+    }
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(Rate(Some(rate))),
+        _ => Err("give transactions a second, or max".into()),
+    }
+}
+
+pub(super) fn run(args: Args) -> Result<()> {
+    if args.size == 0 || args.size.saturating_mul(args.ops.into()) > LARGEST {
+        let why =
+            format!("--size times --ops must be 1 to {LARGEST} bytes: one transaction holds them");
+        return Err(Usage(why).into());
+    }
+    if args.duration < Duration::from_secs(1) {
+        return Err(Usage("--duration must be at least 1s".into()).into());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(process::cores().min(4))
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(execute(args))
+}
+
+async fn execute(args: Args) -> Result<()> {
+    if !args.endpoint.is_empty() {
+        let report = measure(&args, &args.endpoint, &[]).await?;
+        return finish(&args, &report);
+    }
+    let directory = Temporary::new()?;
+    let ports = cluster::free_ports(args.shape.nodes())?;
+    let built = args.shape.choose()?.testnet(ports).build()?;
+    cluster::create(&directory.0, &built)?;
+    let program = std::env::current_exe().context("cannot find the own program")?;
+    let mut cluster = Cluster::open(&program, &directory.0)?;
+    cluster.start_all()?;
+    progress("waiting for the cluster to commit");
+    let report = tokio::select! {
+        report = own(&args, &mut cluster) => report,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    let stopped = cluster.stop_all().await;
+    progress("");
+    let report = report?;
+    stopped?;
+    finish(&args, &report)
+}
+
+/// Measures the benchmark's own cluster.
+async fn own(args: &Args, cluster: &mut Cluster) -> Result<Report> {
+    cluster.ready(PATIENCE).await?;
+    let pids: Vec<u32> = (0..cluster.n())
+        .filter_map(|node| cluster.pid(node))
+        .collect();
+    let report = measure(args, &cluster.endpoints(), &pids).await;
+    if let Some((node, why)) = cluster.ended() {
+        bail!("node{node} stopped during the benchmark: {why}");
+    }
+    report
+}
+
+/// Runs the load and says what came of it. `pids` are the nodes' processes, if they are known.
+async fn measure(args: &Args, endpoints: &[String], pids: &[u32]) -> Result<Report> {
+    let status = Client::new(endpoints, Duration::from_secs(5))?
+        .status()
+        .await?;
+    let plan = Plan {
+        rate: args.rate.0,
+        size: args.size,
+        operations: args.ops.into(),
+        duration: args.duration,
+        warmup: args.warmup,
+        clients: args.clients.into(),
+        outstanding: args.outstanding as usize,
+    };
+    let before = Cost::now(pids);
+    let total = args.warmup + args.duration;
+    let terminal = std::io::stderr().is_terminal();
+    let show = |shared: &Shared, elapsed: Duration| {
+        if terminal {
+            progress(&format!(
+                "{:>5.1} s of {:.0} s  {} submitted  {} committed",
+                elapsed.as_secs_f64().min(total.as_secs_f64()),
+                total.as_secs_f64(),
+                shared.requests.load(Ordering::Relaxed),
+                shared.receipts.load(Ordering::Relaxed)
+            ));
+        }
+    };
+    let (measured, all) = load::run(endpoints, plan.clone(), show).await?;
+    progress("");
+    refuse_zero(&measured)?;
+    let cost = Cost::now(pids).since(&before);
+    Ok(Report::new(&plan, &status, measured, cost, all))
+}
+
+/// A zero without its cause helps nobody.
+fn refuse_zero(measured: &Measured) -> Result<()> {
+    if measured.completed > 0 && measured.committed > 0 {
+        return Ok(());
+    }
+    let worst = measured.failures.iter().max_by_key(|(_, count)| **count);
+    match worst {
+        Some((cause, count)) => bail!("nothing was committed: {count} times {cause}"),
+        None => bail!("nothing was submitted: the time was too short for the rate"),
+    }
+}
+
+fn finish(args: &Args, report: &Report) -> Result<()> {
+    if args.json {
+        say(report.json())?;
+    } else {
+        say(report.table())?;
+    }
+    let Some(dir) = &args.out else { return Ok(()) };
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let path = free_name(dir, &report.name());
+    std::fs::write(&path, report.json() + "\n")
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("written to {}", path.display());
+    Ok(())
+}
+
+/// An earlier result is never overwritten.
+fn free_name(dir: &Path, name: &str) -> PathBuf {
+    (1..)
+        .map(|i| dir.join(format!("{name}-{i}.json")))
+        .find(|path| !path.exists())
+        .expect("there are more numbers than files")
+}
+
+/// A directory that is deleted in the end.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new() -> Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)
+            .map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))?;
+        let path = std::env::temp_dir().join(format!("quorate-bench-{}", hex::encode(random)));
+        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What cannot be deleted stays for the system's own tidying.
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}

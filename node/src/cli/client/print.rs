@@ -1,0 +1,160 @@
+//! What the client prints: a line for people, or an object for scripts.
+
+use crate::cli::output::insert_bytes;
+use crate::rpc::proto::operation_result::Result as Operation;
+use crate::rpc::proto::{Block, KeyValue, OperationResult, Receipt, StatusResponse};
+use serde_json::{Map, Value, json};
+
+/// A key with its value, as JSON.
+pub(super) fn pair(pair: &KeyValue) -> String {
+    pair_object(pair).to_string()
+}
+
+fn pair_object(pair: &KeyValue) -> Value {
+    let mut object = Map::new();
+    insert_bytes(&mut object, "key", &pair.key);
+    insert_bytes(&mut object, "value", &pair.value);
+    object.insert("create_revision".into(), pair.create_revision.into());
+    object.insert("mod_revision".into(), pair.mod_revision.into());
+    object.insert("version".into(), pair.version.into());
+    Value::Object(object)
+}
+
+/// A transaction's receipt.
+pub(super) fn receipt(receipt: &Receipt, json: bool) -> String {
+    if json {
+        return json!({
+            "id": hex::encode(&receipt.id),
+            "height": receipt.height,
+            "index": receipt.index,
+            "revision": receipt.revision,
+            "succeeded": receipt.succeeded,
+            "repeated": receipt.repeated,
+            "results": receipt.results.iter().map(result_object).collect::<Vec<_>>(),
+        })
+        .to_string();
+    }
+    let branch = if receipt.succeeded {
+        ""
+    } else {
+        ", conditions did not hold"
+    };
+    let mut text = format!(
+        "committed at height {}, revision {}{branch}",
+        receipt.height, receipt.revision
+    );
+    for result in &receipt.results {
+        text.push_str(&result_lines(result));
+    }
+    text
+}
+
+fn result_object(result: &OperationResult) -> Value {
+    match &result.result {
+        Some(Operation::Put(put)) => json!({ "put": { "version": put.version } }),
+        Some(Operation::Delete(delete)) => json!({ "delete": { "existed": delete.existed } }),
+        Some(Operation::Range(range)) => json!({ "range": {
+            "pairs": range.kvs.iter().map(pair_object).collect::<Vec<_>>(),
+            "more": range.more,
+        } }),
+        None => Value::Null,
+    }
+}
+
+/// Only what was read is worth a line.
+fn result_lines(result: &OperationResult) -> String {
+    match &result.result {
+        Some(Operation::Range(range)) => range.kvs.iter().map(pair_line).collect(),
+        Some(Operation::Delete(delete)) if !delete.existed => "\nthere was no such key".into(),
+        _ => String::new(),
+    }
+}
+
+fn pair_line(pair: &KeyValue) -> String {
+    format!(
+        "\n{}\t{}",
+        String::from_utf8_lossy(&pair.key),
+        String::from_utf8_lossy(&pair.value)
+    )
+}
+
+/// A committed height.
+pub(super) fn block(block: &Block, json: bool) -> String {
+    let history = hex::encode(&block.history);
+    if json {
+        return json!({
+            "height": block.height,
+            "history": history,
+            "transactions": block.transactions,
+            "payload": hex::encode(&block.payload),
+            "proof": hex::encode(&block.proof),
+        })
+        .to_string();
+    }
+    let short = &history[..history.len().min(16)];
+    format!(
+        "height {}  transactions {}  history {short}",
+        block.height, block.transactions
+    )
+}
+
+/// A node's state; the JSON has the fields of the operator's `/status`.
+pub(super) fn status(s: &StatusResponse, json: bool) -> String {
+    if json {
+        let peer = |peer: &crate::rpc::proto::Peer| json!({ "node": peer.node, "connected": peer.connected });
+        return json!({
+            "node": s.node,
+            "chain": hex::encode(&s.chain),
+            "fault_model": s.fault_model,
+            "protocol": s.protocol,
+            "n": s.n,
+            "f": s.f,
+            "quorum": s.quorum,
+            "view": s.view,
+            "leader": s.leader,
+            "height": s.height,
+            "history": hex::encode(&s.history),
+            "state_height": s.state_height,
+            "state_digest": hex::encode(&s.state_digest),
+            "pending": s.pending,
+            "peers": s.peers.iter().map(peer).collect::<Vec<_>>(),
+            "waiting": if s.waiting.is_empty() { Value::Null } else { s.waiting.clone().into() },
+        })
+        .to_string();
+    }
+    let leader = s
+        .leader
+        .map_or("unknown".into(), |leader| format!("node {leader}"));
+    let peers = s.peers.iter().map(|peer| {
+        let state = if peer.connected {
+            "connected"
+        } else {
+            "not connected"
+        };
+        format!("node {} {state}", peer.node)
+    });
+    let waiting = if s.waiting.is_empty() {
+        "nothing"
+    } else {
+        &s.waiting
+    };
+    [
+        format!("node          {}", s.node),
+        format!("chain         {}", hex::encode(&s.chain)),
+        format!("protocol      {} ({})", s.protocol, s.fault_model),
+        format!(
+            "cluster       {} nodes, survives {}, quorum {}",
+            s.n, s.f, s.quorum
+        ),
+        format!("view          {}", s.view),
+        format!("leader        {leader}"),
+        format!("height        {}", s.height),
+        format!("history       {}", hex::encode(&s.history)),
+        format!("state height  {}", s.state_height),
+        format!("state digest  {}", hex::encode(&s.state_digest)),
+        format!("pending       {}", s.pending),
+        format!("peers         {}", peers.collect::<Vec<_>>().join(", ")),
+        format!("waiting for   {waiting}"),
+    ]
+    .join("\n")
+}

@@ -1,0 +1,376 @@
+//! The nodes of a testnet as real processes: for `quorate testnet`, the benchmark and the tests.
+
+use crate::client::{Client, Session};
+use crate::rpc::proto::{Receipt, StatusResponse};
+use anyhow::{Context as _, Result, anyhow, bail};
+use crypto::KeyFile;
+use genesis::{BuiltTestnet, Genesis, Home, NodeConfig, Ports};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, OpenOptions};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use storage::{Directory, Operation, Request};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Marks a directory that a testnet may delete.
+const MARK: &str = ".quorate-testnet";
+/// How long a node may take to stop when asked.
+const STOP: Duration = Duration::from_secs(10);
+
+/// A testnet's directory and its running processes. Dropped, it kills what still runs.
+pub struct Cluster {
+    program: PathBuf,
+    dir: PathBuf,
+    genesis: Genesis,
+    nodes: Vec<Node>,
+}
+
+/// One node of it.
+struct Node {
+    home: Home,
+    rpc: String,
+    http: String,
+    child: Option<Child>,
+}
+
+/// Ports for so many nodes that are free now.
+///
+/// # Errors
+/// If the system has none left.
+pub fn free_ports(nodes: usize) -> Result<Vec<Ports>> {
+    let listeners: Vec<TcpListener> = (0..3 * nodes)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect::<std::io::Result<_>>()
+        .context("no free port on 127.0.0.1")?;
+    let ports: Vec<u16> = listeners
+        .iter()
+        .map(|listener| Ok(listener.local_addr()?.port()))
+        .collect::<std::io::Result<_>>()?;
+    let chunks = ports.chunks_exact(3);
+    Ok(chunks
+        .map(|three| Ports {
+            p2p: three[0],
+            rpc: three[1],
+            http: three[2],
+        })
+        .collect())
+}
+
+/// Writes homes, safety files and the client's key into a directory that is new or empty.
+///
+/// # Errors
+/// If anything is there already, or cannot be written.
+pub fn create(dir: &Path, built: &BuiltTestnet) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::write(
+        dir.join(MARK),
+        "made by `quorate`; --fresh may delete what is here\n",
+    )
+    .with_context(|| format!("cannot write to {}", dir.display()))?;
+    for (home, node) in built.write(dir)?.iter().zip(&built.nodes) {
+        let identity = crate::assemble::identity(&built.genesis, node.consensus_key.public());
+        Directory::create(&home.data(&node.config), &identity)?;
+    }
+    Ok(())
+}
+
+/// Deletes a testnet: only what one consists of, and only if the directory is marked as one.
+///
+/// # Errors
+/// If it is no testnet, or cannot be deleted.
+pub fn delete(dir: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Ok(());
+    };
+    let entries: Vec<_> = entries.collect::<std::io::Result<_>>()?;
+    if entries.is_empty() {
+        return Ok(());
+    }
+    if !dir.join(MARK).is_file() {
+        bail!(
+            "{} is not a testnet, so --fresh does not delete it: choose another --dir",
+            dir.display()
+        );
+    }
+    for entry in entries {
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let node = name
+            .strip_prefix("node")
+            .is_some_and(|i| i.parse::<u16>().is_ok());
+        if node {
+            fs::remove_dir_all(&path)
+        } else if name == "client.key" || name == MARK {
+            fs::remove_file(&path)
+        } else {
+            Ok(())
+        }
+        .with_context(|| format!("cannot delete {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Whether a testnet is there.
+#[must_use]
+pub fn exists(dir: &Path) -> bool {
+    dir.join("node0").is_dir()
+}
+
+impl Cluster {
+    /// The testnet in a directory; nothing runs yet. `program` is the `quorate` to run.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn open(program: &Path, dir: &Path) -> Result<Self> {
+        let genesis = Genesis::load(&Home::new(dir.join("node0")).genesis_toml())?;
+        let nodes = (0..genesis.n()).map(|i| {
+            let home = Home::new(dir.join(format!("node{i}")));
+            let config = NodeConfig::load(&home.node_toml())?;
+            Ok(Node {
+                home,
+                rpc: format!("http://{}", config.listen.rpc),
+                http: format!("http://{}", config.listen.http),
+                child: None,
+            })
+        });
+        Ok(Self {
+            nodes: nodes.collect::<Result<_>>()?,
+            program: program.to_owned(),
+            dir: dir.to_owned(),
+            genesis,
+        })
+    }
+
+    /// What all nodes agree on.
+    #[must_use]
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// How many nodes it has.
+    #[must_use]
+    pub fn n(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// A node's RPC address.
+    #[must_use]
+    pub fn rpc(&self, node: usize) -> &str {
+        &self.nodes[node].rpc
+    }
+
+    /// All RPC addresses.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.rpc.clone()).collect()
+    }
+
+    /// A node's HTTP address for the operator.
+    #[must_use]
+    pub fn http(&self, node: usize) -> &str {
+        &self.nodes[node].http
+    }
+
+    /// A node's home.
+    #[must_use]
+    pub fn home(&self, node: usize) -> &Home {
+        &self.nodes[node].home
+    }
+
+    /// The file of the client's key.
+    #[must_use]
+    pub fn client_key(&self) -> PathBuf {
+        self.dir.join("client.key")
+    }
+
+    /// The process of a running node.
+    #[must_use]
+    pub fn pid(&self, node: usize) -> Option<u32> {
+        self.nodes[node].child.as_ref().and_then(Child::id)
+    }
+
+    /// Starts a node. What it prints goes to its `node.log`.
+    ///
+    /// # Errors
+    /// If the program cannot be run.
+    pub fn start(&mut self, node: usize) -> Result<()> {
+        let node = &mut self.nodes[node];
+        let path = node.home.log_file();
+        let log = OpenOptions::new().create(true).append(true).open(&path);
+        let log = log.with_context(|| format!("cannot write {}", path.display()))?;
+        let child = Command::new(&self.program)
+            .args(["node", "--until-stdin-closes", "--home"])
+            .arg(node.home.dir())
+            // Open as long as this process lives: when it dies, even by kill -9, the node stops.
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().context("cannot share the log file")?)
+            .stderr(log)
+            // Ctrl-C at the terminal is for this process, which stops its nodes in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot run {}", self.program.display()))?;
+        node.child = Some(child);
+        Ok(())
+    }
+
+    /// Starts all nodes that do not run.
+    ///
+    /// # Errors
+    /// If the program cannot be run.
+    pub fn start_all(&mut self) -> Result<()> {
+        for node in 0..self.n() {
+            if self.nodes[node].child.is_none() {
+                self.start(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills a node: it gets no chance to tidy up. Waits until it is gone.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub async fn kill(&mut self, node: usize) -> Result<()> {
+        let child = self.nodes[node].child.take();
+        let mut child = child.with_context(|| format!("node{node} does not run"))?;
+        child.kill().await.context("cannot kill the node")
+    }
+
+    /// Sends a signal to a running node.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn signal(&self, node: usize, signal: Signal) -> Result<()> {
+        let pid = self
+            .pid(node)
+            .and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+        let pid = pid.with_context(|| format!("node{node} does not run"))?;
+        kill_process(pid, signal).context("cannot signal the node")
+    }
+
+    /// Asks a node to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// If it does not run, or does not stop in time (then it is killed).
+    pub async fn stop(&mut self, node: usize) -> Result<ExitStatus> {
+        self.signal(node, Signal::TERM)?;
+        let child = self.nodes[node].child.take();
+        let mut child = child.with_context(|| format!("node{node} does not run"))?;
+        match timeout(STOP, child.wait()).await {
+            Ok(status) => status.context("cannot wait for the node"),
+            Err(_) => {
+                child.kill().await.context("cannot kill the node")?;
+                bail!("node{node} did not stop within {STOP:?} and was killed")
+            }
+        }
+    }
+
+    /// Stops all that run, at once.
+    ///
+    /// # Errors
+    /// The first node that does not stop in time; the others are stopped all the same.
+    pub async fn stop_all(&mut self) -> Result<()> {
+        let running: Vec<usize> = (0..self.n())
+            .filter(|node| self.pid(*node).is_some())
+            .collect();
+        for node in &running {
+            // One that is gone meanwhile needs no signal.
+            self.signal(*node, Signal::TERM).ok();
+        }
+        let mut result = Ok(());
+        for node in running {
+            if let Some(mut child) = self.nodes[node].child.take()
+                && timeout(STOP, child.wait()).await.is_err()
+            {
+                child.kill().await.ok();
+                result = result.and(Err(anyhow!(
+                    "node{node} did not stop within {STOP:?} and was killed"
+                )));
+            }
+        }
+        result
+    }
+
+    /// A node that ended since it was last asked, and why.
+    pub fn ended(&mut self) -> Option<(usize, String)> {
+        for (i, node) in self.nodes.iter_mut().enumerate() {
+            let Some(child) = &mut node.child else {
+                continue;
+            };
+            if let Ok(Some(status)) = child.try_wait() {
+                node.child = None;
+                let said = last_line(&node.home.log_file());
+                return Some((i, said.unwrap_or_else(|| status.to_string())));
+            }
+        }
+        None
+    }
+
+    /// Waits until the cluster has committed a transaction, submitted with the client's key.
+    ///
+    /// # Errors
+    /// If a node ends, or time is over: says why.
+    pub async fn ready(&mut self, patience: Duration) -> Result<Receipt> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some((node, why)) = self.ended() {
+                bail!("node{node} stopped: {why}");
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            match self.commit_one(left.min(Duration::from_millis(500))).await {
+                Ok(receipt) => return Ok(receipt),
+                Err(error) if left.is_zero() => {
+                    return Err(error.context(self.why_not().await));
+                }
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    async fn commit_one(&self, patience: Duration) -> Result<Receipt> {
+        let client = Client::new(&self.endpoints(), patience)?;
+        let key = KeyFile::read(&self.client_key())?;
+        let mut session = Session::open(&client, key).await?;
+        let operation = Operation::Put {
+            key: "quorate/started".into(),
+            value: session.next_sequence().to_string().into(),
+        };
+        let body = Request::all(vec![operation]).encode();
+        Ok(session.execute(&client, body).await?)
+    }
+
+    /// The state of a node; `None` if it does not answer.
+    pub async fn status(&self, node: usize) -> Option<StatusResponse> {
+        let client = Client::new(&[self.rpc(node)], Duration::from_millis(300)).ok()?;
+        client.status().await.ok()
+    }
+
+    /// What the nodes wait for.
+    async fn why_not(&self) -> String {
+        let mut said = Vec::new();
+        for node in 0..self.n() {
+            match self.status(node).await {
+                None => said.push(format!("node{node} does not answer")),
+                Some(status) if !status.waiting.is_empty() => {
+                    said.push(format!("node{node}: {}", status.waiting));
+                }
+                Some(_) => {}
+            }
+        }
+        format!("the cluster did not commit ({})", said.join("; "))
+    }
+}
+
+/// The last line of a log that is not empty.
+fn last_line(path: &Path) -> Option<String> {
+    let text = fs::read(path).ok()?;
+    let tail = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
+    let line = tail.lines().rev().find(|line| !line.trim().is_empty())?;
+    let line = line.trim();
+    Some(line.strip_prefix("error: ").unwrap_or(line).to_owned())
+}

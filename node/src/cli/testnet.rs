@@ -1,0 +1,231 @@
+//! `quorate testnet`: a cluster of real processes on this machine.
+
+use super::cluster::{self, Cluster};
+use super::output::say;
+use super::{Usage, genesis as genesis_command};
+use anyhow::{Context as _, Result};
+use genesis::Genesis;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+/// How long a cluster may take to commit its first transaction.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Starts a cluster on this machine: real node processes that really sync.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: four nodes, then a write and a read in another terminal\n  quorate testnet\n  quorate client put hello world\n  quorate client --endpoint http://127.0.0.1:7021 get hello\n\nNode i listens at base port + 10 i (peers), + 1 (gRPC), + 2 (HTTP: /status, /metrics).\nRun again, it goes on with the data in --dir. Ctrl-C stops all nodes cleanly."
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    shape: genesis_command::Shape,
+    /// Where the nodes live.
+    #[arg(long, value_name = "DIR", default_value = "./testnet")]
+    dir: PathBuf,
+    /// The first node's first port; 0 picks free ones.
+    #[arg(long, value_name = "PORT")]
+    base_port: Option<u16>,
+    /// Stop after this time.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// Delete the testnet in --dir first.
+    #[arg(long)]
+    fresh: bool,
+}
+
+pub(super) fn run(args: Args) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(execute(args))
+}
+
+async fn execute(args: Args) -> Result<()> {
+    prepare(&args)?;
+    let program = std::env::current_exe().context("cannot find the own program")?;
+    let mut cluster = Cluster::open(&program, &args.dir)?;
+    if let Some(warning) = cluster.genesis().warning() {
+        eprintln!("warning: {warning}");
+    }
+    let mut stop = Stop::new(args.duration)?;
+    let result = watch(&mut cluster, &args.dir, &mut stop).await;
+    let stopped = cluster.stop_all().await;
+    result?;
+    stopped?;
+    Ok(say("stopped")?)
+}
+
+/// Makes the testnet, unless it is there and may be continued.
+fn prepare(args: &Args) -> Result<()> {
+    let choice = args.shape.choose()?;
+    if args.fresh {
+        cluster::delete(&args.dir)?;
+    }
+    if !cluster::exists(&args.dir) {
+        let nodes = args.shape.nodes();
+        let ports = match args.base_port.unwrap_or(genesis_command::BASE_PORT) {
+            0 => cluster::free_ports(nodes)?,
+            base => genesis::Ports::series(base, nodes).map_err(Usage)?,
+        };
+        return cluster::create(&args.dir, &choice.testnet(ports).build()?);
+    }
+    let path = genesis::Home::new(args.dir.join("node0")).genesis_toml();
+    let there = Genesis::load(&path)?;
+    args.shape.agrees(&there).map_err(|differs| {
+        let dir = args.dir.display();
+        Usage(format!(
+            "the testnet in {dir} {differs}: leave the option out, or start over with --fresh"
+        ))
+    })?;
+    if args.base_port.is_some() {
+        eprintln!("note: the testnet is continued; its ports stay as they are");
+    }
+    Ok(())
+}
+
+/// Until it is time to stop: start, say so, report.
+async fn watch(cluster: &mut Cluster, dir: &Path, stop: &mut Stop) -> Result<()> {
+    cluster.start_all()?;
+    tokio::select! {
+        ready = cluster.ready(PATIENCE) => ready.map(|_| ())?,
+        () = stop.wait() => return Ok(()),
+    }
+    say(ready_line(cluster))?;
+    say(commands(cluster, dir))?;
+    let mut ticks = interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    let mut before = Totals::default();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.wait() => return Ok(()),
+        }
+        while let Some((node, why)) = cluster.ended() {
+            let home = cluster.home(node).dir().display().to_string();
+            say(format!(
+                "node{node} stopped: {why}; start it again with `{} node --home {home}`",
+                me()
+            ))?;
+        }
+        report(cluster, &mut before).await?;
+    }
+}
+
+/// What was counted so far, for rates.
+#[derive(Default)]
+struct Totals {
+    executed: u64,
+    at: Option<Instant>,
+}
+
+async fn report(cluster: &Cluster, before: &mut Totals) -> Result<()> {
+    let mut best = None;
+    for node in 0..cluster.n() {
+        if let Some(status) = cluster.status(node).await {
+            best = best.filter(|b: &crate::rpc::proto::StatusResponse| b.height >= status.height);
+            best = best.or(Some(status));
+        }
+    }
+    let Some(status) = best else {
+        return Ok(say("no node answers")?);
+    };
+    let now = Instant::now();
+    let seconds = before.at.map_or(1.0, |at| (now - at).as_secs_f64());
+    // A node that was started again counts from zero; so does the first report.
+    let fresh = match before.at {
+        Some(_) => status.executed.saturating_sub(before.executed),
+        None => 0,
+    };
+    *before = Totals {
+        executed: status.executed,
+        at: Some(now),
+    };
+    let leader = status
+        .leader
+        .map_or("unknown".into(), |leader| format!("node{leader}"));
+    let waiting = match &status.waiting[..] {
+        "" => String::new(),
+        waiting => format!("  waiting: {waiting}"),
+    };
+    Ok(say(format!(
+        "height {}  view {}  leader {leader}  {:.0} tx/s{waiting}",
+        status.height,
+        status.view,
+        fresh as f64 / seconds
+    ))?)
+}
+
+fn ready_line(cluster: &Cluster) -> String {
+    let genesis = cluster.genesis();
+    let quorums = genesis.quorums();
+    let nodes = if quorums.f == 1 { "node" } else { "nodes" };
+    format!(
+        "ready: {} nodes, {} ({}), survives {} faulty {nodes}, quorum {}, rpc {}",
+        quorums.n,
+        genesis.fault_model,
+        genesis.protocol,
+        quorums.f,
+        quorums.commit,
+        cluster.endpoints().join(" ")
+    )
+}
+
+/// What can be pasted into another terminal.
+fn commands(cluster: &Cluster, dir: &Path) -> String {
+    let key =
+        std::path::absolute(dir.join("client.key")).unwrap_or_else(|_| dir.join("client.key"));
+    let other = cluster.n() / 2;
+    let me = me();
+    format!(
+        "try:   {me} client --endpoint {} --key {} put hello world\n       {me} client --endpoint {} get hello",
+        cluster.rpc(0),
+        key.display(),
+        cluster.rpc(other)
+    )
+}
+
+/// The program as the user can call it from anywhere.
+fn me() -> String {
+    let called = std::env::args().next().unwrap_or_else(|| "quorate".into());
+    if !called.contains('/') {
+        return called;
+    }
+    let path = std::path::absolute(&called).unwrap_or_else(|_| called.into());
+    path.display().to_string()
+}
+
+/// When to stop: Ctrl-C, SIGTERM, or after a while.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    end: Option<Instant>,
+}
+
+impl Stop {
+    fn new(duration: Option<Duration>) -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?,
+            terminate: signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?,
+            end: duration.map(|duration| Instant::now() + duration),
+        })
+    }
+
+    async fn wait(&mut self) {
+        let end = self.end;
+        let over = async move {
+            match end {
+                Some(end) => sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            () = over => {}
+        }
+    }
+}

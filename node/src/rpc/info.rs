@@ -1,0 +1,74 @@
+//! What the RPC knows of the chain besides the running node: facts of the genesis file.
+
+use super::convert::invalid;
+use crypto::{ChainId, NodeId, Quorums, Transaction};
+use engine::state_limits;
+use genesis::Genesis;
+use std::sync::Arc;
+use storage::Limits;
+use tonic::Status;
+
+/// The chain's constants. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    genesis: Arc<Genesis>,
+    /// Its name.
+    pub(super) chain: ChainId,
+    /// How many nodes, faults and votes.
+    pub(super) quorums: Quorums,
+    /// The limits of operations and sessions.
+    pub(super) limits: Limits,
+}
+
+impl NodeInfo {
+    /// Of this chain.
+    #[must_use]
+    pub fn new(genesis: Arc<Genesis>) -> Self {
+        Self {
+            chain: genesis.chain_id(),
+            quorums: genesis.quorums(),
+            limits: state_limits(&genesis),
+            genesis,
+        }
+    }
+
+    /// Longest encoding of a transaction, in bytes.
+    pub(super) fn transaction_bytes(&self) -> usize {
+        self.genesis.limits.transaction_bytes as usize
+    }
+
+    /// All nodes but one.
+    pub(super) fn others(&self, me: NodeId) -> impl Iterator<Item = NodeId> + use<> {
+        let n = self.quorums.n as u16;
+        (0..n).map(NodeId).filter(move |node| *node != me)
+    }
+
+    /// What can be told of a transaction from its bytes alone: said here with the field's name,
+    /// before a signature check is spent on it.
+    pub(super) fn admit(&self, transaction: &Transaction) -> Result<(), Status> {
+        if transaction.chain != self.chain {
+            return Err(invalid(format!(
+                "transaction.chain is {}: this chain is {}",
+                transaction.chain, self.chain
+            )));
+        }
+        let length = transaction.encoded_len();
+        let most = self.transaction_bytes();
+        if length > most {
+            return Err(invalid(format!(
+                "transaction has {length} bytes: at most {most} are allowed; send it in parts"
+            )));
+        }
+        if let Err(bad) = storage::kv::validate(&transaction.body, &self.limits) {
+            return Err(invalid(format!("transaction.body: {bad}")));
+        }
+        if !self.genesis.admits(&transaction.client) {
+            return Err(Status::permission_denied(format!(
+                "the genesis file lists the clients that may write, and {} is none of them: use a \
+                 key that it lists",
+                transaction.client
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! Starts and stops the servers.
+
+use super::accept::CappedListener;
+use super::ledger::LedgerService;
+use super::proto::ledger_server::LedgerServer;
+use super::{NodeInfo, admin};
+use crate::handle::NodeHandle;
+use anyhow::{Context as _, Result};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+/// gRPC connections at a time.
+const CONNECTIONS: usize = 512;
+/// Calls of one connection at a time.
+const CALLS: u32 = 1024;
+/// Flow-control windows.
+const WINDOW: u32 = 4 << 20;
+/// A request besides its transaction's body.
+const OVERHEAD: usize = 1024;
+/// How often the health service learns of the node's state.
+const HEALTH: Duration = Duration::from_millis(500);
+/// How long open calls may take to end when the node stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Bound before the node starts, so that a taken port is told at once.
+pub struct Listeners {
+    rpc: TcpListener,
+    admin: TcpListener,
+}
+
+impl Listeners {
+    /// Binds both ports.
+    ///
+    /// # Errors
+    /// If one is taken or may not be used: names it.
+    pub async fn bind(rpc: SocketAddr, admin: SocketAddr) -> Result<Self> {
+        Ok(Self {
+            rpc: bind("rpc", rpc).await?,
+            admin: bind("admin", admin).await?,
+        })
+    }
+
+    /// Where they listen: RPC and HTTP.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.rpc.local_addr()?, self.admin.local_addr()?))
+    }
+}
+
+async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address} ({what}): stop what uses the port, or change `{what}` in \
+             node.toml"
+        )
+    })
+}
+
+/// Serves until the node stops, then lets open calls end for a moment.
+///
+/// # Errors
+/// If a server fails.
+pub async fn serve(listeners: Listeners, handle: NodeHandle, info: NodeInfo) -> Result<()> {
+    let stop = handle.shutdown();
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let watch = tokio::spawn(report_health(health, handle.clone()));
+    let admin = admin::serve(listeners.admin, handle.clone(), info.clone(), stop.clone());
+    let largest = info.transaction_bytes() + OVERHEAD;
+    let ledger =
+        LedgerServer::new(LedgerService { handle, info }).max_decoding_message_size(largest);
+    let connections = CappedListener::new(listeners.rpc, CONNECTIONS).into_stream();
+    let rpc = Server::builder()
+        .max_concurrent_streams(CALLS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .add_service(health_service)
+        .add_service(ledger)
+        .serve_with_incoming_shutdown(Box::pin(connections), stop.clone().cancelled_owned());
+    let both = async {
+        tokio::try_join!(
+            async { rpc.await.context("the RPC server failed") },
+            async { admin.await.context("the HTTP server failed") }
+        )
+    };
+    let result = tokio::select! {
+        result = both => result.map(|_| ()),
+        () = grace(&stop) => Ok(()),
+    };
+    watch.abort();
+    result
+}
+
+/// A client that keeps a stream open must not keep the node from stopping.
+async fn grace(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+}
+
+async fn report_health(reporter: HealthReporter, handle: NodeHandle) {
+    let name = <LedgerServer<LedgerService> as tonic::server::NamedService>::NAME;
+    loop {
+        let status = match handle.status().waiting {
+            None => ServingStatus::Serving,
+            Some(_) => ServingStatus::NotServing,
+        };
+        reporter.set_service_status(name, status).await;
+        tokio::time::sleep(HEALTH).await;
+    }
+}

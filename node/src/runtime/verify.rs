@@ -1,0 +1,300 @@
+//! The checks before the machine, on threads of their own: one for control messages, in order, so
+//! that no batch of a thousand signatures delays a vote; the others for batches and transactions.
+
+use super::failure::Failure;
+use super::inbox::Inbox;
+use super::metrics::{Metrics, Stage};
+use super::network::Sink;
+use super::network::peer::Permit;
+use super::occasionally::Occasionally;
+use super::requests::{Answer, Question, Requests};
+use bytes::Bytes;
+use consensus::Window;
+use crypto::{NodeId, Reject, Transaction};
+use engine::{Class, Ingress, Input, RequestId, Wait};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+/// Most transactions in one batch of signatures: larger ones gain little.
+const BATCH: usize = 64;
+
+struct Frame {
+    from: NodeId,
+    bytes: Bytes,
+    permit: Permit,
+}
+
+type Submission = (RequestId, Transaction, Wait);
+
+/// Work that waits. Bounded by the permits of frames and the slots of requests.
+#[derive(Default)]
+struct Work {
+    control: VecDeque<Frame>,
+    bulk: VecDeque<Frame>,
+    submissions: VecDeque<Submission>,
+    /// Whose turn it is among those that share the threads.
+    bulk_next: bool,
+    closed: bool,
+}
+
+/// One piece of work for the shared threads.
+enum Heavy {
+    Bulk(Frame),
+    Submissions(Vec<Submission>),
+}
+
+/// What the threads share, and the network's sink.
+pub(crate) struct Verification<I: Ingress> {
+    ingress: Arc<I>,
+    window: Arc<RwLock<Window>>,
+    inbox: Inbox<I::Checked>,
+    requests: Arc<Requests>,
+    metrics: Arc<Metrics>,
+    log: Occasionally,
+    work: Mutex<Work>,
+    control_ready: Condvar,
+    heavy_ready: Condvar,
+}
+
+impl<I: Ingress> Verification<I> {
+    pub(crate) fn new(
+        ingress: Arc<I>,
+        window: Arc<RwLock<Window>>,
+        inbox: Inbox<I::Checked>,
+        requests: Arc<Requests>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            ingress,
+            window,
+            inbox,
+            requests,
+            metrics,
+            log: Occasionally::default(),
+            work: Mutex::default(),
+            control_ready: Condvar::new(),
+            heavy_ready: Condvar::new(),
+        }
+    }
+
+    /// Starts the thread for control messages and `heavy` others.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        heavy: usize,
+        failure: &Failure,
+    ) -> std::io::Result<Vec<JoinHandle<()>>> {
+        let this = self.clone();
+        let mut threads = vec![failure.spawn("control", move || this.run_control())?];
+        for _ in 0..heavy.max(1) {
+            let this = self.clone();
+            threads.push(failure.spawn("verify", move || this.run_heavy())?);
+        }
+        Ok(threads)
+    }
+
+    /// Ends the threads; what waits is dropped.
+    pub(crate) fn close(&self) {
+        *self.lock() = Work {
+            closed: true,
+            ..Work::default()
+        };
+        self.control_ready.notify_all();
+        self.heavy_ready.notify_all();
+    }
+
+    /// Passes a client's question on, transactions through their checks.
+    pub(crate) fn ask(&self, question: Question) {
+        match question {
+            Question::Submit {
+                request,
+                transaction,
+                wait,
+            } => {
+                let mut work = self.lock();
+                if !work.closed {
+                    work.submissions.push_back((request, transaction, wait));
+                    self.heavy_ready.notify_one();
+                }
+            }
+            Question::Read { request } => self.inbox.post(Input::Read { request }),
+            Question::Await {
+                request,
+                client,
+                sequence,
+            } => {
+                self.inbox.post(Input::Await {
+                    request,
+                    client,
+                    sequence,
+                });
+            }
+            Question::Cancel { request } => self.inbox.post(Input::Cancel { request }),
+        }
+    }
+
+    /// How many frames and transactions wait.
+    pub(crate) fn waiting(&self) -> usize {
+        let work = self.lock();
+        work.control.len() + work.bulk.len() + work.submissions.len()
+    }
+
+    /// Counts a peer's fault, and writes of it now and then.
+    pub(crate) fn reject(&self, from: NodeId, reject: Reject) {
+        self.metrics.reject(reject);
+        if let Some(left_out) = self.log.may(&format!("{from} {}", reject.name())) {
+            tracing::debug!(%from, left_out, "refused a message: {reject}");
+        }
+    }
+
+    fn run_control(&self) {
+        loop {
+            let mut work = self.lock();
+            let frames = loop {
+                if work.closed {
+                    return;
+                }
+                if !work.control.is_empty() {
+                    break std::mem::take(&mut work.control);
+                }
+                work = self
+                    .control_ready
+                    .wait(work)
+                    .unwrap_or_else(PoisonError::into_inner);
+            };
+            drop(work);
+            for frame in frames {
+                self.admit(frame);
+            }
+        }
+    }
+
+    fn run_heavy(&self) {
+        loop {
+            let mut work = self.lock();
+            let next = loop {
+                if work.closed {
+                    return;
+                }
+                if let Some(next) = work.take_heavy() {
+                    break next;
+                }
+                work = self
+                    .heavy_ready
+                    .wait(work)
+                    .unwrap_or_else(PoisonError::into_inner);
+            };
+            drop(work);
+            match next {
+                Heavy::Bulk(frame) => self.admit(frame),
+                Heavy::Submissions(list) => self.admit_transactions(list),
+            }
+        }
+    }
+
+    fn admit(&self, frame: Frame) {
+        let window = *self.window.read().unwrap_or_else(PoisonError::into_inner);
+        match self.ingress.admit(frame.from, &frame.bytes, &window) {
+            Ok(message) => {
+                self.inbox.post_held(
+                    Input::Message {
+                        from: frame.from,
+                        message,
+                    },
+                    frame.permit,
+                );
+            }
+            Err(reject) => self.reject(frame.from, reject),
+        }
+    }
+
+    fn admit_transactions(&self, list: Vec<Submission>) {
+        let mut names = Vec::with_capacity(list.len());
+        let mut transactions = Vec::with_capacity(list.len());
+        for (request, transaction, wait) in list {
+            names.push((request, wait));
+            transactions.push(transaction);
+        }
+        let checked = self.ingress.admit_transactions(transactions);
+        assert_eq!(
+            checked.len(),
+            names.len(),
+            "one verdict for each transaction"
+        );
+        for ((request, wait), checked) in names.into_iter().zip(checked) {
+            match checked {
+                Ok(transaction) => {
+                    let submit = || {
+                        self.inbox.post(Input::Submit {
+                            request,
+                            transaction,
+                            wait,
+                        })
+                    };
+                    if let Some(took) = self.requests.admitted(request, submit) {
+                        self.metrics.stage(Stage::Admit, took);
+                    }
+                }
+                Err(reject) => {
+                    self.requests.answer(request, Answer::Rejected(reject));
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Work {
+    /// Batches and transactions in turn, so that neither starves the other.
+    fn take_heavy(&mut self) -> Option<Heavy> {
+        let bulk = !self.bulk.is_empty() && (self.bulk_next || self.submissions.is_empty());
+        self.bulk_next = !bulk;
+        if bulk {
+            return self.bulk.pop_front().map(Heavy::Bulk);
+        }
+        let count = self.submissions.len().min(BATCH);
+        (count > 0).then(|| Heavy::Submissions(self.submissions.drain(..count).collect()))
+    }
+}
+
+impl<I: Ingress> Sink for Verification<I> {
+    fn frame(&self, from: NodeId, class: Class, bytes: Bytes, permit: Permit) {
+        let frame = Frame {
+            from,
+            bytes,
+            permit,
+        };
+        let mut work = self.lock();
+        if work.closed {
+            return;
+        }
+        match class {
+            Class::Control => {
+                work.control.push_back(frame);
+                self.control_ready.notify_one();
+            }
+            Class::Bulk => {
+                work.bulk.push_back(frame);
+                self.heavy_ready.notify_one();
+            }
+        }
+    }
+
+    fn touched(&self, node: NodeId, connected: bool) {
+        self.inbox.post(if connected {
+            Input::Connected(node)
+        } else {
+            Input::Disconnected(node)
+        });
+    }
+
+    fn rejected(&self, from: NodeId, reject: Reject) {
+        self.reject(from, reject);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crypto::Digest;
+
+fn identity() -> Identity {
+    Identity {
+        chain: ChainId(Digest([0xAB; 32])),
+        key: PublicKey([0xCD; 32]),
+        protocol: "hotstuff".into(),
+    }
+}
+
+#[test]
+fn golden_format_file() {
+    let expected = format!(
+        "quorate-data 1\nchain {}\nkey {}\nprotocol hotstuff\n",
+        "ab".repeat(32),
+        "cd".repeat(32)
+    );
+    assert_eq!(describe(&identity()), expected);
+}
+
+#[test]
+fn a_directory_is_made_once() {
+    let home = tempfile::tempdir().unwrap();
+    Directory::create(home.path(), &identity()).unwrap();
+    let error = Directory::create(home.path(), &identity()).unwrap_err();
+    assert!(matches!(error, OpenError::Exists(_)), "{error}");
+    Directory::open(home.path(), &identity()).unwrap();
+}
+
+#[test]
+fn none_is_not_made_by_opening() {
+    let home = tempfile::tempdir().unwrap();
+    let error = Directory::open(home.path(), &identity()).unwrap_err();
+    assert!(matches!(error, OpenError::Missing(_)), "{error}");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_foreign_one_is_refused_and_says_what_differs() {
+    let home = tempfile::tempdir().unwrap();
+    Directory::create(home.path(), &identity()).unwrap();
+    let others = [
+        (
+            "chain",
+            Identity {
+                chain: ChainId(Digest([1; 32])),
+                ..identity()
+            },
+        ),
+        (
+            "key",
+            Identity {
+                key: PublicKey([1; 32]),
+                ..identity()
+            },
+        ),
+        (
+            "protocol",
+            Identity {
+                protocol: "raft".into(),
+                ..identity()
+            },
+        ),
+    ];
+    for (field, other) in others {
+        let error = Directory::open(home.path(), &other).unwrap_err();
+        assert!(
+            matches!(&error, OpenError::Foreign { what, .. } if *what == field),
+            "{error}"
+        );
+        assert_eq!(error.to_string().lines().count(), 1);
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_whatever_else_it_says() {
+    let home = tempfile::tempdir().unwrap();
+    Directory::create(home.path(), &identity()).unwrap();
+    fs::write(
+        home.path().join("FORMAT"),
+        "quorate-data 2\nsomething new\n",
+    )
+    .unwrap();
+    let error = Directory::open(home.path(), &identity()).unwrap_err();
+    assert!(
+        matches!(error, OpenError::Newer { found: 2, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_damaged_format_file_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    Directory::create(home.path(), &identity()).unwrap();
+    for text in [
+        "",
+        "quorate-data",
+        "quorate-data x\n",
+        "quorate-data 1\n",
+        "quorate-data 1\nchain\n",
+    ] {
+        fs::write(home.path().join("FORMAT"), text).unwrap();
+        let error = Directory::open(home.path(), &identity()).unwrap_err();
+        assert!(
+            matches!(error, OpenError::Damaged { .. }),
+            "{text:?}: {error}"
+        );
+    }
+}
