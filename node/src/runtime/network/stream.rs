@@ -81,8 +81,9 @@ pub(super) async fn write_lane(
     let mut connection = peer.connection.subscribe();
     let lane = peer.lane(class);
     loop {
-        let Ok(id) = connection.wait_for(Option::is_some).await.map(|id| *id) else {
-            return;
+        let id = tokio::select! {
+            Ok(id) = connection.wait_for(Option::is_some) => *id,
+            () = shared.stop.cancelled() => return,
         };
         let ended = tokio::select! {
             end = write_stream(&shared, &peer, lane, &mut control) => Some(end),
