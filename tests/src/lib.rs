@@ -1,1 +1,7 @@
-//! The simulator, its checkers and adversaries, and tests of real processes.
+//! The simulator and its checkers, and tests of real processes.
+//!
+//! [`sim`] runs whole engines over a simulated network and disks, every chance from one seed;
+//! [`check`] judges what the nodes show to the outside. Nothing here is used by a production crate.
+
+pub mod check;
+pub mod sim;

@@ -1,0 +1,66 @@
+//! L1 and L2: once the faults have ended and at most f nodes stay down, everything that honest
+//! clients ask for is committed within a stated time (L1), and all nodes that are up come to stand
+//! at the same height and state (L2).
+
+use super::{Report, Violation};
+use crypto::{NodeId, Time};
+
+/// How things stand some time after the heal.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Transactions that some client still waits for.
+    pub waiting: usize,
+    /// Since when the one that waits longest does.
+    pub oldest: Option<Time>,
+    /// When the last client was answered.
+    pub rested: Time,
+    /// Whether all nodes are up that are to be.
+    pub all_up: bool,
+    /// The nodes that are up and correct.
+    pub nodes: Vec<(NodeId, Report)>,
+}
+
+/// Judges how things stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Liveness {
+    /// When the faults ended.
+    pub healed: Time,
+    /// Within which span all must be done.
+    pub bound: Time,
+}
+
+impl Liveness {
+    /// Whether all nodes stand alike, with everything executed.
+    #[must_use]
+    pub fn converged(standing: &Standing) -> bool {
+        let place = |r: &Report| (r.height, r.history, r.state_height, r.state);
+        let mut nodes = standing.nodes.iter().map(|(_, r)| r);
+        let Some(first) = nodes.next() else { return false };
+        let executed = first.height == first.state_height;
+        standing.all_up && executed && nodes.all(|r| place(r) == place(first))
+    }
+    /// Judges at a moment.
+    ///
+    /// # Errors
+    /// L1 or L2, if its bound has passed.
+    pub fn judge(&self, now: Time, standing: &Standing) -> Result<(), Violation> {
+        let late = |since: Time| now.since(since.max(self.healed)) >= self.bound;
+        let places: Vec<_> = standing
+            .nodes
+            .iter()
+            .map(|(id, r)| format!("{id}: view {}, height {}, executed {}", r.view, r.height, r.state_height))
+            .collect();
+        let places = places.join("; ");
+        let ms = self.bound.0 / 1_000_000;
+        let (property, what) = match standing.oldest {
+            Some(since) if late(since) => {
+                ("L1", format!("{} transactions wait, one for {ms} ms ({places})", standing.waiting))
+            }
+            None if late(standing.rested) && !Self::converged(standing) => {
+                ("L2", format!("no convergence within {ms} ms ({places})"))
+            }
+            _ => return Ok(()),
+        };
+        Err(Violation { property, at: now, what })
+    }
+}

@@ -1,0 +1,250 @@
+//! The properties that a run must have (ARCHITECTURE.md, "What it promises"): one file each. They
+//! watch what the nodes show to the outside, and share no predicate with what they judge.
+
+mod exactly_once;
+mod history;
+mod honesty;
+mod linearizable;
+mod liveness;
+mod monotone;
+mod one_certificate;
+mod promises;
+mod retention;
+mod state;
+
+pub use exactly_once::ExactlyOnce;
+pub use history::History;
+pub use honesty::Honesty;
+pub use linearizable::Linearizable;
+pub use liveness::{Liveness, Standing};
+pub use monotone::Monotone;
+pub use one_certificate::OneCertificate;
+pub use promises::Promises;
+pub use retention::Retention;
+pub use state::State;
+
+use crypto::{Digest, Height, NodeId, PublicKey, Reject, Time};
+
+/// A signed statement as it stands in a frame: at most one content for each (signer, slot), ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Promise {
+    /// Whose key signed it.
+    pub signer: NodeId,
+    /// What it is about.
+    pub slot: Slot,
+    /// What it promises.
+    pub content: Digest,
+}
+
+/// Where a promise stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot {
+    /// `vote`, `proposal`, `timeout`, ...
+    pub kind: &'static str,
+    /// The epoch.
+    pub epoch: u64,
+    /// View, tenure or term.
+    pub view: u64,
+    /// Height, where the kind has one.
+    pub height: u64,
+}
+
+/// A certificate as it stands in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Certified {
+    /// The epoch.
+    pub epoch: u64,
+    /// The view.
+    pub view: u64,
+    /// What is certified.
+    pub block: Digest,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Current view.
+    pub view: u64,
+    /// Highest committed height.
+    pub height: Height,
+    /// `history` there.
+    pub history: Digest,
+    /// Highest executed height.
+    pub state_height: Height,
+    /// State digest there.
+    pub state: Digest,
+}
+
+/// A height as a node executed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutedHeight {
+    /// Which.
+    pub height: Height,
+    /// State digest behind it.
+    pub state: Digest,
+    /// What took place, in order.
+    pub receipts: Vec<Receipt>,
+}
+
+/// What became of one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its client.
+    pub client: PublicKey,
+    /// The client's number for it.
+    pub sequence: u64,
+    /// The digest that its client signed.
+    pub id: Digest,
+    /// Where it took effect, or was found to be void.
+    pub height: Height,
+    /// Whether it took effect at this height (else: a repeat, expired, or refused).
+    pub effective: bool,
+    /// All that the client is told, in words: equal for equal answers.
+    pub answer: String,
+}
+
+/// Something to be judged.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// A node came up with this.
+    Started(NodeId, Report),
+    /// A node went down.
+    Stopped(NodeId),
+    /// A node that passed a point where it may have changed.
+    Reported(NodeId, Report),
+    /// A node let out a frame with these in it.
+    Sent {
+        /// Who.
+        node: NodeId,
+        /// All signed statements, nested ones of others included.
+        promises: Vec<Promise>,
+        /// All certificates.
+        certified: Vec<Certified>,
+    },
+    /// A node executed a height.
+    Executed(NodeId, ExecutedHeight),
+    /// A client signed a transaction.
+    Signed {
+        /// Who.
+        client: PublicKey,
+        /// His number for it.
+        sequence: u64,
+        /// What he signed.
+        id: Digest,
+    },
+    /// A node told a client that his transaction took effect.
+    Acknowledged(NodeId, Receipt),
+    /// A client begins a linearizable read.
+    ReadBegun {
+        /// Its name.
+        request: u64,
+    },
+    /// A node serves it from the state of this height or a later one.
+    ReadServed {
+        /// Who.
+        node: NodeId,
+        /// Its name.
+        request: u64,
+        /// The height.
+        height: Height,
+    },
+    /// A node accuses another of lying.
+    Accused {
+        /// Who.
+        by: NodeId,
+        /// Whom.
+        node: NodeId,
+        /// Of what.
+        what: String,
+    },
+    /// A node refused another's message.
+    Rejected {
+        /// Who.
+        by: NodeId,
+        /// Whose.
+        from: NodeId,
+        /// Why.
+        reject: Reject,
+    },
+}
+
+/// A broken property.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which, as ARCHITECTURE.md names it.
+    pub property: &'static str,
+    /// When.
+    pub at: Time,
+    /// How.
+    pub what: String,
+}
+
+/// A property.
+pub trait Check: Send {
+    /// Its name in ARCHITECTURE.md.
+    fn property(&self) -> &'static str;
+    /// Judges one thing.
+    ///
+    /// # Errors
+    /// How the property is broken.
+    fn see(&mut self, seen: &Seen) -> Result<(), String>;
+    /// Judges the whole, at the end of a run which was healed and came to rest.
+    ///
+    /// # Errors
+    /// How the property is broken.
+    fn finish(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// All properties that are judged by what is seen.
+pub struct Checks(Vec<Box<dyn Check>>);
+
+impl Checks {
+    /// All of them, for `nodes` nodes.
+    #[must_use]
+    pub fn all(nodes: usize) -> Self {
+        Self(vec![
+            Box::new(History::default()),
+            Box::new(OneCertificate::default()),
+            Box::new(Promises::default()),
+            Box::new(State::default()),
+            Box::new(Monotone::new(nodes)),
+            Box::new(ExactlyOnce::new(nodes)),
+            Box::new(Retention::default()),
+            Box::new(Linearizable::default()),
+            Box::new(Honesty),
+        ])
+    }
+    /// Judges one thing.
+    ///
+    /// # Errors
+    /// The first broken property.
+    pub fn see(&mut self, at: Time, seen: &Seen) -> Result<(), Violation> {
+        self.each(at, |check| check.see(seen))
+    }
+    /// Judges the whole.
+    ///
+    /// # Errors
+    /// The first broken property.
+    pub fn finish(&mut self, at: Time) -> Result<(), Violation> {
+        self.each(at, |check| check.finish())
+    }
+    fn each(
+        &mut self,
+        at: Time,
+        mut judge: impl FnMut(&mut dyn Check) -> Result<(), String>,
+    ) -> Result<(), Violation> {
+        for check in &mut self.0 {
+            judge(check.as_mut()).map_err(|what| Violation {
+                property: check.property(),
+                at,
+                what,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

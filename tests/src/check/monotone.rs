@@ -1,0 +1,79 @@
+//! S6: a node's view never goes backwards as long as it runs; across restarts neither the view of
+//! its newest promise goes backwards, nor its committed height below what it had executed durably.
+
+use super::{Check, Report, Seen};
+use crypto::NodeId;
+
+/// What a node may not fall behind.
+#[derive(Clone, Default)]
+struct Node {
+    view: u64,
+    height: u64,
+    /// Highest view of an own vote that left, in any life.
+    voted: u64,
+    /// Highest tenure of an own timeout that left, in any life.
+    gave_up: u64,
+}
+
+/// See the module.
+pub struct Monotone(Vec<Node>);
+
+impl Monotone {
+    /// For this many nodes.
+    #[must_use]
+    pub fn new(nodes: usize) -> Self {
+        Self(vec![Node::default(); nodes])
+    }
+    fn started(&mut self, id: NodeId, report: &Report) -> Result<(), String> {
+        let node = &mut self.0[id.index()];
+        if report.view < node.voted {
+            return Err(format!(
+                "node {id} starts in view {} below view {} in which it voted",
+                report.view, node.voted
+            ));
+        }
+        if report.height < report.state_height {
+            return Err(format!(
+                "node {id} starts at height {} below its durable state of height {}",
+                report.height, report.state_height
+            ));
+        }
+        (node.view, node.height) = (report.view, report.height.0);
+        Ok(())
+    }
+    fn reported(&mut self, id: NodeId, report: &Report) -> Result<(), String> {
+        let node = &mut self.0[id.index()];
+        if report.view < node.view || report.height.0 < node.height {
+            return Err(format!(
+                "node {id} went from view {}, height {} back to view {}, height {}",
+                node.view, node.height, report.view, report.height
+            ));
+        }
+        (node.view, node.height) = (report.view, report.height.0);
+        Ok(())
+    }
+}
+
+impl Check for Monotone {
+    fn property(&self) -> &'static str {
+        "S6"
+    }
+    fn see(&mut self, seen: &Seen) -> Result<(), String> {
+        match seen {
+            Seen::Started(id, report) => self.started(*id, report),
+            Seen::Reported(id, report) => self.reported(*id, report),
+            Seen::Sent { node: id, promises, .. } => {
+                let node = &mut self.0[id.index()];
+                for promise in promises.iter().filter(|p| p.signer == *id) {
+                    match promise.slot.kind {
+                        "vote" => node.voted = node.voted.max(promise.slot.view),
+                        "timeout" => node.gave_up = node.gave_up.max(promise.slot.view),
+                        _ => {}
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Many runs: on several threads, with their counters added up, and each failure with its seed.
+
+use super::{Counters, Honest, Outcome, Scenario, Sometimes, World};
+use crate::check::Violation;
+use crypto::Time;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Payload commits that the median seed must reach, lest a campaign prove nothing.
+pub const MEDIAN_PAYLOADS: u64 = 50;
+
+/// Runs a seed. `verbose`: with the trace in words.
+#[must_use]
+pub fn run(seed: u64, verbose: bool) -> Outcome {
+    run_plan(Scenario::draw(seed), verbose)
+}
+
+/// Runs a scenario.
+#[must_use]
+pub fn run_plan(plan: Scenario, verbose: bool) -> Outcome {
+    let system = Honest::hotstuff(&plan);
+    World::new(plan, system, verbose).run()
+}
+
+/// The command that replays a seed.
+#[must_use]
+pub fn replay(seed: u64) -> String {
+    format!("cargo run --release -p quorate-tests --bin sim -- --seed {seed}")
+}
+
+/// Keeps panics of the machines out of the log: they are reported as violations.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// Which seeds.
+    pub seeds: Range<u64>,
+    /// On how many threads.
+    pub jobs: usize,
+    /// Begin no seed after so long.
+    pub limit: Option<Duration>,
+    /// Stop after so many failures.
+    pub failures: usize,
+    /// Run each so many-th seed twice and compare the traces; 0: none.
+    pub twice: u64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Seeds run.
+    pub seeds: u64,
+    /// Rare states.
+    pub counters: Counters,
+    /// Broken properties.
+    pub failures: Vec<(u64, Violation)>,
+    /// Payload commits of each run, sorted.
+    pub payloads: Vec<u64>,
+    /// Committed heights of all runs.
+    pub heights: u64,
+    /// Events of all runs.
+    pub events: u64,
+    /// Virtual time of all runs, in seconds.
+    pub virtual_seconds: f64,
+    /// Wall time.
+    pub wall: Duration,
+}
+
+impl Report {
+    fn add(&mut self, seed: u64, outcome: Outcome) {
+        self.seeds += 1;
+        self.counters.add(&outcome.counters);
+        self.failures.extend(outcome.violation.map(|violation| (seed, violation)));
+        self.payloads.push(outcome.payloads);
+        self.heights += outcome.heights;
+        self.events += outcome.events;
+        self.virtual_seconds += outcome.time.0 as f64 / 1e9;
+    }
+    /// Payload commits of the median run.
+    #[must_use]
+    pub fn median_payloads(&self) -> u64 {
+        self.payloads.get(self.payloads.len() / 2).copied().unwrap_or(0)
+    }
+    /// Rare states that were never reached.
+    #[must_use]
+    pub fn never(&self) -> Vec<Sometimes> {
+        self.counters.never()
+    }
+    /// The figures, one a line.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let wall = self.wall.as_secs_f64();
+        format!(
+            "{}{} seeds in {wall:.1} s ({:.1} a second), {:.1} s of virtual time, {} events, {} heights; \
+             payload commits a seed: median {}, least {}; {} violations\n",
+            self.counters.table(),
+            self.seeds,
+            self.seeds as f64 / wall.max(1e-9),
+            self.virtual_seconds,
+            self.events,
+            self.heights,
+            self.median_payloads(),
+            self.payloads.first().copied().unwrap_or(0),
+            self.failures.len(),
+        )
+    }
+}
+
+impl Campaign {
+    /// Runs it. `tell` hears of each failure at once.
+    #[must_use]
+    pub fn run(&self, tell: &(dyn Fn(u64, &Violation) + Sync)) -> Report {
+        let begun = Instant::now();
+        let next = AtomicU64::new(self.seeds.start);
+        let stop = AtomicBool::new(false);
+        let report = Mutex::new(Report::default());
+        let work = || {
+            while !stop.load(Ordering::Relaxed) {
+                if self.limit.is_some_and(|limit| begun.elapsed() >= limit) {
+                    return;
+                }
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= self.seeds.end {
+                    return;
+                }
+                let outcome = self.one(seed);
+                if let Some(violation) = &outcome.violation {
+                    tell(seed, violation);
+                }
+                let mut report = report.lock().expect("nobody panics while holding it");
+                report.add(seed, outcome);
+                if report.failures.len() >= self.failures {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..self.jobs.max(1) {
+                scope.spawn(work);
+            }
+        });
+        let mut report = report.into_inner().expect("nobody panics while holding it");
+        report.payloads.sort_unstable();
+        report.wall = begun.elapsed();
+        report
+    }
+
+    fn one(&self, seed: u64) -> Outcome {
+        let mut outcome = run(seed, false);
+        if self.twice > 0 && seed.is_multiple_of(self.twice) && outcome.violation.is_none() {
+            let again = run(seed, false).trace;
+            if again != outcome.trace {
+                let what = format!("two runs of one seed differ: {:x} and {again:x}", outcome.trace);
+                outcome.violation = Some(Violation { property: "determinism", at: Time(0), what });
+            }
+        }
+        outcome
+    }
+}

@@ -1,0 +1,224 @@
+//! Clients with keys of their own: what they ask for, how they go about it when nobody answers, and
+//! what they were told.
+
+use super::system::{CHAIN, scheme};
+use super::{Chance, Scenario, mock};
+use bytes::Bytes;
+use crypto::{Height, NodeId, Scheme, SecretKey, Signature, Time, Transaction, transaction};
+use engine::RequestId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use storage::kv::{Compare, Operation, Relation, Request, Span, Test};
+
+/// Keys that clients write to.
+const KEYS: u64 = 12;
+
+/// How a client goes about a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// To one node; to another when that does not answer.
+    Plain,
+    /// To two nodes at once.
+    Twice,
+    /// Waits for the pool first, then asks for the receipt.
+    Await,
+    /// Sends it again after it was answered: must be told the same.
+    Again,
+    /// Signs another one under the same number and sends both: one may take effect.
+    Conflict,
+    /// Takes its request back and sends it again elsewhere.
+    Cancel,
+    /// Reads instead.
+    Read,
+}
+
+/// What a client is about.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// How.
+    pub manner: Manner,
+    /// What; the last one is the one that counts when nothing is heard.
+    pub transactions: Vec<Transaction>,
+    /// Since when.
+    pub since: Time,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// Whether it was answered once and is sent again.
+    pub answered: bool,
+}
+
+/// A client.
+pub struct Client {
+    key: Arc<SecretKey>,
+    next: u64,
+    left: u64,
+    /// Its node of choice.
+    pub home: NodeId,
+    /// Counts tasks and attempts: an old timer is none.
+    pub timer: u64,
+    /// What it is about now.
+    pub task: Option<Task>,
+}
+
+/// What a request was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Who asked.
+    pub client: usize,
+    /// Whom.
+    pub node: NodeId,
+    /// In which attempt.
+    pub timer: u64,
+    /// Which of the task's transactions.
+    pub which: usize,
+}
+
+/// All clients.
+pub struct Clients {
+    /// Each.
+    pub list: Vec<Client>,
+    /// Open requests.
+    pub open: BTreeMap<RequestId, Asked>,
+    /// When one was answered last.
+    pub rested: Time,
+    last: u64,
+    scheme: Arc<dyn Scheme>,
+    /// Their chances.
+    pub chance: Chance,
+}
+
+impl Clients {
+    /// The clients of a scenario.
+    #[must_use]
+    pub fn new(plan: &Scenario) -> Self {
+        let mut chance = Chance::of(plan.seed, "clients");
+        let client = |i| Client {
+            key: mock::key("client", i),
+            next: 1,
+            left: plan.transactions,
+            home: NodeId(chance.below(plan.nodes as u64) as u16),
+            timer: 0,
+            task: None,
+        };
+        Self {
+            list: (0..plan.clients as u64).map(client).collect(),
+            open: BTreeMap::new(),
+            rested: Time(0),
+            last: 0,
+            scheme: scheme(plan),
+            chance,
+        }
+    }
+    /// Whether nobody has anything left to ask for.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.list.iter().all(|c| c.left == 0 && c.task.is_none())
+    }
+    /// How many wait for an answer, and since when the longest one does.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, Option<Time>) {
+        let since = self.list.iter().filter_map(|c| c.task.as_ref().map(|t| t.since));
+        (since.clone().count(), since.min())
+    }
+    /// Opens a request.
+    pub fn open(&mut self, asked: Asked) -> RequestId {
+        self.last += 1;
+        let id = RequestId(self.last);
+        self.open.insert(id, asked);
+        id
+    }
+    /// The next task of a client, at the height that it believes in. `None`: it has none left.
+    pub fn begin(&mut self, client: usize, now: Time, height: Height, plan: &Scenario) -> Option<Task> {
+        let Self { list, chance, scheme, .. } = self;
+        let it = &mut list[client];
+        it.left = it.left.checked_sub(1)?;
+        let manner = match chance.below(20) {
+            0 => Manner::Twice,
+            1 => Manner::Await,
+            2 | 3 => Manner::Again,
+            4 => Manner::Conflict,
+            5 => Manner::Cancel,
+            6 | 7 => Manner::Read,
+            _ => Manner::Plain,
+        };
+        // Now and then a number is left out.
+        it.next += if chance.one_in(12) { 1 + chance.below(3) } else { 0 };
+        let sequence = it.next;
+        it.next += 1;
+        let ahead = chance.between(plan.lifetime / 2, plan.lifetime.saturating_sub(2));
+        let expires = Height(height.0 + ahead);
+        let count = match manner {
+            Manner::Read => 0,
+            Manner::Conflict => 2,
+            _ => 1,
+        };
+        let sign = |_| {
+            let body = request(chance, sequence).encode();
+            sign(&it.key, sequence, expires, body, &**scheme)
+        };
+        let task = Task {
+            manner,
+            transactions: (0..count).map(sign).collect(),
+            since: now,
+            attempts: 0,
+            answered: false,
+        };
+        it.task = Some(task.clone());
+        Some(task)
+    }
+}
+
+fn sign(
+    key: &SecretKey,
+    sequence: u64,
+    expires: Height,
+    body: Bytes,
+    scheme: &dyn Scheme,
+) -> Transaction {
+    let mut it = Transaction {
+        format: transaction::FORMAT,
+        chain: CHAIN,
+        client: key.public(),
+        sequence,
+        expires,
+        body,
+        signature: Signature::NONE,
+    };
+    it.signature = scheme.sign(key, &it.digest());
+    it
+}
+
+fn key(number: u64) -> Bytes {
+    Bytes::from(format!("key{number}"))
+}
+
+/// Operations on distinct keys, as the language demands within a branch.
+fn operations(chance: &mut Chance, mark: u64) -> Vec<Operation> {
+    let first = chance.below(KEYS);
+    let operation = |chance: &mut Chance, i| {
+        let key = key((first + i) % KEYS);
+        match chance.below(6) {
+            0 => Operation::Delete { key },
+            1 => Operation::Range { span: Span::only(key), limit: 1, revision: 0 },
+            _ => Operation::Put { key, value: Bytes::from(format!("{mark}-{}", chance.below(1_000))) },
+        }
+    };
+    (0..chance.between(1, 4)).map(|i| operation(chance, i)).collect()
+}
+
+fn request(chance: &mut Chance, mark: u64) -> Request {
+    let then = operations(chance, mark);
+    if !chance.one_in(4) {
+        return Request::all(then);
+    }
+    let relation = chance.pick(&[Relation::Equal, Relation::Different, Relation::Less, Relation::Greater]);
+    let test = match chance.below(4) {
+        0 => Test::Exists(chance.one_in(2)),
+        1 => Test::Version(relation, chance.below(4)),
+        2 => Test::Modified(relation, chance.below(40)),
+        _ => Test::Created(relation, chance.below(40)),
+    };
+    let compares = vec![Compare { key: key(chance.below(KEYS)), test }];
+    let otherwise = if chance.one_in(2) { operations(chance, mark) } else { vec![] };
+    Request { compares, then, otherwise }
+}

@@ -1,0 +1,33 @@
+//! The simulator: n whole nodes on one thread in virtual time, over a network and disks that fail.
+//!
+//! A [`Scenario`] is drawn from a seed and says what a run is about; a [`World`] lets it happen; a
+//! [`campaign`] runs many of them. The nodes are the machines that the program runs
+//! ([`engine::Machine`]); only the runtime is replaced, and the signature scheme in most runs.
+
+pub mod campaign;
+mod chance;
+mod client;
+mod counters;
+mod event;
+mod host;
+mod hotstuff;
+mod inspect;
+pub mod mock;
+mod network;
+mod node;
+mod queue;
+mod scenario;
+mod system;
+mod talk;
+mod trace;
+mod watch;
+mod world;
+
+pub use chance::Chance;
+pub use counters::{Counters, Sometimes};
+pub use hotstuff::HotStuffInspector;
+pub use inspect::{Inspect, Inspected, Proposed, StoredVote};
+pub use mock::MockScheme;
+pub use scenario::{DiskFaults, DiskTimes, NetFaults, ProcessFaults, Scenario};
+pub use system::{Honest, System};
+pub use world::{Outcome, World};

@@ -1,0 +1,482 @@
+//! The life of a node: start, inputs, effects, crash.
+
+use super::counters::Sometimes;
+use super::event::{Event, Process};
+use super::host::Life;
+use super::system::System;
+use super::world::World;
+use crate::check::Seen;
+use bytes::Bytes;
+use crypto::{Height, NodeId, Time};
+use engine::{Class, Effect, Input, Machine, Query};
+use storage::memory::Fault;
+use storage::{Executed, Job, Read as _};
+
+type Checked<S> = <<S as System>::Machine as Machine>::Checked;
+
+/// As many ticks at one moment are a busy loop.
+const MOST_TICKS: u32 = 1_000;
+
+impl<S: System> World<S> {
+    /// The life that a completion is for, if it still goes on.
+    pub(super) fn alive(&mut self, (node, incarnation): Process) -> Option<&mut Life<S::Machine>> {
+        let host = &mut self.hosts[node.index()];
+        if host.incarnation == incarnation { host.life.as_mut() } else { None }
+    }
+
+    fn process(&self, node: NodeId) -> Process {
+        (node, self.hosts[node.index()].incarnation)
+    }
+
+    pub(super) fn start(&mut self, node: NodeId) {
+        let host = &mut self.hosts[node.index()];
+        if host.life.is_some() || host.retired {
+            return;
+        }
+        host.incarnation += 1;
+        // A process begins to count time anew.
+        if host.incarnation > 1 {
+            host.clock = Time(self.fate.below(1 << 40));
+        }
+        let now = host.local(self.now);
+        let first = self.system.safety(node);
+        let mut effects = Vec::new();
+        let opened = host.disk.open(&first, self.system.limits(), &self.plan);
+        let started = opened.and_then(|opened| {
+            let applied = opened.executor.applied();
+            let machine = self.system.start(node, now, &opened.log, applied, &mut effects)?;
+            Ok((machine, opened))
+        });
+        let (machine, opened) = match started {
+            Ok(started) => started,
+            // Nothing that a disk may do takes back what was synced, so nothing may be missing.
+            Err(why) => return self.watch.blame("S8", self.now, format!("node {node} refuses to start: {why}")),
+        };
+        let applied = opened.executor.applied().height;
+        let recovering = applied < host.executed;
+        let life = Life {
+            machine,
+            group: opened.group,
+            waiting: Vec::new(),
+            writing: None,
+            executor: opened.executor,
+            execute_to: applied,
+            executing: false,
+            armed: None,
+            ticks: (Time(0), 0),
+            countdown: None,
+            recovering,
+        };
+        host.life = Some(life);
+        self.arm_crash(node);
+        self.trace.say(self.now, || format!("{node} starts, state at height {applied}"));
+        let report = self.report(node);
+        self.see(Seen::Started(node, report));
+        self.started(node);
+        self.carry_out(node, effects);
+        for peer in 0..self.hosts.len() as u16 {
+            let peer = NodeId(peer);
+            if peer == node || self.hosts[peer.index()].life.is_none() || self.network.is_cut(node, peer) {
+                continue;
+            }
+            for (node, peer) in [(node, peer), (peer, node)] {
+                let at = self.now.plus(Time(1 + self.fate.below(self.plan.delay.0 * 2)));
+                self.queue.push(at, Event::Link { node, peer, up: true });
+            }
+        }
+    }
+
+    /// Draws at which boundary the new process crashes.
+    fn arm_crash(&mut self, node: NodeId) {
+        if self.healed.is_some() {
+            return;
+        }
+        let (crash, again) = (self.plan.process.crash, self.plan.process.crash_in_recovery);
+        let restarted = self.hosts[node.index()].incarnation > 1;
+        let countdown = if restarted && again > 0 && self.fate.one_in(3) {
+            Some(1 + self.fate.exponential(again))
+        } else if crash > 0 {
+            Some(1 + self.fate.exponential(crash))
+        } else {
+            None
+        };
+        let rate = self.plan.disk.failed;
+        let disk = &self.hosts[node.index()].disk;
+        // The mean number of calls up to the first failure.
+        let mean = 1_000_000 / u64::from(rate.max(1));
+        if rate > 0 && self.disk.one_in(2) {
+            let fault = self.disk.pick(&[Fault::Write, Fault::Sync]);
+            disk.log.fail(fault, self.disk.exponential(mean));
+        }
+        if rate > 0 && self.disk.one_in(8) {
+            disk.safety.fail_write_after(self.disk.exponential(mean));
+        }
+        if let Some(life) = &mut self.hosts[node.index()].life {
+            life.countdown = countdown;
+        }
+    }
+
+    /// Passes a persist or send boundary. True: the process crashed there.
+    pub(super) fn boundary(&mut self, node: NodeId, what: Sometimes) -> bool {
+        let Some(life) = &mut self.hosts[node.index()].life else { return true };
+        let Some(left) = &mut life.countdown else { return false };
+        *left -= 1;
+        if *left > 0 {
+            return false;
+        }
+        let recovering = life.recovering;
+        let leader = life.machine.status().consensus.leader == Some(node);
+        self.counters.hit(what);
+        if recovering {
+            self.counters.hit(Sometimes::CrashedInRecovery);
+        }
+        if leader {
+            self.counters.hit(Sometimes::CrashedLeader);
+        }
+        self.trace.say(self.now, || format!("{node} crashes ({})", what.text()));
+        if what == Sometimes::CrashedAtAnswer && self.plan.disk.torn {
+            // Nothing was released yet, so the safety file may be torn as well.
+            self.hosts[node.index()].disk.safety.tear(self.disk.index(storage::safety::ENCODED));
+        }
+        self.crash(node);
+        true
+    }
+
+    /// The process dies; the disk keeps what it must, and whatever it likes of the rest.
+    pub(super) fn crash(&mut self, node: NodeId) {
+        let Self { plan, disk, hosts, .. } = self;
+        let host = &mut hosts[node.index()];
+        if host.life.take().is_none() {
+            return;
+        }
+        let faults = &plan.disk;
+        let keep = |total: u64| match (faults.lose_unsynced, disk.below(3)) {
+            (false, _) => total,
+            (true, 0) => 0,
+            (true, _) => disk.below(total + 1),
+        };
+        let mut lost = host.disk.log.crash(keep);
+        if lost.torn && !faults.torn {
+            lost.torn = false;
+        }
+        host.disk.state.crash(|_| 0);
+        host.disk.safety.fail_write_after(u64::MAX);
+        if lost.lost > 0 {
+            self.counters.hit(Sometimes::LostUnsynced);
+        }
+        if lost.torn {
+            self.counters.hit(Sometimes::TornTail);
+        }
+        self.trace.say(self.now, || format!("{node} is down; log: {} kept, {} lost, torn {}", lost.kept, lost.lost, lost.torn));
+        self.see(Seen::Stopped(node));
+        self.disconnect_clients(node);
+        let n = self.hosts.len() as u16;
+        for peer in (0..n).map(NodeId).filter(|peer| *peer != node) {
+            let at = self.now.plus(Time(self.fate.below(self.plan.delay.0 * 8)));
+            self.queue.push(at, Event::Link { node: peer, peer: node, up: false });
+        }
+        let down = self.plan.timing.timeout.0 * self.fate.pick(&[0, 1, 1, 4, 12]);
+        let at = self.now.plus(Time(1 + self.fate.below(down)));
+        self.queue.push(at, Event::Start(node));
+    }
+
+    /// A failed disk, or an error that stops the process.
+    fn stop(&mut self, node: NodeId, why: &str) {
+        self.trace.say(self.now, || format!("{node} stops: {why}"));
+        if why.contains("injected") {
+            self.counters.hit(Sometimes::FailedDisk);
+            self.crash(node);
+        } else {
+            self.watch.blame("S8", self.now, format!("node {node} stops: {why}"));
+        }
+    }
+
+    pub(super) fn deliver(&mut self, to: NodeId, from: NodeId, class: Class, frame: Bytes) {
+        let Some(life) = &mut self.hosts[to.index()].life else { return };
+        let window = life.machine.window();
+        match self.system.ingress().admit(from, &frame, &window) {
+            Ok(message) => {
+                if self.trace.verbose() {
+                    let it = self.system.inspect().frame(&frame);
+                    self.trace.say(self.now, || format!("{to} <- {from} {} {} ({class:?})", it.name, it.view));
+                }
+                self.trace.number(u64::from(to.0) << 16 | u64::from(from.0));
+                self.input(to, Input::Message { from, message });
+            }
+            Err(reject) => self.see(Seen::Rejected { by: to, from, reject }),
+        }
+    }
+
+    pub(super) fn link(&mut self, node: NodeId, peer: NodeId, up: bool) {
+        // It may be old news.
+        let there = self.hosts[peer.index()].life.is_some() && !self.network.is_cut(node, peer);
+        let input = if up { Input::Connected(peer) } else { Input::Disconnected(peer) };
+        if up && !there {
+            return;
+        }
+        self.trace.say(self.now, || format!("{node} is told that {peer} is {}", if up { "up" } else { "down" }));
+        self.input(node, input);
+        if !up && there {
+            let at = self.now.plus(Time(1 + self.fate.below(self.plan.delay.0 * 4)));
+            self.queue.push(at, Event::Link { node, peer, up: true });
+        }
+    }
+
+    pub(super) fn wake(&mut self, process: Process) {
+        let now = self.now;
+        let Some(life) = self.alive(process) else { return };
+        if life.armed != Some(now) {
+            return;
+        }
+        life.armed = None;
+        let (at, count) = &mut life.ticks;
+        *count = if *at == now { *count + 1 } else { 1 };
+        *at = now;
+        if *count > MOST_TICKS {
+            let what = format!("node {} asks for tick after tick at one moment", process.0);
+            return self.watch.blame("busy loop", now, what);
+        }
+        self.input(process.0, Input::Tick);
+    }
+
+    /// One step of a machine, if it runs.
+    pub(super) fn input(&mut self, node: NodeId, input: Input<Checked<S>>) {
+        let host = &mut self.hosts[node.index()];
+        let now = host.local(self.now);
+        let Some(life) = &mut host.life else { return };
+        let mut effects = Vec::new();
+        life.machine.step(now, input, &mut effects);
+        if host.slow.0 > 0 {
+            host.paused = self.now.plus(host.slow);
+        }
+        let changed = !effects.is_empty();
+        let incarnation = host.incarnation;
+        self.carry_out(node, effects);
+        if changed && self.alive((node, incarnation)).is_some() {
+            let report = self.report(node);
+            self.see(Seen::Reported(node, report));
+        }
+    }
+
+    /// Begins what a step wants done, in order; a crash cuts the rest off.
+    fn carry_out(&mut self, node: NodeId, effects: Vec<Effect>) {
+        let process = self.process(node);
+        for effect in effects {
+            self.effect(node, effect);
+            if self.alive(process).is_none() {
+                return;
+            }
+        }
+        self.rearm(node);
+    }
+
+    /// Sees to it that the machine is woken at its deadline.
+    pub(super) fn rearm(&mut self, node: NodeId) {
+        let host = &mut self.hosts[node.index()];
+        let Some(life) = &host.life else { return };
+        let Some(deadline) = life.machine.deadline() else { return };
+        let at = host.global(deadline).max(self.now);
+        if life.armed != Some(at) {
+            let process = (node, host.incarnation);
+            if let Some(life) = &mut host.life {
+                life.armed = Some(at);
+            }
+            self.queue.push(at, Event::Wake(process));
+        }
+    }
+
+    fn effect(&mut self, node: NodeId, effect: Effect) {
+        match effect {
+            Effect::Send { to, class, frame } => {
+                self.sent(node, &frame);
+                self.send(node, to, class, &frame);
+            }
+            Effect::Broadcast { class, frame } => {
+                self.sent(node, &frame);
+                let process = self.process(node);
+                for to in (0..self.hosts.len() as u16).map(NodeId).filter(|to| *to != node) {
+                    self.send(node, to, class, &frame);
+                    if self.alive(process).is_none() {
+                        return;
+                    }
+                }
+            }
+            Effect::Write { token, batch, sync, view } => {
+                self.stored(node, &batch);
+                if self.boundary(node, Sometimes::CrashedAtWrite) {
+                    return;
+                }
+                if let Some(life) = &mut self.hosts[node.index()].life {
+                    life.waiting.push(Job { token, batch, sync, view });
+                }
+                self.next_group(node);
+            }
+            Effect::Load { token, query } => {
+                let at = self.now.plus(Time(self.disk.exponential(self.plan.disk_times.load.0)));
+                self.queue.push(at, Event::Loaded(self.process(node), token, query));
+            }
+            Effect::Execute { to } => self.execute_up_to(node, to),
+            Effect::Reply { request, reply } => {
+                self.replied(node, request, &reply);
+                let at = self.now.plus(Time(self.fate.below(self.plan.delay.0)));
+                self.queue.push(at, Event::Answer(request, reply));
+            }
+            Effect::Evidence(it) => {
+                let what = format!("{:?} and {:?}", it.first.0, it.second.0);
+                self.see(Seen::Accused { by: node, node: it.node, what });
+            }
+            Effect::Rejected { from, reject } => {
+                self.trace.say(self.now, || format!("{node} refuses a message of {from}: {reject}"));
+                self.see(Seen::Rejected { by: node, from, reject });
+            }
+            Effect::Notice(text) => self.trace.say(self.now, || format!("{node} notes: {text}")),
+            Effect::Committed { height, batches, transactions } => {
+                self.trace.number(height.0);
+                self.trace.say(self.now, || format!("{node} commits {height}: {transactions} in {batches:?}"));
+                self.committed(height, !batches.is_empty());
+            }
+            Effect::Halt { reason } => self.watch.blame("S5", self.now, format!("node {node} halts: {reason}")),
+        }
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, class: Class, frame: &Bytes) {
+        if self.boundary(from, Sometimes::CrashedAtSend) {
+            return;
+        }
+        let Self { network, plan, counters, queue, now, .. } = self;
+        for (at, class, frame) in network.send(*now, (from, to), (class, frame), plan, counters) {
+            queue.push(at, Event::Deliver { to, from, class, frame });
+        }
+    }
+
+    /// Has the storage thread take up what waits, if it is idle.
+    fn next_group(&mut self, node: NodeId) {
+        let Self { hosts, plan, disk, queue, now, .. } = self;
+        let host = &mut hosts[node.index()];
+        let Some(life) = &mut host.life else { return };
+        if life.writing.is_some() || life.waiting.is_empty() {
+            return;
+        }
+        let group = std::mem::take(&mut life.waiting);
+        let times = &plan.disk_times;
+        let mut span = disk.exponential(times.write.0);
+        if group.iter().any(|job| job.sync) {
+            let stalled = disk.per_million(plan.disk.stalls);
+            span += disk.exponential(times.sync.0) * if stalled { 50 } else { 1 };
+        }
+        life.writing = Some(group);
+        queue.push(now.plus(Time(span)), Event::Written((node, host.incarnation)));
+    }
+
+    pub(super) fn written(&mut self, process: Process) {
+        let node = process.0;
+        let Some(life) = self.alive(process) else { return };
+        let Some(group) = life.writing.take() else { return };
+        let synced = group.iter().any(|job| job.sync);
+        // A crash between the write and its sync, or between the sync and the answer.
+        if synced && life.countdown == Some(1) {
+            let log = &self.hosts[node.index()].disk.log;
+            log.fail(Fault::Sync, 0);
+            if let Some(life) = self.alive(process) {
+                // It fails as it was made to.
+                let _ = life.group.commit(group);
+            }
+            self.boundary(node, Sometimes::CrashedAtSync);
+            return;
+        }
+        if let Some(countdown) = &mut life.countdown
+            && synced
+        {
+            *countdown -= 1;
+        }
+        match life.group.commit(group) {
+            Ok(done) => {
+                if self.boundary(node, Sometimes::CrashedAtAnswer) {
+                    return;
+                }
+                for token in done.tokens {
+                    self.trace.number(token);
+                    if self.alive(process).is_none() {
+                        return;
+                    }
+                    self.input(node, Input::Written { token });
+                }
+                if self.alive(process).is_some() {
+                    self.next_group(node);
+                }
+            }
+            Err(error) => self.stop(node, &error.to_string()),
+        }
+    }
+
+    pub(super) fn loaded(&mut self, process: Process, token: u64, query: &Query) {
+        if self.alive(process).is_none() {
+            return;
+        }
+        let node = process.0;
+        match self.hosts[node.index()].disk.log.scan(query.table, &query.scan) {
+            Ok(rows) => self.input(node, Input::Loaded { token, rows }),
+            Err(error) => self.stop(node, &error.to_string()),
+        }
+    }
+
+    fn execute_up_to(&mut self, node: NodeId, to: Height) {
+        let process = self.process(node);
+        let Some(life) = self.alive(process) else { return };
+        life.execute_to = life.execute_to.max(to);
+        if !life.executing {
+            life.executing = true;
+            self.schedule_execution(process);
+        }
+    }
+
+    fn schedule_execution(&mut self, process: Process) {
+        let span = self.disk.exponential(self.plan.disk_times.execute.0);
+        self.queue.push(self.now.plus(Time(span)), Event::Execute(process));
+    }
+
+    pub(super) fn execute(&mut self, process: Process) {
+        let node = process.0;
+        if self.alive(process).is_none() || self.boundary(node, Sometimes::CrashedAtExecute) {
+            return;
+        }
+        let now = self.hosts[node.index()].local(self.now);
+        let Some(life) = self.alive(process) else { return };
+        match life.executor.step(now, life.execute_to) {
+            Ok(list) => self.executed(process, list),
+            Err(error) => self.stop(node, &error.to_string()),
+        }
+    }
+
+    fn executed(&mut self, process: Process, list: Vec<Executed>) {
+        let node = process.0;
+        let Some(last) = list.last().map(|it| it.height) else {
+            let Some(life) = self.alive(process) else { return };
+            life.executing = false;
+            let behind = life.executor.applied().height < life.execute_to;
+            if behind {
+                self.watch.blame("S8", self.now, format!("node {node} is told to execute what its log lacks"));
+            }
+            return;
+        };
+        for it in &list {
+            self.execution_seen(node, it);
+        }
+        let host = &mut self.hosts[node.index()];
+        host.executed = host.executed.max(last);
+        let known = host.executed;
+        if let Some(life) = &mut host.life
+            && life.recovering
+            && last >= known
+        {
+            life.recovering = false;
+        }
+        if self.boundary(node, Sometimes::CrashedAtExecute) {
+            return;
+        }
+        self.input(node, Input::Executed(list));
+        if self.alive(process).is_some() {
+            self.schedule_execution(process);
+        }
+    }
+}

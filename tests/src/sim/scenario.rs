@@ -1,0 +1,251 @@
+//! A scenario: what one seed is about. Swarm testing: every seed draws its own set of faults and
+//! its own rates, and some have none, so that no fault hides what another would show.
+
+use super::Chance;
+use consensus::Timing;
+use crypto::Time;
+
+/// What the network does to frames, in a safety phase. Rates are per million frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetFaults {
+    /// Dropped.
+    pub loss: u32,
+    /// Delivered twice.
+    pub duplicate: u32,
+    /// An older frame of the link delivered again.
+    pub replay: u32,
+    /// Held back for up to ten times the usual delay; else frames of a link keep their order.
+    pub reorder: u32,
+    /// Whether phases cut the nodes into groups.
+    pub partitions: bool,
+    /// Whether phases cut links in one direction.
+    pub one_way: bool,
+    /// Whether phases delay all frames of some links by a view's time-out and more.
+    pub clogs: bool,
+    /// Whether connections break and come back, and the nodes are told.
+    pub reconnects: bool,
+}
+
+/// What happens to processes. Spans are means; zero: never.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessFaults {
+    /// Persist and send boundaries a node passes from its start to its crash.
+    pub crash: u64,
+    /// Boundaries from a start after a crash to the next crash, once in three restarts.
+    pub crash_in_recovery: u64,
+    /// Between crashes of all nodes at once.
+    pub crash_all: Time,
+    /// Between pauses of a node (as by SIGSTOP).
+    pub pause: Time,
+    /// Between jumps of a node's clock.
+    pub clock_jump: Time,
+    /// How much longer each input of a slow node takes; one node in the run is slow.
+    pub slow: Time,
+}
+
+/// What disks do besides keeping what was synced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskFaults {
+    /// On a crash, unsynced writes are lost, in whole or from some point on; else all are kept.
+    pub lose_unsynced: bool,
+    /// On a crash, the first lost write may be torn.
+    pub torn: bool,
+    /// Writes and syncs that fail, per million: the process stops and is started again.
+    pub failed: u32,
+    /// Syncs that take fifty times as long, per million.
+    pub stalls: u32,
+}
+
+/// Mean times of what storage does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskTimes {
+    /// A write to the log, without its sync.
+    pub write: Time,
+    /// A sync of the log.
+    pub sync: Time,
+    /// A load from the log.
+    pub load: Time,
+    /// Executing one height.
+    pub execute: Time,
+}
+
+/// A run's plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// Which seed.
+    pub seed: u64,
+    /// How many nodes.
+    pub nodes: usize,
+    /// Heights that a transaction may lie ahead of its expiry.
+    pub lifetime: u64,
+    /// Sequences that one client may have on the way.
+    pub window: u64,
+    /// Heights between checkpoints.
+    pub checkpoints: u64,
+    /// Whether the pool's caps are so small that they are reached.
+    pub tight: bool,
+    /// Views a leader keeps.
+    pub tenure: u64,
+    /// The protocol's time-outs.
+    pub timing: Timing,
+    /// Real Ed25519 in place of the mock scheme.
+    pub real_signatures: bool,
+    /// Mean one-way delay.
+    pub delay: Time,
+    /// How long storage takes.
+    pub disk_times: DiskTimes,
+    /// What the network does.
+    pub net: NetFaults,
+    /// What happens to processes.
+    pub process: ProcessFaults,
+    /// What disks do.
+    pub disk: DiskFaults,
+    /// How long the faults last.
+    pub safety: Time,
+    /// Mean length of a phase: each draws its own partitions and clogged links.
+    pub phase: Time,
+    /// Nodes that stay down when the rest is healed: at most f.
+    pub stay_down: usize,
+    /// Clients.
+    pub clients: usize,
+    /// Transactions of each.
+    pub transactions: u64,
+    /// Mean pause of a client between two transactions.
+    pub think: Time,
+}
+
+const fn micros(us: u64) -> Time {
+    Time(us * 1_000)
+}
+
+impl Scenario {
+    /// Draws the scenario of a seed.
+    #[must_use]
+    pub fn draw(seed: u64) -> Self {
+        let mut chance = Chance::of(seed, "scenario");
+        let c = &mut chance;
+        let nodes = c.pick(&[4, 4, 4, 4, 5, 7]);
+        let f = (nodes - 1) / 3;
+        let calm = c.one_in(12);
+        let delay = micros(c.pick(&[100, 300, 1_000, 3_000]));
+        let timeout = Time(delay.0 * c.between(12, 40)).max(Time::millis(c.between(8, 30)));
+        let clients = c.between(2, 6) as usize;
+        let plan = Self {
+            seed,
+            nodes,
+            lifetime: c.pick(&[24, 100, 1_000, 10_000]),
+            window: c.pick(&[4, 64, 1_024]),
+            checkpoints: c.pick(&[4, 16, 1_024]),
+            tight: c.one_in(6),
+            tenure: c.pick(&[4, 4, 5, 6, 8, 8, 32, 1_000]),
+            timing: Timing {
+                timeout,
+                timeout_cap: Time(timeout.0 * c.between(2, 8)),
+                resend: Time(timeout.0 / c.between(2, 4)),
+                linger: micros(c.pick(&[0, 100, 1_000])),
+            },
+            real_signatures: c.one_in(100),
+            delay,
+            disk_times: DiskTimes {
+                write: micros(c.pick(&[1, 5, 20])),
+                sync: micros(c.pick(&[10, 70, 200, 1_000])),
+                load: micros(c.pick(&[2, 20, 500])),
+                execute: micros(c.pick(&[1, 20, 500])),
+            },
+            net: NetFaults::default(),
+            process: ProcessFaults::default(),
+            disk: DiskFaults::default(),
+            safety: Time(timeout.0 * c.between(6, 40)),
+            phase: Time(timeout.0 * c.between(1, 6)),
+            stay_down: if calm || !c.one_in(3) { 0 } else { c.between(1, f as u64) as usize },
+            clients,
+            transactions: c.between(100, 160) / clients as u64,
+            think: Time(timeout.0 * c.between(1, 8) * clients as u64 / 60),
+        };
+        if calm { plan } else { plan.with_faults(c) }
+    }
+
+    fn with_faults(mut self, c: &mut Chance) -> Self {
+        let rate = |c: &mut Chance| if c.one_in(2) { c.pick(&[1_000, 10_000, 50_000, 200_000]) } else { 0 };
+        self.net = NetFaults {
+            loss: rate(c),
+            duplicate: rate(c),
+            replay: rate(c),
+            reorder: rate(c),
+            partitions: c.one_in(2),
+            one_way: c.one_in(3),
+            clogs: c.one_in(3),
+            reconnects: c.one_in(3),
+        };
+        let span = |c: &mut Chance, odds, low, high| {
+            if c.one_in(odds) { c.between(low, high) } else { 0 }
+        };
+        self.process = ProcessFaults {
+            crash: span(c, 2, 20, 800),
+            crash_in_recovery: span(c, 2, 1, 12),
+            crash_all: Time(span(c, 3, 3, 20) * self.timing.timeout.0),
+            pause: Time(span(c, 4, 2, 10) * self.timing.timeout.0),
+            clock_jump: Time(span(c, 4, 2, 10) * self.timing.timeout.0),
+            slow: Time(span(c, 5, 1, 3) * self.delay.0),
+        };
+        self.disk = DiskFaults {
+            lose_unsynced: !c.one_in(4),
+            torn: c.one_in(2),
+            failed: span(c, 4, 200, 3_000) as u32,
+            stalls: span(c, 4, 1_000, 50_000) as u32,
+        };
+        self
+    }
+
+    /// The most faulty nodes that are tolerated.
+    #[must_use]
+    pub fn f(&self) -> usize {
+        (self.nodes - 1) / 3
+    }
+    /// How long after the heal all that is left must have committed everywhere (L1, L2).
+    #[must_use]
+    pub fn liveness_bound(&self) -> Time {
+        // A view's timer may stand at its cap; each of the f dead leaders, and one leader that was
+        // cut off, costs one timeout; a client notices a dead node by its own time-out.
+        Time(40 * self.timing.timeout_cap.0 + 20 * self.client_timeout().0)
+    }
+    /// How long a client waits before it asks another node.
+    #[must_use]
+    pub fn client_timeout(&self) -> Time {
+        Time(6 * self.timing.timeout.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_drawn_by_some_seeds_and_left_out_by_others() {
+        let plans: Vec<_> = (0..400).map(Scenario::draw).collect();
+        let both = |test: fn(&Scenario) -> bool| {
+            assert!(plans.iter().any(test) && !plans.iter().all(test));
+        };
+        both(|p| p.net.loss > 0);
+        both(|p| p.net.duplicate > 0);
+        both(|p| p.net.replay > 0);
+        both(|p| p.net.reorder > 0);
+        both(|p| p.net.partitions);
+        both(|p| p.net.one_way);
+        both(|p| p.net.clogs);
+        both(|p| p.net.reconnects);
+        both(|p| p.process.crash > 0);
+        both(|p| p.process.crash_in_recovery > 0);
+        both(|p| p.process.crash_all.0 > 0);
+        both(|p| p.process.pause.0 > 0);
+        both(|p| p.process.clock_jump.0 > 0);
+        both(|p| p.process.slow.0 > 0);
+        both(|p| p.disk.lose_unsynced);
+        both(|p| p.disk.torn);
+        both(|p| p.disk.failed > 0);
+        both(|p| p.disk.stalls > 0);
+        both(|p| p.stay_down > 0);
+        both(|p| p.real_signatures);
+        assert!(plans.iter().any(|p| p.net == NetFaults::default() && p.process == ProcessFaults::default()));
+    }
+}

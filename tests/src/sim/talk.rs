@@ -1,0 +1,192 @@
+//! The conversation between clients and nodes.
+
+use super::client::{Asked, Manner};
+use super::counters::Sometimes;
+use super::event::Event;
+use super::system::System;
+use super::watch::took_effect;
+use super::world::World;
+use crate::check::Seen;
+use crypto::{Height, NodeId, Time};
+use engine::{Input, Machine, Refusal, Reply, RequestId, Wait};
+
+impl<S: System> World<S> {
+    /// A client begins its next task.
+    pub(super) fn begin(&mut self, client: usize) {
+        // What a client would learn from its node: the height now.
+        let heights = self.hosts.iter().filter_map(|h| h.life.as_ref());
+        let height = heights.map(|l| l.machine.status().consensus.height).max();
+        let height = height.unwrap_or(Height(0));
+        let Some(task) = self.clients.begin(client, self.now, height, &self.plan) else {
+            self.clients.rested = self.now;
+            return;
+        };
+        for transaction in &task.transactions {
+            let (sequence, id) = (transaction.sequence, transaction.digest());
+            self.see(Seen::Signed { client: transaction.client, sequence, id });
+        }
+        if task.manner == Manner::Conflict {
+            self.counters.hit(Sometimes::Conflicted);
+        }
+        self.attempt(client);
+    }
+
+    /// A client asks, for the first time or again.
+    fn attempt(&mut self, client: usize) {
+        let n = self.hosts.len() as u64;
+        let it = &mut self.clients.list[client];
+        let Some(task) = &mut it.task else { return };
+        task.attempts += 1;
+        it.timer += 1;
+        if task.attempts > 1 {
+            it.home = NodeId(self.clients.chance.below(n) as u16);
+            self.counters.hit(Sometimes::Failover);
+        }
+        let (manner, timer, home, first) = (task.manner, it.timer, it.home, task.attempts == 1);
+        let last = task.transactions.len().saturating_sub(1);
+        let other = NodeId(((u64::from(home.0) + 1 + self.clients.chance.below(n - 1)) % n) as u16);
+        let patience = self.plan.client_timeout();
+        self.queue.push(self.now.plus(patience), Event::Impatient(client, timer));
+        match manner {
+            Manner::Read => self.read(client, home),
+            Manner::Await if first => self.submit(client, home, 0, Wait::Accepted),
+            Manner::Twice if first => {
+                self.submit(client, home, 0, Wait::Committed);
+                self.submit(client, other, 0, Wait::Committed);
+            }
+            Manner::Conflict if first => {
+                self.submit(client, home, 0, Wait::Committed);
+                self.submit(client, other, 1, Wait::Committed);
+            }
+            Manner::Cancel if first => {
+                let request = self.submit_request(client, home, 0, Wait::Committed);
+                self.clients.open.remove(&request);
+                self.input(home, Input::Cancel { request });
+                self.submit(client, other, 0, Wait::Committed);
+            }
+            _ => self.submit(client, home, last, Wait::Committed),
+        }
+    }
+
+    fn read(&mut self, client: usize, node: NodeId) {
+        let timer = self.clients.list[client].timer;
+        let request = self.clients.open(Asked { client, node, timer, which: 0 });
+        self.see(Seen::ReadBegun { request: request.0 });
+        self.reach(node, request, |request| Input::Read { request });
+    }
+
+    fn submit(&mut self, client: usize, node: NodeId, which: usize, wait: Wait) {
+        self.submit_request(client, node, which, wait);
+    }
+
+    fn submit_request(&mut self, client: usize, node: NodeId, which: usize, wait: Wait) -> RequestId {
+        let timer = self.clients.list[client].timer;
+        let request = self.clients.open(Asked { client, node, timer, which });
+        let Some(task) = &self.clients.list[client].task else { return request };
+        let transaction = task.transactions[which].clone();
+        let admitted = self.system.ingress().admit_transactions(vec![transaction]);
+        match admitted.into_iter().next() {
+            Some(Ok(transaction)) => {
+                self.reach(node, request, |request| Input::Submit { request, transaction, wait });
+            }
+            refused => {
+                let what = format!("a sound transaction is not admitted: {refused:?}");
+                self.watch.blame("L1", self.now, what);
+            }
+        }
+        request
+    }
+
+    /// Hands a request to a node, if that is up.
+    fn reach(
+        &mut self,
+        node: NodeId,
+        request: RequestId,
+        input: impl FnOnce(RequestId) -> Input<<S::Machine as Machine>::Checked>,
+    ) {
+        let host = &self.hosts[node.index()];
+        if host.life.is_none() || host.paused > self.now {
+            let at = self.now.plus(self.plan.delay);
+            self.queue.push(at, Event::HungUp(request));
+            return;
+        }
+        self.trace.say(self.now, || format!("request {} to {node}", request.0));
+        self.input(node, input(request));
+    }
+
+    /// A node went down: those who wait for its answer notice.
+    pub(super) fn disconnect_clients(&mut self, node: NodeId) {
+        let open = self.clients.open.iter().filter(|(_, asked)| asked.node == node);
+        for request in open.map(|(request, _)| *request).collect::<Vec<_>>() {
+            let at = self.now.plus(Time(self.fate.below(self.plan.delay.0 * 4)));
+            self.queue.push(at, Event::HungUp(request));
+        }
+    }
+
+    pub(super) fn hung_up(&mut self, request: RequestId) {
+        if let Some(asked) = self.clients.open.remove(&request) {
+            self.try_soon(asked);
+        }
+    }
+
+    /// Asks again after a while, unless an answer to another request comes first.
+    fn try_soon(&mut self, asked: Asked) {
+        let it = &mut self.clients.list[asked.client];
+        if it.timer == asked.timer && it.task.is_some() {
+            let at = self.now.plus(Time(self.plan.timing.timeout.0 / 2));
+            self.queue.push(at, Event::Impatient(asked.client, asked.timer));
+        }
+    }
+
+    pub(super) fn impatient(&mut self, client: usize, timer: u64) {
+        let it = &self.clients.list[client];
+        if it.timer == timer && it.task.is_some() {
+            self.attempt(client);
+        }
+    }
+
+    pub(super) fn answer(&mut self, request: RequestId, reply: Reply) {
+        let Some(asked) = self.clients.open.remove(&request) else { return };
+        let Some(task) = &mut self.clients.list[asked.client].task else { return };
+        match reply {
+            Reply::Accepted => {
+                let Some(transaction) = task.transactions.get(asked.which) else { return };
+                let (client, sequence) = (transaction.client, transaction.sequence);
+                let next = self.clients.open(asked);
+                self.reach(asked.node, next, |request| Input::Await { request, client, sequence });
+            }
+            Reply::ReadAt(_) => self.finish_task(asked.client),
+            Reply::Executed(receipt) => {
+                let again = task.manner == Manner::Again && !task.answered;
+                let ours = task.transactions.iter().any(|t| t.sequence == receipt.sequence);
+                if !ours {
+                    return;
+                }
+                if again && took_effect(&receipt.outcome) {
+                    task.answered = true;
+                    self.attempt(asked.client);
+                } else {
+                    self.finish_task(asked.client);
+                }
+            }
+            // The number went to the task's other transaction, or the height passed it by.
+            Reply::Refused(Refusal::SequenceUsed | Refusal::Expired { .. }) => {
+                self.finish_task(asked.client);
+            }
+            Reply::Refused(Refusal::Invalid(why)) => {
+                self.watch.blame("L1", self.now, format!("a sound transaction is refused: {why}"));
+            }
+            Reply::Refused(_) => self.try_soon(asked),
+        }
+    }
+
+    fn finish_task(&mut self, client: usize) {
+        let it = &mut self.clients.list[client];
+        it.task = None;
+        it.timer += 1;
+        self.clients.rested = self.now;
+        self.clients.open.retain(|_, asked| asked.client != client);
+        let think = Time(self.clients.chance.exponential(self.plan.think.0));
+        self.queue.push(self.now.plus(think), Event::Begin(client));
+    }
+}

@@ -1,0 +1,324 @@
+//! The world of one run: the nodes, what is between them, and the loop that makes time pass.
+
+use super::client::Clients;
+use super::counters::{Counters, Sometimes};
+use super::event::Event;
+use super::host::Host;
+use super::network::{Change, Network, pairs};
+use super::queue::Queue;
+use super::system::System;
+use super::trace::Trace;
+use super::watch::Watch;
+use super::{Chance, Scenario};
+use crate::check::{Liveness, Violation};
+use crypto::{NodeId, Time};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// More events than any sound run needs: a storm.
+const MOST_EVENTS: u64 = 2_000_000;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The broken property, if one is.
+    pub violation: Option<Violation>,
+    /// Hash of all that happened.
+    pub trace: u64,
+    /// Last lines of the trace, if it was kept in words.
+    pub tail: Vec<String>,
+    /// Rare states that were reached.
+    pub counters: Counters,
+    /// Committed heights that hold payload.
+    pub payloads: u64,
+    /// Committed heights.
+    pub heights: u64,
+    /// Virtual time.
+    pub time: Time,
+    /// Events.
+    pub events: u64,
+}
+
+/// A run under way.
+pub struct World<S: System> {
+    pub(super) plan: Scenario,
+    pub(super) system: S,
+    pub(super) now: Time,
+    pub(super) queue: Queue<Event>,
+    pub(super) network: Network,
+    pub(super) hosts: Vec<Host<S::Machine>>,
+    pub(super) clients: Clients,
+    pub(super) watch: Watch,
+    pub(super) trace: Trace,
+    pub(super) counters: Counters,
+    /// Chances of processes and clocks.
+    pub(super) fate: Chance,
+    /// Chances of disks.
+    pub(super) disk: Chance,
+    /// When the faults ended.
+    pub(super) healed: Option<Time>,
+    /// Whether all nodes went down at once, and nothing was committed since.
+    pub(super) blackout: bool,
+    pub(super) events: u64,
+    pub(super) done: bool,
+}
+
+impl<S: System> World<S> {
+    /// A world before anything happened.
+    #[must_use]
+    pub fn new(plan: Scenario, system: S, verbose: bool) -> Self {
+        let mut fate = Chance::of(plan.seed, "fate");
+        let mut host = |i: usize| {
+            let id = NodeId(i as u16);
+            // Clocks start anywhere: only spans mean something.
+            Host::new(id, &system.safety(id), Time(fate.below(1 << 40)))
+        };
+        let mut hosts: Vec<_> = (0..plan.nodes).map(&mut host).collect();
+        if plan.process.slow.0 > 0 {
+            let slow = fate.index(plan.nodes);
+            hosts[slow].slow = plan.process.slow;
+        }
+        Self {
+            now: Time(0),
+            queue: Queue::default(),
+            network: Network::new(&plan),
+            hosts,
+            clients: Clients::new(&plan),
+            watch: Watch::new(plan.nodes),
+            trace: Trace::new(verbose),
+            counters: Counters::default(),
+            fate,
+            disk: Chance::of(plan.seed, "disk"),
+            healed: None,
+            blackout: false,
+            events: 0,
+            done: false,
+            plan,
+            system,
+        }
+    }
+
+    /// Lets it run to its end.
+    #[must_use]
+    pub fn run(mut self) -> Outcome {
+        self.prepare();
+        while !self.done && self.watch.violation.is_none() {
+            let Some((at, event)) = self.queue.pop() else { break };
+            self.now = at;
+            self.events += 1;
+            if self.events > MOST_EVENTS {
+                self.watch.blame("storm", at, format!("{MOST_EVENTS} events and no end"));
+                break;
+            }
+            let happening = AssertUnwindSafe(|| self.happen(event));
+            if let Err(panic) = catch_unwind(happening) {
+                self.watch.blame("panic", at, text(&*panic));
+                break;
+            }
+        }
+        if self.watch.violation.is_none() {
+            self.watch.finish(self.now);
+        }
+        Outcome {
+            tail: self.trace.tail(400),
+            trace: self.trace.hash(),
+            payloads: self.watch.payloads(),
+            heights: self.watch.heights(),
+            violation: self.watch.violation,
+            counters: self.counters,
+            time: self.now,
+            events: self.events,
+        }
+    }
+
+    fn prepare(&mut self) {
+        let plan = &self.plan;
+        let calm = plan.net == super::scenario::NetFaults::default()
+            && plan.process == super::scenario::ProcessFaults::default();
+        if calm {
+            self.counters.hit(Sometimes::Calm);
+        }
+        if plan.real_signatures {
+            self.counters.hit(Sometimes::RealSignatures);
+        }
+        for i in 0..plan.nodes {
+            let at = Time(self.fate.below(plan.delay.0 * 4));
+            self.queue.push(at, Event::Start(NodeId(i as u16)));
+        }
+        for i in 0..plan.clients {
+            let at = Time(plan.delay.0 * 4 + self.fate.below(plan.think.0.max(1)));
+            self.queue.push(at, Event::Begin(i));
+        }
+        self.queue.push(plan.safety, Event::Heal);
+        if !calm {
+            self.queue.push(Time(plan.delay.0 * 20), Event::Phase);
+        }
+        self.later(plan.process.crash_all, Event::CrashAll);
+        self.later(self.plan.process.pause, Event::Pause);
+        self.later(self.plan.process.clock_jump, Event::ClockJump);
+    }
+
+    /// Has something happen after a drawn span of this mean; never if that is 0.
+    pub(super) fn later(&mut self, mean: Time, event: Event) {
+        if mean.0 > 0 && self.healed.is_none() {
+            let at = self.now.plus(Time(self.fate.exponential(mean.0)));
+            self.queue.push(at, event);
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        // A paused process gets nothing; what is for it waits.
+        if let Some(node) = addressee(&event)
+            && self.hosts[node.index()].paused > self.now
+        {
+            let until = self.hosts[node.index()].paused;
+            return self.queue.push(until, event);
+        }
+        match event {
+            Event::Deliver { to, from, class, frame } => self.deliver(to, from, class, frame),
+            Event::Link { node, peer, up } => self.link(node, peer, up),
+            Event::Wake(process) => self.wake(process),
+            Event::Written(process) => self.written(process),
+            Event::Loaded(process, token, query) => self.loaded(process, token, &query),
+            Event::Execute(process) => self.execute(process),
+            Event::Start(node) => self.start(node),
+            Event::Begin(client) => self.begin(client),
+            Event::Impatient(client, timer) => self.impatient(client, timer),
+            Event::Answer(request, reply) => self.answer(request, reply),
+            Event::HungUp(request) => self.hung_up(request),
+            Event::Phase => self.phase(),
+            Event::CrashAll => self.crash_all(),
+            Event::Pause => self.pause(),
+            Event::ClockJump => self.clock_jump(),
+            Event::Heal => self.heal(),
+            Event::Judge => self.judge(),
+        }
+    }
+
+    fn phase(&mut self) {
+        if self.healed.is_some() {
+            return;
+        }
+        let change = self.network.phase(&self.plan, &mut self.counters);
+        self.trace.say(self.now, || format!("phase: {}", change.text));
+        self.announce(&change);
+        self.later(self.plan.phase, Event::Phase);
+    }
+
+    fn announce(&mut self, change: &Change) {
+        for &(one, other, up) in &change.connections {
+            self.counters.hit(Sometimes::Reconnected);
+            for (node, peer) in [(one, other), (other, one)] {
+                let at = self.now.plus(Time(self.fate.below(self.plan.delay.0 * 4)));
+                self.queue.push(at, Event::Link { node, peer, up });
+            }
+        }
+    }
+
+    fn pause(&mut self) {
+        if self.healed.is_none() {
+            let node = self.fate.index(self.hosts.len());
+            let span = Time(self.fate.below(self.plan.timing.timeout.0 * 4));
+            self.hosts[node].paused = self.now.plus(span);
+            self.counters.hit(Sometimes::Paused);
+            self.trace.say(self.now, || format!("{node} pauses for {} ms", span.0 / 1_000_000));
+            self.later(self.plan.process.pause, Event::Pause);
+        }
+    }
+
+    fn clock_jump(&mut self) {
+        if self.healed.is_none() {
+            let node = self.fate.index(self.hosts.len());
+            let span = Time(self.fate.below(self.plan.timing.timeout.0 * 20));
+            let host = &mut self.hosts[node];
+            host.clock = host.clock.plus(span);
+            self.counters.hit(Sometimes::ClockJumped);
+            self.trace.say(self.now, || format!("{node}'s clock jumps by {} ms", span.0 / 1_000_000));
+            self.rearm(NodeId(node as u16));
+            self.later(self.plan.process.clock_jump, Event::ClockJump);
+        }
+    }
+
+    fn crash_all(&mut self) {
+        if self.healed.is_some() {
+            return;
+        }
+        self.trace.say(self.now, || "all nodes lose power".into());
+        self.counters.hit(Sometimes::CrashedAll);
+        self.blackout = true;
+        for i in 0..self.hosts.len() {
+            self.crash(NodeId(i as u16));
+        }
+        self.later(self.plan.process.crash_all, Event::CrashAll);
+    }
+
+    fn heal(&mut self) {
+        self.healed = Some(self.now);
+        let change = self.network.heal();
+        self.trace.say(self.now, || "the faults end".into());
+        let n = self.hosts.len();
+        let mut left = self.plan.stay_down;
+        if left > 0 {
+            self.counters.hit(Sometimes::StayedDown);
+        }
+        while left > 0 {
+            let node = self.fate.index(n);
+            if !self.hosts[node].retired {
+                self.hosts[node].retired = true;
+                self.crash(NodeId(node as u16));
+                left -= 1;
+            }
+        }
+        for host in &mut self.hosts {
+            host.paused = Time(0);
+            host.slow = Time(0);
+            if let Some(life) = &mut host.life {
+                life.countdown = None;
+            }
+        }
+        self.announce(&change);
+        // Connections that nobody noticed to be gone may be gone: nodes are told once more.
+        for (one, other) in pairs(n) {
+            let down = |node: NodeId| self.hosts[node.index()].life.is_none();
+            if !down(one) && !down(other) && self.fate.one_in(4) {
+                let again = Change { connections: vec![(one, other, false), (one, other, true)], ..Change::default() };
+                self.announce(&again);
+            }
+        }
+        self.judge();
+    }
+
+    fn judge(&mut self) {
+        let Some(healed) = self.healed else { return };
+        let standing = self.standing();
+        let liveness = Liveness { healed, bound: self.plan.liveness_bound() };
+        if let Err(violation) = liveness.judge(self.now, &standing) {
+            let Violation { property, at, what } = violation;
+            return self.watch.blame(property, at, what);
+        }
+        if self.clients.done() && Liveness::converged(&standing) {
+            self.done = true;
+            return;
+        }
+        self.queue.push(self.now.plus(self.plan.timing.timeout), Event::Judge);
+    }
+}
+
+/// What a panic said.
+fn text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no text").to_owned()
+}
+
+/// The process that has to take part in an event.
+fn addressee(event: &Event) -> Option<NodeId> {
+    match event {
+        Event::Deliver { to, .. } => Some(*to),
+        Event::Link { node, .. } => Some(*node),
+        Event::Wake((node, _))
+        | Event::Written((node, _))
+        | Event::Loaded((node, _), ..)
+        | Event::Execute((node, _)) => Some(*node),
+        _ => None,
+    }
+}
