@@ -108,6 +108,13 @@ pub enum Op {
 }
 
 impl Op {
+    /// Where it writes.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        match self {
+            Op::Put(table, ..) | Op::Delete(table, _) | Op::DeleteRange(table, ..) => *table,
+        }
+    }
     /// Bytes of key and value.
     #[must_use]
     pub fn bytes(&self) -> usize {

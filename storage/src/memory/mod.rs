@@ -61,6 +61,7 @@ struct Inner {
     damaged: BTreeSet<(Table, Bytes)>,
     statistics: Statistics,
     flushes: u64,
+    operations: BTreeMap<Table, u64>,
 }
 
 /// The store.
@@ -88,6 +89,7 @@ impl Memory {
             damaged: BTreeSet::new(),
             statistics: Statistics::default(),
             flushes: 0,
+            operations: BTreeMap::new(),
         };
         Self {
             kind,
@@ -118,6 +120,11 @@ impl Memory {
     #[must_use]
     pub fn unsynced(&self) -> usize {
         self.read().pending.len()
+    }
+    /// How many writes there were to each table.
+    #[must_use]
+    pub fn operations(&self) -> BTreeMap<Table, u64> {
+        self.read().operations.clone()
     }
     /// How often it was flushed.
     #[must_use]
@@ -199,6 +206,7 @@ impl Inner {
             old: Vec::with_capacity(batch.len()),
         };
         for op in batch.into_ops() {
+            *self.operations.entry(op.table()).or_default() += 1;
             match op {
                 Op::Put(table, key, value) => {
                     let old = self
