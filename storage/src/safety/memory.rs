@@ -1,6 +1,6 @@
 //! The simulator's safety file.
 
-use super::{SLOT, Safety, SafetyError, SafetyFile};
+use super::{ENCODED, SLOT, Safety, SafetyError, SafetyFile};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Two slots in memory. Clones share them, so the simulator keeps one while the node has another.
@@ -13,10 +13,15 @@ pub struct MemorySafetyFile {
 struct Inner {
     /// What is on the disk: empty, or both slots.
     bytes: Vec<u8>,
-    /// The last write's slot, and what it held before.
-    last: Option<(usize, Vec<u8>)>,
+    last: Option<LastWrite>,
     fail: Option<u64>,
     writes: u64,
+}
+
+struct LastWrite {
+    slot: usize,
+    old: Vec<u8>,
+    new: [u8; ENCODED],
 }
 
 impl MemorySafetyFile {
@@ -26,7 +31,7 @@ impl MemorySafetyFile {
         let file = Self::default();
         file.with(|inner| {
             inner.bytes = vec![0; 2 * SLOT];
-            inner.put(first);
+            inner.put(first, true);
             inner.last = None;
         });
         file
@@ -36,18 +41,29 @@ impl MemorySafetyFile {
     pub fn missing() -> Self {
         Self::default()
     }
-    /// The write after so many more fails, and leaves the old slot.
+    /// The write after so many that succeed fails, and so do all later ones, until
+    /// [`MemorySafetyFile::crash`]. It leaves the old slot, or what [`MemorySafetyFile::tear`] makes of it.
     pub fn fail_write_after(&self, writes: u64) {
         self.with(|inner| inner.fail = Some(writes));
     }
-    /// The machine went down in the middle of the last write: its first `kept` bytes made it.
+    /// The machine goes down in the middle of the last write, be it failed or not yet relied on: its
+    /// first `kept` bytes reach the disk, the others are as before.
     pub fn tear(&self, kept: usize) {
         self.with(|inner| {
-            if let Some((slot, old)) = inner.last.take() {
-                let kept = kept.min(old.len());
-                let at = slot * SLOT;
-                inner.bytes[at + kept..at + old.len()].copy_from_slice(&old[kept..]);
+            if let Some(write) = inner.last.take() {
+                let kept = kept.min(ENCODED);
+                let at = write.slot * SLOT;
+                let place = &mut inner.bytes[at..at + ENCODED];
+                place[..kept].copy_from_slice(&write.new[..kept]);
+                place[kept..].copy_from_slice(&write.old[kept..]);
             }
+        });
+    }
+    /// The machine goes down and comes up again: faults end.
+    pub fn crash(&self) {
+        self.with(|inner| {
+            inner.fail = None;
+            inner.last = None;
         });
     }
     /// The file's bytes.
@@ -73,12 +89,17 @@ impl MemorySafetyFile {
 }
 
 impl Inner {
-    fn put(&mut self, safety: &Safety) {
-        let encoded = safety.encode();
-        let at = safety.slot() * SLOT;
-        let place = &mut self.bytes[at..at + encoded.len()];
-        self.last = Some((safety.slot(), place.to_vec()));
-        place.copy_from_slice(&encoded);
+    fn put(&mut self, safety: &Safety, succeeds: bool) {
+        let (slot, new) = (safety.slot(), safety.encode());
+        let place = &mut self.bytes[slot * SLOT..slot * SLOT + ENCODED];
+        self.last = Some(LastWrite {
+            slot,
+            old: place.to_vec(),
+            new,
+        });
+        if succeeds {
+            place.copy_from_slice(&new);
+        }
     }
 }
 
@@ -96,14 +117,16 @@ impl SafetyFile for MemorySafetyFile {
             if inner.bytes.len() < 2 * SLOT {
                 return Err(failed("there is none"));
             }
-            if let Some(left) = &mut inner.fail {
-                if *left == 0 {
+            match &mut inner.fail {
+                Some(0) => {
+                    inner.put(safety, false);
                     return Err(failed("injected"));
                 }
-                *left -= 1;
+                Some(left) => *left -= 1,
+                None => {}
             }
             inner.writes += 1;
-            inner.put(safety);
+            inner.put(safety, true);
             Ok(())
         })
     }
