@@ -50,10 +50,20 @@ impl Mempool {
         self.number = self.number.wrapping_add(1);
         let expires = self.config.horizon(self.height());
         let (author, number) = (self.config.me, self.number);
-        let mut sealed = Batch { author, number, expires, transactions }.seal();
+        let mut sealed = Batch {
+            author,
+            number,
+            expires,
+            transactions,
+        }
+        .seal();
         while self.known(&sealed.reference().digest).is_some() {
             self.number = self.number.wrapping_add(1);
-            sealed = Batch { number: self.number, ..(**sealed.batch()).clone() }.seal();
+            sealed = Batch {
+                number: self.number,
+                ..(**sealed.batch()).clone()
+            }
+            .seal();
         }
         sealed
     }

@@ -137,7 +137,7 @@ impl Wants {
     pub(crate) fn due(&mut self, config: &Config, now: Time) -> BTreeMap<NodeId, Vec<Digest>> {
         let mut questions: BTreeMap<NodeId, Vec<Digest>> = BTreeMap::new();
         if now >= self.period.plus(config.fetch_retry) {
-            (self.asked, self.period) = (0, now);
+            self.asked = 0;
         }
         while self.asked < config.fetches
             && let Some(&(next, digest)) = self.timers.first()
@@ -199,6 +199,9 @@ impl Wants {
         want.questions = want.questions.saturating_add(1);
         let next = now.plus(Time(pause.max(1)));
         want.next = Some(next);
+        if self.asked == 0 {
+            self.period = now;
+        }
         self.asked += 1;
         self.timers.insert((next, digest));
     }

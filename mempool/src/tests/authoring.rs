@@ -22,7 +22,10 @@ fn a_batch_closes_at_once_when_idle() {
     let batches = spread(&rig.submit(1, 1, 10));
     assert_eq!(batches.len(), 1);
     assert_eq!(batches[0].transactions, vec![transaction(1, 1, 10)]);
-    assert_eq!((batches[0].author, batches[0].number, batches[0].expires), (ME, 1, Height(100)));
+    assert_eq!(
+        (batches[0].author, batches[0].number, batches[0].expires),
+        (ME, 1, Height(100))
+    );
 }
 
 #[test]
@@ -80,8 +83,14 @@ fn a_batch_closes_when_the_leader_asks() {
 fn a_batch_is_stored_before_it_is_sent() {
     let mut rig = Rig::new();
     let out = rig.submit(1, 1, 10);
-    let store = out.iter().position(|o| matches!(o, Output::Store { .. })).unwrap();
-    let send = out.iter().position(|o| matches!(o, Output::Send { .. })).unwrap();
+    let store = out
+        .iter()
+        .position(|o| matches!(o, Output::Store { .. }))
+        .unwrap();
+    let send = out
+        .iter()
+        .position(|o| matches!(o, Output::Send { .. }))
+        .unwrap();
     assert!(store < send);
 }
 
@@ -96,7 +105,14 @@ fn one_spammer_does_not_starve_another_client() {
     }
     let first = &spread(&rig.pass(2))[0];
     // 11 fit; the other client's are among the first four drawn.
-    let of = |who| first.transactions.iter().take(4).filter(|t| t.client == client(who)).count();
+    let of = |who| {
+        first
+            .transactions
+            .iter()
+            .take(4)
+            .filter(|t| t.client == client(who))
+            .count()
+    };
     assert_eq!((of(1), of(2)), (2, 2));
 }
 
@@ -106,8 +122,11 @@ fn a_clients_order_is_kept() {
     for sequence in [3, 1, 2, 9, 4] {
         rig.submit(1, sequence, 10);
     }
-    let sequences: Vec<u64> =
-        spread(&rig.pass(2))[0].transactions.iter().map(|t| t.sequence).collect();
+    let sequences: Vec<u64> = spread(&rig.pass(2))[0]
+        .transactions
+        .iter()
+        .map(|t| t.sequence)
+        .collect();
     assert_eq!(sequences, vec![3, 1, 2, 9, 4]);
 }
 
@@ -138,7 +157,13 @@ fn what_expired_or_expires_too_far_ahead_is_refused() {
     for _ in 0..10 {
         rig.commit(Payload::EMPTY);
     }
-    for (expires, taken) in [(9, false), (10, false), (11, true), (110, true), (111, false)] {
+    for (expires, taken) in [
+        (9, false),
+        (10, false),
+        (11, true),
+        (110, true),
+        (111, false),
+    ] {
         let mut t = transaction(1, expires, 10);
         t.expires = Height(expires);
         sign(&mut t);
@@ -158,7 +183,10 @@ fn an_expired_transaction_leaves_the_pool() {
     }
     rig.commit(Payload::EMPTY);
     let stats = rig.pool.stats();
-    assert_eq!((stats.transactions, stats.transaction_bytes, stats.clients), (0, 0, 0));
+    assert_eq!(
+        (stats.transactions, stats.transaction_bytes, stats.clients),
+        (0, 0, 0)
+    );
     assert_eq!(rig.want(8_000, &[]), vec![]);
 }
 
@@ -169,15 +197,25 @@ fn a_client_has_a_share_of_the_pool() {
         assert_eq!(refusal(&rig.submit(1, sequence, 10)), None);
     }
     let what = "the client's share of the pool";
-    let full = Refusal::Full { what, retry_after: Time::millis(100) };
+    let full = Refusal::Full {
+        what,
+        retry_after: Time::millis(100),
+    };
     assert_eq!(refusal(&rig.submit(1, 4, 10)), Some(full));
-    assert_eq!(refusal(&rig.submit(1, 3, 10)), None, "a repeat needs no room");
+    assert_eq!(
+        refusal(&rig.submit(1, 3, 10)),
+        None,
+        "a repeat needs no room"
+    );
     assert_eq!(refusal(&rig.submit(2, 1, 10)), None, "others have theirs");
 }
 
 #[test]
 fn the_pool_is_capped_by_count_and_by_bytes() {
-    let full = Some(Refusal::Full { what: "the pool", retry_after: Time::millis(100) });
+    let full = Some(Refusal::Full {
+        what: "the pool",
+        retry_after: Time::millis(100),
+    });
     let mut rig = Rig::with(|c| c.pool_transactions = 3);
     for who in 1..=3 {
         assert_eq!(refusal(&rig.submit(who, 1, 10)), None);
@@ -195,7 +233,10 @@ fn a_transaction_that_fits_into_no_batch_is_refused() {
     let mut rig = Rig::new();
     let limit = 4_000 - Batch::OVERHEAD;
     assert_eq!(refusal(&rig.submit(1, 1, limit - 154)), None);
-    assert_eq!(refusal(&rig.submit(1, 2, limit - 153)), Some(Refusal::TooLong { limit }));
+    assert_eq!(
+        refusal(&rig.submit(1, 2, limit - 153)),
+        Some(Refusal::TooLong { limit })
+    );
 }
 
 #[test]
@@ -239,21 +280,37 @@ fn to_leader_sends_batches_to_the_leader_only_and_orders_them_whole() {
     rig.step(Input::Leader(NodeId(2)));
     let out = rig.submit(1, 1, 10);
     let sent = out.iter().find_map(|o| match o {
-        Output::Send { to: To::One(NodeId(2)), message: Message::Batch(bytes) } => Some(bytes),
+        Output::Send {
+            to: To::One(NodeId(2)),
+            message: Message::Batch(bytes),
+        } => Some(bytes),
         Output::Send { .. } | Output::Store { .. } => panic!("{o:?}"),
         _ => None,
     });
     let own = SealedBatch::open(sent.unwrap().clone()).unwrap();
-    assert_eq!(offers(&rig.step(Input::Leader(NodeId(3)))), vec![(3, own.reference())]);
+    assert_eq!(
+        offers(&rig.step(Input::Leader(NodeId(3)))),
+        vec![(3, own.reference())]
+    );
 
     rig.step(Input::Leader(ME));
     let theirs = batch(1, 1);
     rig.push(&theirs);
-    let out = rig.step(Input::Want { ticket: 1, budget: 8_000, exclude: vec![] });
+    let out = rig.step(Input::Want {
+        ticket: 1,
+        budget: 8_000,
+        exclude: vec![],
+    });
     let payload = Payload::Inline(vec![own.bytes().clone(), theirs.bytes().clone()]);
-    assert!(out.contains(&Output::Payload { ticket: 1, payload: payload.clone() }));
+    assert!(out.contains(&Output::Payload {
+        ticket: 1,
+        payload: payload.clone()
+    }));
     let out = rig.commit(payload);
     assert!(out.contains(&Output::Available { height: Height(1) }));
     assert!(out.contains(&Output::Pending { oldest: None }));
-    assert_eq!((rig.pool.stats().batches, rig.pool.stats().transactions), (0, 0));
+    assert_eq!(
+        (rig.pool.stats().batches, rig.pool.stats().transactions),
+        (0, 0)
+    );
 }

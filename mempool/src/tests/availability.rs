@@ -1,1 +1,434 @@
-//! wip
+//! No vote for payload that is not here; what is missing is fetched.
+
+use super::*;
+use crate::Unfit;
+use crypto::Reject;
+
+fn verdict(out: &[Output]) -> Option<(Digest, Result<(), Unfit>)> {
+    let mut verdicts = out.iter().filter_map(|o| match o {
+        Output::Checked { block, held } => Some((*block, *held)),
+        _ => None,
+    });
+    let first = verdicts.next();
+    assert_eq!(verdicts.next(), None, "one answer");
+    first
+}
+
+fn stored(out: &[Output]) -> Vec<Digest> {
+    let store = |o: &Output| match o {
+        Output::Store { reference, .. } => Some(reference.digest),
+        _ => None,
+    };
+    out.iter().filter_map(store).collect()
+}
+
+#[test]
+fn held_payload_earns_a_vote_at_once() {
+    let mut rig = Rig::new();
+    let (a, b) = (batch(1, 1), batch(2, 1));
+    assert_eq!(stored(&rig.push(&a)), vec![a.reference().digest]);
+    rig.push(&b);
+    assert_eq!(
+        verdict(&rig.check(1, 1, refs(&[&a, &b]))),
+        Some((block(1), Ok(())))
+    );
+    assert_eq!(
+        verdict(&rig.check(2, 1, Payload::EMPTY)),
+        Some((block(2), Ok(())))
+    );
+}
+
+#[test]
+fn withheld_payload_is_fetched_and_earns_a_vote_only_then() {
+    let mut rig = Rig::new();
+    let (a, b) = (batch(1, 1), batch(2, 1));
+    rig.push(&a);
+    assert_eq!(verdict(&rig.check(1, 1, refs(&[&a, &b]))), None);
+    let out = rig.pass(60);
+    assert_eq!(verdict(&out), None);
+    assert_eq!(asked(&out), vec![(2, vec![b.reference().digest])]);
+    let out = rig.answer(2, &[&b]);
+    assert_eq!(stored(&out), vec![b.reference().digest]);
+    assert_eq!(verdict(&out), Some((block(1), Ok(()))));
+    let store = out.iter().position(|o| matches!(o, Output::Store { .. }));
+    let checked = out.iter().position(|o| matches!(o, Output::Checked { .. }));
+    assert!(store < checked, "stored ahead of the vote's fence");
+    assert_eq!(rig.pool.stats().wanted, 0);
+}
+
+#[test]
+fn what_is_under_way_is_not_asked_for() {
+    let mut rig = Rig::new();
+    let a = batch(1, 1);
+    rig.check(1, 1, refs(&[&a]));
+    assert_eq!(asked(&rig.pass(49)), vec![]);
+    assert_eq!(verdict(&rig.push(&a)), Some((block(1), Ok(()))));
+    assert_eq!(asked(&rig.pass(10_000)), vec![]);
+}
+
+#[test]
+fn the_author_is_asked_first_then_two_others_at_a_time() {
+    let mut rig = Rig::new();
+    let a = batch(2, 1);
+    rig.check(1, 1, refs(&[&a]));
+    let mut rounds = Vec::new();
+    for wait in [50, 100, 200, 400] {
+        rounds.push(
+            asked(&rig.pass(wait))
+                .into_iter()
+                .map(|(p, _)| p)
+                .collect::<Vec<_>>(),
+        );
+    }
+    assert_eq!(rounds[0], vec![2]);
+    assert_eq!(rounds[1].len(), 2);
+    assert_eq!(rounds[2].len(), 2);
+    let mut first_three = [rounds[0].clone(), rounds[1].clone()].concat();
+    first_three.sort_unstable();
+    assert_eq!(
+        first_three,
+        vec![1, 2, 3],
+        "everybody after two rounds, never itself"
+    );
+}
+
+#[test]
+fn fetching_goes_on_until_somebody_answers() {
+    let mut rig = Rig::new();
+    let a = batch(2, 1);
+    rig.check(1, 1, refs(&[&a]));
+    rig.pass(60_000);
+    let out = rig.pass(10_000);
+    assert!(asked(&out).len() > 2, "still asking after a minute");
+    assert!(asked(&out).len() < 20, "but not in a hurry");
+    assert_eq!(verdict(&rig.answer(3, &[&a])), Some((block(1), Ok(()))));
+}
+
+#[test]
+fn who_lacks_it_says_so_and_the_next_is_asked_at_once() {
+    let mut rig = Rig::new();
+    let a = batch(2, 1);
+    rig.check(1, 1, refs(&[&a]));
+    rig.pass(50);
+    let not_held = || Message::NotHeld(vec![a.reference().digest]);
+    let peers: Vec<u16> = asked(&rig.receive(2, not_held()))
+        .iter()
+        .map(|(p, _)| *p)
+        .collect();
+    assert!(!peers.contains(&2) && peers.len() == 2, "{peers:?}");
+    // A peer who repeats it does not drive the pace.
+    let repeats: usize = (0..100)
+        .map(|_| asked(&rig.receive(2, not_held())).len())
+        .sum();
+    assert!(repeats <= 4, "{repeats}");
+}
+
+#[test]
+fn a_reference_that_contradicts_its_batch_is_invalid() {
+    let a = batch(1, 1);
+    let lies: [fn(&mut BatchRef); 5] = [
+        |r| r.author = NodeId(2),
+        |r| r.number += 1,
+        |r| r.bytes -= 1,
+        |r| r.count += 1,
+        |r| r.expires = Height(51),
+    ];
+    for lie in lies {
+        let mut claimed = a.reference();
+        lie(&mut claimed);
+        let payload = Payload::Refs(vec![claimed]);
+        let mut held = Rig::new();
+        held.push(&a);
+        let expected = Some((block(1), Err(Unfit::Invalid)));
+        assert_eq!(verdict(&held.check(1, 1, payload.clone())), expected);
+        let mut missing = Rig::new();
+        assert_eq!(verdict(&missing.check(1, 1, payload)), None);
+        missing.pass(50);
+        assert_eq!(verdict(&missing.push(&a)), expected);
+        assert_eq!(missing.pool.stats().wanted, 0);
+    }
+}
+
+#[test]
+fn an_expired_batch_earns_no_vote() {
+    let mut rig = Rig::new();
+    let a = batch(1, 1);
+    rig.push(&a);
+    assert_eq!(
+        verdict(&rig.check(1, 50, refs(&[&a]))),
+        Some((block(1), Ok(())))
+    );
+    let expired = Some((block(2), Err(Unfit::Expired)));
+    assert_eq!(verdict(&rig.check(2, 51, refs(&[&a]))), expired);
+    // Nor one that is not even held: it is not fetched.
+    assert_eq!(verdict(&rig.check(2, 51, refs(&[&batch(2, 1)]))), expired);
+}
+
+#[test]
+fn a_payload_that_breaks_a_limit_is_invalid() {
+    let mut rig = Rig::new();
+    let a = batch(1, 1);
+    let altered = |change: fn(&mut BatchRef)| {
+        let mut r = a.reference();
+        change(&mut r);
+        Payload::Refs(vec![r])
+    };
+    let nine: Vec<SealedBatch> = (1..=9).map(|number| batch(1, number)).collect();
+    let large: Vec<SealedBatch> = (1..=3).map(|number| batch_of(1, number, 3_000)).collect();
+    let cases = [
+        ("twice the same", refs(&[&a, &a])),
+        ("too many", refs(&nine.iter().collect::<Vec<_>>())),
+        ("too many bytes", refs(&large.iter().collect::<Vec<_>>())),
+        ("too large", altered(|r| r.bytes = 4_001)),
+        ("empty", altered(|r| r.count = 0)),
+        ("too many transactions", altered(|r| r.count = 17)),
+        ("of no member", altered(|r| r.author = NodeId(4))),
+        ("lives too long", altered(|r| r.expires = Height(102))),
+        (
+            "inline, too many bytes",
+            Payload::Inline(vec![Bytes::from(vec![0; 8_001])]),
+        ),
+    ];
+    for (name, payload) in cases {
+        let out = rig.check(1, 1, payload);
+        assert_eq!(
+            verdict(&out),
+            Some((block(1), Err(Unfit::Invalid))),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_peer_has_a_quota_by_count_and_by_bytes() {
+    let mut rig = Rig::new();
+    for number in 1..=8 {
+        assert_eq!(stored(&rig.push(&batch(1, number))).len(), 1);
+    }
+    let ninth = batch(1, 9);
+    let over = vec![Output::Reject(NodeId(1), Reject::OverQuota)];
+    assert_eq!(rig.push(&ninth), over);
+    assert_eq!(
+        stored(&rig.push(&batch(2, 1))).len(),
+        1,
+        "others have theirs"
+    );
+    rig.commit(refs(&[&batch(1, 1)]));
+    assert_eq!(stored(&rig.push(&ninth)).len(), 1, "a commit frees room");
+
+    let mut rig = Rig::new();
+    for number in 1..=5 {
+        assert_eq!(stored(&rig.push(&batch_of(1, number, 3_000))).len(), 1);
+    }
+    assert_eq!(rig.push(&batch_of(1, 6, 3_000)), over);
+}
+
+#[test]
+fn a_block_may_hold_what_is_over_its_senders_quota() {
+    let mut rig = Rig::new();
+    for number in 1..=8 {
+        rig.push(&batch(1, number));
+    }
+    let ninth = batch(1, 9);
+    rig.push(&ninth);
+    assert_eq!(verdict(&rig.check(1, 1, refs(&[&ninth]))), None);
+    assert_eq!(
+        asked(&rig.pass(50)),
+        vec![(1, vec![ninth.reference().digest])]
+    );
+    let out = rig.answer(1, &[&ninth]);
+    assert_eq!(verdict(&out), Some((block(1), Ok(()))));
+}
+
+#[test]
+fn nobody_uses_up_the_quota_of_another() {
+    let mut rig = Rig::new();
+    // Node 3 offers batches in the name of node 1, whose real ones come later.
+    let forged: Vec<SealedBatch> = (101..=108).map(|number| batch(1, number)).collect();
+    rig.receive(
+        3,
+        Message::Offer(forged.iter().map(SealedBatch::reference).collect()),
+    );
+    for sealed in &forged {
+        assert_eq!(stored(&rig.answer(3, &[sealed])).len(), 1);
+    }
+    for number in 1..=8 {
+        assert_eq!(stored(&rig.push(&batch(1, number))).len(), 1);
+    }
+    let over = vec![Output::Reject(NodeId(3), Reject::OverQuota)];
+    assert_eq!(rig.push(&batch(3, 1)), over);
+}
+
+#[test]
+fn answers_to_no_question_are_dropped() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.answer(1, &[&batch(1, 1)]), vec![]);
+    assert_eq!(rig.pool.stats(), crate::Stats::default());
+}
+
+#[test]
+fn a_second_copy_changes_nothing() {
+    let mut rig = Rig::new();
+    let a = batch(1, 1);
+    rig.push(&a);
+    let before = rig.pool.stats();
+    assert_eq!(rig.push(&a), vec![]);
+    assert_eq!(rig.pool.stats(), before);
+}
+
+#[test]
+fn what_nobody_is_charged_for_leaves_memory_and_stays_held() {
+    let mut rig = Rig::with(|c| c.extra_batches = 4);
+    let many: Vec<SealedBatch> = (1..=6).map(|number| batch_of(1, number, 3_000)).collect();
+    for (i, sealed) in many.iter().enumerate() {
+        rig.check(i as u64, 1, refs(&[sealed]));
+        rig.answer(2, &[sealed]);
+        assert!(rig.pool.stats().memory <= 8_000);
+        assert!(rig.pool.stats().batches <= 4);
+    }
+    // The third lives on disk only, and still earns a vote; the first is forgotten.
+    assert_eq!(
+        verdict(&rig.check(9, 1, refs(&[&many[2]]))),
+        Some((block(9), Ok(())))
+    );
+    assert_eq!(verdict(&rig.check(9, 1, refs(&[&many[0]]))), None);
+    let fetch = Message::Fetch(vec![many[2].reference().digest]);
+    assert_eq!(
+        rig.receive(3, fetch),
+        vec![Output::Load(many[2].reference().digest)]
+    );
+}
+
+#[test]
+fn blocks_that_wait_are_capped() {
+    let mut rig = Rig::with(|c| c.checks = 3);
+    for i in 1..=5 {
+        rig.check(i, 1, refs(&[&batch(1, i)]));
+        assert!(rig.pool.stats().checks <= 3);
+    }
+    assert_eq!(
+        rig.pool.stats().wanted,
+        3,
+        "what only dropped blocks awaited is not wanted"
+    );
+    assert_eq!(verdict(&rig.push(&batch(1, 1))), None);
+    assert_eq!(verdict(&rig.push(&batch(1, 5))), Some((block(5), Ok(()))));
+}
+
+#[test]
+fn a_commit_ends_what_lower_blocks_wait_for() {
+    let mut rig = Rig::new();
+    rig.check(1, 1, refs(&[&batch(1, 1), &batch(1, 2)]));
+    rig.check(2, 2, refs(&[&batch(1, 2), &batch(1, 3)]));
+    rig.commit(Payload::EMPTY);
+    let stats = rig.pool.stats();
+    assert_eq!((stats.checks, stats.wanted), (1, 2));
+}
+
+#[test]
+fn questions_are_capped_and_those_in_vain_do_not_starve_others() {
+    let mut rig = Rig::with(|c| (c.fetches, c.checks) = (8, 64));
+    for i in 1..=8 {
+        let never: Vec<SealedBatch> = (1..=8).map(|k| batch(1, i * 100 + k)).collect();
+        rig.check(i, 1, refs(&never.iter().collect::<Vec<_>>()));
+    }
+    let real = batch(2, 1);
+    rig.check(9, 1, refs(&[&real]));
+    rig.now = rig.now.plus(Time::millis(50));
+    let count = |out: &[Output]| asked(out).iter().map(|(_, list)| list.len()).sum::<usize>();
+    assert_eq!(count(&rig.step(Input::Tick)), 8);
+    rig.now = rig.now.plus(Time::millis(99));
+    assert_eq!(count(&rig.step(Input::Tick)), 0);
+    let out = rig.pass(2_000);
+    assert!(
+        asked(&out)
+            .iter()
+            .any(|(_, list)| list.contains(&real.reference().digest))
+    );
+}
+
+#[test]
+fn questions_are_answered_from_memory_within_a_blocks_worth() {
+    let mut rig = Rig::new();
+    let held: Vec<SealedBatch> = (1..=3).map(|number| batch_of(1, number, 3_000)).collect();
+    for sealed in &held {
+        rig.push(sealed);
+    }
+    let digests = held
+        .iter()
+        .map(|sealed| sealed.reference().digest)
+        .collect();
+    let out = rig.receive(2, Message::Fetch(digests));
+    let sent = |sealed: &SealedBatch| Output::Send {
+        to: To::One(NodeId(2)),
+        message: Message::Batches(vec![sealed.bytes().clone()]),
+    };
+    assert_eq!(out, vec![sent(&held[0]), sent(&held[1])]);
+}
+
+#[test]
+fn questions_are_answered_from_the_store_few_at_a_time() {
+    let mut rig = Rig::new();
+    let old = batch(1, 1);
+    let digest = old.reference().digest;
+    rig.push(&old);
+    rig.commit(refs(&[&old]));
+    let mut list = vec![digest];
+    list.extend((1..=9).map(block));
+    let loads = rig.receive(2, Message::Fetch(list));
+    assert_eq!(loads.len(), 4, "the cap of one peer");
+    assert_eq!(loads[0], Output::Load(digest));
+    // Another peer waits for the same load.
+    assert_eq!(rig.receive(3, Message::Fetch(vec![digest])), vec![]);
+    let out = rig.step(Input::Loaded {
+        digest,
+        bytes: Some(old.bytes().clone()),
+    });
+    let sent = |peer| Output::Send {
+        to: To::One(NodeId(peer)),
+        message: Message::Batches(vec![old.bytes().clone()]),
+    };
+    assert_eq!(out, vec![sent(2), sent(3)]);
+    let out = rig.step(Input::Loaded {
+        digest: block(1),
+        bytes: None,
+    });
+    let message = Message::NotHeld(vec![block(1)]);
+    assert_eq!(
+        out,
+        vec![Output::Send {
+            to: To::One(NodeId(2)),
+            message
+        }]
+    );
+    assert_eq!(rig.pool.stats().loads, 2);
+}
+
+#[test]
+fn an_expired_batch_leaves_pool_and_store() {
+    let mut rig = Rig::new();
+    let a = batch(1, 1);
+    rig.push(&a);
+    for _ in 1..=49 {
+        rig.commit(Payload::EMPTY);
+    }
+    assert_eq!(rig.pool.stats().batches, 1);
+    let out = rig.commit(Payload::EMPTY);
+    assert!(out.contains(&Output::Drop(a.reference().digest)));
+    assert!(out.contains(&Output::Pending { oldest: None }));
+    assert_eq!(
+        rig.push(&a),
+        vec![Output::Reject(NodeId(1), Reject::TooOld)]
+    );
+}
+
+#[test]
+fn a_batch_that_lives_too_long_is_refused() {
+    let mut rig = Rig::new();
+    let mut far = (**batch(1, 1).batch()).clone();
+    far.expires = Height(201);
+    assert_eq!(
+        rig.push(&far.seal()),
+        vec![Output::Reject(NodeId(1), Reject::TooFar)]
+    );
+}

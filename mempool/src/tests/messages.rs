@@ -22,7 +22,10 @@ fn golden_bytes_of_every_message() {
     let nine = "09".repeat(32);
     let one = "0100000000000000";
     let golden = [
-        (Message::Batch(Bytes::from_static(b"ab")), "0000000002000000000000006162".to_owned()),
+        (
+            Message::Batch(Bytes::from_static(b"ab")),
+            "0000000002000000000000006162".to_owned(),
+        ),
         (Message::Fetch(digests()), format!("01000000{one}{nine}")),
         (
             Message::Batches(vec![Bytes::from_static(b"ab")]),
@@ -42,7 +45,9 @@ fn golden_bytes_of_every_message() {
 }
 
 fn admit(from: u16, message: Message) -> Result<(), Reject> {
-    rules().admit(NodeId(from), message, &verifier()).map(|_| ())
+    rules()
+        .admit(NodeId(from), message, &verifier())
+        .map(|_| ())
 }
 
 fn altered(change: impl FnOnce(&mut Batch)) -> Bytes {
@@ -55,19 +60,34 @@ fn altered(change: impl FnOnce(&mut Batch)) -> Bytes {
 fn a_pushed_batch_is_of_its_sender() {
     let bytes = altered(|_| {});
     assert_eq!(admit(1, Message::Batch(bytes.clone())), Ok(()));
-    assert_eq!(admit(2, Message::Batch(bytes.clone())), Err(Reject::WrongSender));
+    assert_eq!(
+        admit(2, Message::Batch(bytes.clone())),
+        Err(Reject::WrongSender)
+    );
     assert_eq!(admit(2, Message::Batches(vec![bytes])), Ok(()));
-    assert_eq!(admit(4, Message::Fetch(vec![block(1)])), Err(Reject::NotMember));
+    assert_eq!(
+        admit(4, Message::Fetch(vec![block(1)])),
+        Err(Reject::NotMember)
+    );
 }
 
 #[test]
 fn batches_that_break_a_rule_are_refused() {
     let cases: Vec<(Reject, Bytes)> = vec![
-        (Reject::BadSignature, altered(|b| b.transactions[0].sequence += 1)),
+        (
+            Reject::BadSignature,
+            altered(|b| b.transactions[0].sequence += 1),
+        ),
         (Reject::BadPayload, altered(|b| b.transactions.clear())),
-        (Reject::BadPayload, altered(|b| b.transactions = vec![transaction(1, 1, 1); 17])),
+        (
+            Reject::BadPayload,
+            altered(|b| b.transactions = vec![transaction(1, 1, 1); 17]),
+        ),
         (Reject::NotMember, altered(|b| b.author = NodeId(4))),
-        (Reject::TooLong, altered(|b| b.transactions = vec![transaction(1, 1, 4_000)])),
+        (
+            Reject::TooLong,
+            altered(|b| b.transactions = vec![transaction(1, 1, 4_000)]),
+        ),
         (Reject::Undecodable, Bytes::from_static(b"nonsense")),
         (
             Reject::BadPayload,
@@ -121,14 +141,20 @@ fn lists_are_capped_and_not_empty() {
     ] {
         assert_eq!(admit(1, Message::Fetch(list(n))), expected);
         assert_eq!(admit(1, Message::NotHeld(list(n))), expected);
-        assert_eq!(admit(1, Message::Offer(vec![batch(1, 1).reference(); n])), expected);
+        assert_eq!(
+            admit(1, Message::Offer(vec![batch(1, 1).reference(); n])),
+            expected
+        );
     }
     let mut far = batch(1, 1).reference();
     far.author = NodeId(4);
     assert_eq!(admit(1, Message::Offer(vec![far])), Err(Reject::NotMember));
     let mut long = batch(1, 1).reference();
     long.bytes = 4_001;
-    assert_eq!(admit(1, Message::Offer(vec![long])), Err(Reject::BadPayload));
+    assert_eq!(
+        admit(1, Message::Offer(vec![long])),
+        Err(Reject::BadPayload)
+    );
 }
 
 #[test]
@@ -165,4 +191,38 @@ fn bulk_is_what_carries_batches() {
     assert!(!Message::Fetch(vec![]).is_bulk());
     assert!(!Message::NotHeld(vec![]).is_bulk());
     assert!(!Message::Offer(vec![]).is_bulk());
+}
+
+#[test]
+fn real_signatures_are_checked() {
+    let key = SecretKey::from_seed(&[9; 32]);
+    let list: Vec<Transaction> = (1..=3)
+        .map(|sequence| {
+            let mut t = transaction(1, sequence, 10);
+            t.client = key.public();
+            t.signature = key.sign(&t.digest());
+            t
+        })
+        .collect();
+    let by = Verifier {
+        scheme: Arc::new(crypto::Ed25519),
+        ..verifier()
+    };
+    let pushed = |transactions: Vec<Transaction>| {
+        let (author, number, expires) = (NodeId(1), 1, Height(50));
+        let sealed = Batch {
+            author,
+            number,
+            expires,
+            transactions,
+        }
+        .seal();
+        rules()
+            .admit(NodeId(1), Message::Batch(sealed.bytes().clone()), &by)
+            .map(|_| ())
+    };
+    assert_eq!(pushed(list.clone()), Ok(()));
+    let mut forged = list;
+    forged[1].signature.0[0] ^= 1;
+    assert_eq!(pushed(forged), Err(Reject::BadSignature));
 }

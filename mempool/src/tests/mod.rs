@@ -20,7 +20,7 @@ use crypto::{
     PublicKey, Scheme, SealedBatch, SecretKey, Signature, Time, Transaction, Validator,
     ValidatorSet, Verifier, scheme::Claim, transaction,
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub(super) const ME: NodeId = NodeId(0);
 pub(super) const N: usize = 4;
@@ -39,8 +39,11 @@ impl Scheme for Mock {
 }
 
 pub(super) fn verifier() -> Verifier {
-    let key = |i: usize| SecretKey::from_seed(&[i as u8 + 100; 32]).public();
-    let members = (0..N).map(|i| Validator { key: key(i) }).collect();
+    let members = (0..N)
+        .map(|i| Validator {
+            key: client(i as u8 + 240),
+        })
+        .collect();
     Verifier {
         context: Context::default(),
         validators: Arc::new(ValidatorSet::new(members, FaultModel::Byzantine).unwrap()),
@@ -57,8 +60,11 @@ pub(super) fn rules() -> Rules {
     }
 }
 
+/// Derived once: that costs more than all the rest of a test.
 pub(super) fn client(i: u8) -> PublicKey {
-    SecretKey::from_seed(&[i + 1; 32]).public()
+    static KEYS: OnceLock<Vec<PublicKey>> = OnceLock::new();
+    let key = |i: u8| SecretKey::from_seed(&[i.wrapping_add(1); 32]).public();
+    KEYS.get_or_init(|| (0..=255).map(key).collect())[i as usize]
 }
 
 /// A transaction of `154 + length` bytes.
@@ -81,7 +87,10 @@ pub(super) fn sign(t: &mut Transaction) {
 }
 
 pub(super) fn checked(t: Transaction) -> CheckedTransaction {
-    rules().admit_transactions(vec![t], &ChainId::default(), &Mock).remove(0).unwrap()
+    rules()
+        .admit_transactions(vec![t], &ChainId::default(), &Mock)
+        .remove(0)
+        .unwrap()
 }
 
 pub(super) fn message(from: u16, message: Message) -> CheckedMessage {
@@ -91,7 +100,13 @@ pub(super) fn message(from: u16, message: Message) -> CheckedMessage {
 /// A batch of one transaction of `length` more bytes.
 pub(super) fn batch_of(author: u16, number: u64, length: usize) -> SealedBatch {
     let transactions = vec![transaction(author as u8 + 100, number, length)];
-    Batch { author: NodeId(author), number, expires: Height(50), transactions }.seal()
+    Batch {
+        author: NodeId(author),
+        number,
+        expires: Height(50),
+        transactions,
+    }
+    .seal()
 }
 
 pub(super) fn batch(author: u16, number: u64) -> SealedBatch {
@@ -142,7 +157,11 @@ impl Rig {
         let mut config = Self::config();
         change(&mut config);
         let (now, height) = (Time::millis(1), recovered.height);
-        Self { pool: Mempool::new(config, now, recovered), now, height }
+        Self {
+            pool: Mempool::new(config, now, recovered),
+            now,
+            height,
+        }
     }
     pub fn step(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
@@ -156,14 +175,23 @@ impl Rig {
         self.submit_it(transaction(who, sequence, length))
     }
     pub fn submit_it(&mut self, t: Transaction) -> Vec<Output> {
-        self.step(Input::Submit { request: t.sequence, transaction: checked(t) })
+        self.step(Input::Submit {
+            request: t.sequence,
+            transaction: checked(t),
+        })
     }
     pub fn receive(&mut self, from: u16, m: Message) -> Vec<Output> {
-        self.step(Input::Message { from: NodeId(from), message: message(from, m) })
+        self.step(Input::Message {
+            from: NodeId(from),
+            message: message(from, m),
+        })
     }
     /// Its author sends a batch.
     pub fn push(&mut self, sealed: &SealedBatch) -> Vec<Output> {
-        self.receive(sealed.reference().author.0, Message::Batch(sealed.bytes().clone()))
+        self.receive(
+            sealed.reference().author.0,
+            Message::Batch(sealed.bytes().clone()),
+        )
     }
     pub fn answer(&mut self, from: u16, list: &[&SealedBatch]) -> Vec<Output> {
         let list = list.iter().map(|sealed| sealed.bytes().clone()).collect();
@@ -171,19 +199,33 @@ impl Rig {
     }
     pub fn want(&mut self, budget: u32, exclude: &[Digest]) -> Vec<BatchRef> {
         let exclude = exclude.to_vec();
-        let out = self.step(Input::Want { ticket: 9, budget, exclude });
+        let out = self.step(Input::Want {
+            ticket: 9,
+            budget,
+            exclude,
+        });
         let payload = out.into_iter().find_map(|o| match o {
-            Output::Payload { ticket: 9, payload: Payload::Refs(refs) } => Some(refs),
+            Output::Payload {
+                ticket: 9,
+                payload: Payload::Refs(refs),
+            } => Some(refs),
             _ => None,
         });
         payload.unwrap()
     }
     pub fn check(&mut self, b: u64, height: u64, payload: Payload) -> Vec<Output> {
-        self.step(Input::Check { block: block(b), height: Height(height), payload })
+        self.step(Input::Check {
+            block: block(b),
+            height: Height(height),
+            payload,
+        })
     }
     pub fn commit(&mut self, payload: Payload) -> Vec<Output> {
         self.height = self.height.next();
-        self.step(Input::Committed { height: self.height, payload })
+        self.step(Input::Committed {
+            height: self.height,
+            payload,
+        })
     }
     /// Lets time pass, waking at every deadline.
     pub fn pass(&mut self, millis: u64) -> Vec<Output> {
@@ -202,18 +244,25 @@ impl Rig {
 /// The own batches spread in these outputs.
 pub(super) fn spread(out: &[Output]) -> Vec<Batch> {
     let sent = |o: &Output| match o {
-        Output::Send { to: To::Others, message: Message::Batch(bytes) } => Some(bytes.clone()),
+        Output::Send {
+            to: To::Others,
+            message: Message::Batch(bytes),
+        } => Some(bytes.clone()),
         _ => None,
     };
-    out.iter().filter_map(sent).map(|b| (**SealedBatch::open(b).unwrap().batch()).clone()).collect()
+    out.iter()
+        .filter_map(sent)
+        .map(|b| (**SealedBatch::open(b).unwrap().batch()).clone())
+        .collect()
 }
 
 /// Who was asked for what.
 pub(super) fn asked(out: &[Output]) -> Vec<(u16, Vec<Digest>)> {
     let ask = |o: &Output| match o {
-        Output::Send { to: To::One(peer), message: Message::Fetch(list) } => {
-            Some((peer.0, list.clone()))
-        }
+        Output::Send {
+            to: To::One(peer),
+            message: Message::Fetch(list),
+        } => Some((peer.0, list.clone())),
         _ => None,
     };
     out.iter().filter_map(ask).collect()
@@ -223,7 +272,11 @@ pub(super) fn asked(out: &[Output]) -> Vec<(u16, Vec<Digest>)> {
 pub(super) fn offers(out: &[Output]) -> Vec<(u16, BatchRef)> {
     let mut list = Vec::new();
     for output in out {
-        if let Output::Send { to: To::One(peer), message: Message::Offer(refs) } = output {
+        if let Output::Send {
+            to: To::One(peer),
+            message: Message::Offer(refs),
+        } = output
+        {
             list.extend(refs.iter().map(|r| (peer.0, *r)));
         }
     }

@@ -1,1 +1,121 @@
-//! wip
+//! A restart.
+
+use super::*;
+
+fn own(number: u64, sequence: u64) -> SealedBatch {
+    let transactions = vec![transaction(1, sequence, 10)];
+    Batch {
+        author: ME,
+        number,
+        expires: Height(60),
+        transactions,
+    }
+    .seal()
+}
+
+fn restarted(batches: &[&SealedBatch], committed: &[&SealedBatch], number: u64) -> Rig {
+    let recovered = Recovered {
+        height: Height(10),
+        number,
+        batches: batches.iter().map(|b| (*b).clone()).collect(),
+        committed: committed.iter().map(|b| b.reference()).collect(),
+    };
+    Rig::recovered(|_| {}, recovered)
+}
+
+#[test]
+fn recovered_batches_wait_again() {
+    let (mine, theirs) = (own(7, 1), batch(1, 3));
+    let mut rig = restarted(&[&theirs, &mine], &[], 7);
+    let out = rig.step(Input::Tick);
+    assert_eq!(
+        out,
+        vec![Output::Pending {
+            oldest: Some(rig.now)
+        }]
+    );
+    assert_eq!(
+        offers(&rig.step(Input::Connected(NodeId(2)))),
+        vec![(2, mine.reference())]
+    );
+    assert_eq!(offers(&rig.step(Input::Leader(NodeId(3)))).len(), 2);
+    rig.step(Input::Leader(ME));
+    assert_eq!(rig.want(8_000, &[]).len(), 2);
+    let out = rig.check(1, 11, refs(&[&mine, &theirs]));
+    assert!(out.contains(&Output::Checked {
+        block: block(1),
+        held: Ok(())
+    }));
+}
+
+#[test]
+fn recovered_batches_are_not_written_or_sent_again_unasked() {
+    let mut rig = restarted(&[&own(7, 1), &batch(1, 3)], &[], 7);
+    let out = rig.pass(1_000);
+    assert!(
+        out.iter().all(|o| matches!(o, Output::Pending { .. })),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn recovered_batches_may_be_over_every_quota() {
+    let many: Vec<SealedBatch> = (1..=20).map(|number| batch(1, number)).collect();
+    let mut rig = restarted(&many.iter().collect::<Vec<_>>(), &[], 0);
+    let payload = refs(&[&many[0], &many[7], &many[10]]);
+    let out = rig.check(1, 11, payload);
+    assert!(out.contains(&Output::Checked {
+        block: block(1),
+        held: Ok(())
+    }));
+    assert!(rig.pool.stats().memory <= 16_000 + 8_000);
+}
+
+#[test]
+fn numbers_go_on() {
+    let mut rig = restarted(&[], &[], 7);
+    assert_eq!(spread(&rig.submit(1, 1, 10))[0].number, 8);
+}
+
+#[test]
+fn a_repeat_of_a_recovered_transaction_is_not_doubled() {
+    let mut rig = restarted(&[&own(7, 1)], &[], 7);
+    assert_eq!(spread(&rig.submit(1, 1, 10)).len(), 0);
+    assert_eq!(spread(&rig.pass(10)).len(), 0);
+    assert_eq!(rig.pool.stats().transactions, 1);
+    rig.commit(refs(&[&own(7, 1)]));
+    assert_eq!(rig.pool.stats().transactions, 0);
+}
+
+#[test]
+fn what_was_committed_is_remembered() {
+    let old = batch(1, 1);
+    let mut rig = restarted(&[&old], &[&old], 0);
+    rig.push(&old);
+    assert_eq!(rig.want(8_000, &[]), vec![]);
+}
+
+#[test]
+fn heights_above_the_recovered_one_are_committed_again() {
+    let (held, lost) = (batch(1, 1), batch(1, 2));
+    let mut rig = restarted(&[&held], &[], 0);
+    let out = rig.commit(refs(&[&held]));
+    assert!(out.contains(&Output::Available { height: Height(11) }));
+    let out = rig.commit(refs(&[&lost]));
+    assert!(out.contains(&Output::Load(lost.reference().digest)));
+}
+
+#[test]
+fn an_own_batch_that_was_lost_here_and_not_elsewhere_is_not_made_twice() {
+    // Made, sent, and lost with the power; a peer's offer brings it back.
+    let mut before = restarted(&[], &[], 7);
+    let lost = spread(&before.submit(1, 1, 10))[0].clone().seal();
+    let mut rig = restarted(&[], &[], 7);
+    rig.step(Input::Idle(false));
+    rig.submit(1, 1, 10);
+    rig.receive(2, Message::Offer(vec![lost.reference()]));
+    rig.answer(2, &[&lost]);
+    let again = spread(&rig.pass(10))[0].clone().seal();
+    assert_eq!(lost.batch().transactions, again.batch().transactions);
+    assert_ne!(lost.reference().digest, again.reference().digest);
+}
