@@ -29,6 +29,8 @@ pub struct CatchUp {
     asked: Option<Asked>,
     /// Who showed the high certificate: asked first.
     hint: Option<NodeId>,
+    /// Who was asked last.
+    last: Option<NodeId>,
     /// Questions without a useful answer in a row.
     failed: usize,
     /// The next height to ask for, after an answer that reached up to the one before.
@@ -74,7 +76,7 @@ impl HotStuff {
 
     /// Asks for what is missing; one question at a time, the next peer when one does not answer.
     pub(super) fn fetch_missing(&mut self, now: Time, out: &mut Out) {
-        let Some((target, height)) = self.missing().map(|c| (c.block, c.height)) else {
+        let Some(target) = self.missing().cloned() else {
             self.catch_up.asked = None;
             self.catch_up.next = None;
             self.catch_up.failed = 0;
@@ -87,13 +89,7 @@ impl HotStuff {
             self.catch_up.failed += 1;
             self.catch_up.next = None;
         }
-        let me = self.me();
-        let first = self
-            .catch_up
-            .hint
-            .filter(|hint| *hint != me && self.catch_up.failed == 0);
-        let turn = self.catch_up.failed % (self.config.validators.n() - 1).max(1);
-        let Some(peer) = first.or_else(|| self.peers().nth(turn)) else {
+        let Some(peer) = self.next_peer() else {
             return;
         };
         let from = self
@@ -101,16 +97,38 @@ impl HotStuff {
             .next
             .unwrap_or_else(|| self.log.root().height.next());
         let deadline = now.plus(self.config.timing.resend);
+        let epoch = self.config.context.epoch;
         self.catch_up.asked = Some(Asked {
             peer,
             from,
-            target: height,
+            target: target.height,
             deadline,
         });
         out.send(
             To::One(peer),
-            Draft(Message::FetchBlocks(FetchBlocks { from, target })),
+            Draft(Message::FetchBlocks(FetchBlocks {
+                epoch,
+                from,
+                target,
+            })),
         );
+    }
+
+    /// Whom to ask: who showed the certificate or answered last, and after a failure the others
+    /// in turn.
+    fn next_peer(&mut self) -> Option<NodeId> {
+        let me = self.me();
+        let hint = self.catch_up.hint.filter(|hint| *hint != me);
+        let peer = if self.catch_up.failed == 0 && hint.is_some() {
+            hint
+        } else {
+            let others: Vec<NodeId> = self.peers().collect();
+            let after = |last: NodeId| others.iter().position(|peer| *peer == last).map(|i| i + 1);
+            let turn = self.catch_up.last.and_then(after).unwrap_or(0);
+            others.get(turn % others.len().max(1)).copied()
+        };
+        self.catch_up.last = peer;
+        peer
     }
 
     pub(super) fn on_blocks(&mut self, now: Time, from: NodeId, answer: Blocks, out: &mut Out) {
@@ -143,13 +161,14 @@ impl HotStuff {
 
     // ---- serving ----
 
-    pub(super) fn on_fetch(&mut self, from: NodeId, fetch: FetchBlocks, out: &mut Out) {
+    pub(super) fn on_fetch(&mut self, now: Time, from: NodeId, fetch: &FetchBlocks, out: &mut Out) {
+        self.adopt(now, &fetch.target, Some(from), out);
         let root = self.log.root().height;
         if from == self.me() {
             return;
         }
         if fetch.from > root {
-            return self.serve(from, fetch.from, &fetch.target, Vec::new(), out);
+            return self.serve(from, fetch.from, &fetch.target.block, Vec::new(), out);
         }
         // One load at a time for each peer.
         if self.catch_up.loads.values().any(|(peer, _)| *peer == from) {

@@ -120,6 +120,8 @@ pub struct CertificatePair {
 /// Asks for newer certificates than these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskCertificate {
+    /// The epoch.
+    pub epoch: Epoch,
     /// The asker's view.
     pub view: View,
     /// The view of its high certificate.
@@ -127,12 +129,15 @@ pub struct AskCertificate {
 }
 
 /// Asks for certified blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchBlocks {
+    /// The epoch.
+    pub epoch: Epoch,
     /// From this height up.
     pub from: Height,
-    /// Towards this block.
-    pub target: Digest,
+    /// Towards the block that this certifies. Who has the block may not know its certificate yet,
+    /// without which the block would prove nothing to the asker.
+    pub target: Arc<QuorumCertificate>,
 }
 
 /// Consecutive certified blocks, ascending. One certificate vouches for all: each block's digest
@@ -261,7 +266,11 @@ impl Message {
                 epoch(answer.epoch)?;
                 answer.high.claim(by, &mut claims)?;
             }
-            Self::AskCertificate(_) | Self::FetchBlocks(_) => {}
+            Self::AskCertificate(ask) => epoch(ask.epoch)?,
+            Self::FetchBlocks(fetch) => {
+                epoch(fetch.epoch)?;
+                fetch.target.claim(by, &mut claims)?;
+            }
         }
         Ok(claims)
     }

@@ -126,7 +126,7 @@ pub fn recover(
     for certificate in &stored.timeouts {
         replica.adopt_timeout(now, certificate, None, out);
     }
-    replica.promise_again(now, out);
+    replica.promise_again(out);
     replica.go_on(now, out);
     replica
 }
@@ -149,9 +149,9 @@ impl HotStuff {
 
     /// What was promised for the current view may not have left: it is sent again, and what comes
     /// back through the fence is counted again.
-    fn promise_again(&mut self, now: Time, out: &mut Out) {
+    fn promise_again(&self, out: &mut Out) {
         self.resend_proposal(To::Others, out);
         self.send_vote(out);
-        self.resume_timeout(now, out);
+        self.send_timeout(To::All, out);
     }
 }

@@ -95,11 +95,8 @@ impl Pacemaker {
     fn entered(&mut self, now: Time, by_certificate: bool) {
         if let (Some(since), true) = (self.since, by_certificate) {
             let took = now.since(since).0;
-            self.observed = if self.observed == 0 {
-                took
-            } else {
-                (self.observed / 8 * 7).saturating_add(took / 8)
-            };
+            // From zero up: one slow view is no habit.
+            self.observed = (self.observed / 8 * 7).saturating_add(took / 8);
         }
         self.since = None;
     }
@@ -213,7 +210,9 @@ impl HotStuff {
         }
     }
     fn ask_certificate(&self) -> Draft {
+        let epoch = self.config.context.epoch;
         Draft(Message::AskCertificate(AskCertificate {
+            epoch,
             view: self.view,
             high: self.high.view,
         }))
@@ -243,7 +242,8 @@ impl HotStuff {
 
     // ---- giving up ----
 
-    fn send_timeout(&self, to: To, out: &mut Out) {
+    /// Sends the timeout of the current tenure, if it was given up.
+    pub(super) fn send_timeout(&self, to: To, out: &mut Out) {
         if let Some(own) = self
             .pacemaker
             .own
@@ -254,17 +254,8 @@ impl HotStuff {
         }
     }
 
-    /// After a restart: sends the timeout of the current tenure again, now and from then on.
-    pub(super) fn resume_timeout(&mut self, now: Time, out: &mut Out) {
-        if self.pacemaker.given_up() == Some(self.tenure()) {
-            self.send_timeout(To::All, out);
-            let gap = self.config.timing.resend;
-            self.pacemaker.resend = Some((now.plus(gap), gap));
-        }
-    }
-
     /// Signs away the current tenure, once.
-    fn time_out(&mut self, now: Time, out: &mut Out) {
+    fn time_out(&mut self, out: &mut Out) {
         let tenure = self.tenure();
         if self
             .pacemaker
@@ -303,13 +294,11 @@ impl HotStuff {
         self.pacemaker.own = Some(timeout);
         self.pacemaker.signed += 1;
         self.send_timeout(To::All, out);
-        let gap = self.config.timing.resend;
-        self.pacemaker.resend = Some((now.plus(gap), gap));
     }
 
     /// A batch was left out for too long: the leader goes, however well it serves the others.
-    pub(super) fn on_overdue(&mut self, now: Time, out: &mut Out) {
-        self.time_out(now, out);
+    pub(super) fn on_overdue(&mut self, out: &mut Out) {
+        self.time_out(out);
     }
 
     pub(super) fn on_timeout(&mut self, now: Time, from: NodeId, timeout: Timeout, out: &mut Out) {
@@ -325,6 +314,13 @@ impl HotStuff {
         }
         if timeout.tenure < self.tenure() {
             return self.answer_stale(now, from, out);
+        }
+        // One who has nothing to do does not send its timeout again by itself.
+        if from != self.me()
+            && self.pacemaker.given_up() == Some(self.tenure())
+            && self.pacemaker.may_help(now, from)
+        {
+            self.send_timeout(To::One(from), out);
         }
         // Its entry proof was processed: it cannot be of a later tenure than the current one.
         let (statement, signature) = (timeout.statement(), timeout.signature);
@@ -349,7 +345,7 @@ impl HotStuff {
             }
         }
         if self.pacemaker.given.len() >= self.config.quorums.one_honest() {
-            self.time_out(now, out);
+            self.time_out(out);
         }
         self.try_end_tenure(now, out);
     }
@@ -390,13 +386,20 @@ impl HotStuff {
             || self.replication.parentless.is_some()
     }
 
-    /// Starts the timer with the work, and stops it with the work.
+    /// Starts the timers with the work, and stops them with the work.
     pub(super) fn arm(&mut self, now: Time) {
         if !self.has_work() {
             self.pacemaker.since = None;
-        } else if self.pacemaker.since.is_none() {
+            self.pacemaker.resend = None;
+            return;
+        }
+        if self.pacemaker.since.is_none() {
             self.pacemaker.since = Some(now);
             self.pacemaker.nudge_at = now.plus(self.pacemaker.nudge_gap());
+        }
+        if self.pacemaker.resend.is_none() && self.pacemaker.given_up() == Some(self.tenure()) {
+            let gap = self.config.timing.resend;
+            self.pacemaker.resend = Some((now.plus(gap), gap));
         }
     }
 
@@ -418,7 +421,7 @@ impl HotStuff {
             self.nudge(out);
         }
         if now >= since.plus(self.pacemaker.span()) {
-            self.time_out(now, out);
+            self.time_out(out);
             // Given up already: the timer is of no more use in this view.
             self.pacemaker.since = Some(now);
         }

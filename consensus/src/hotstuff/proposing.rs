@@ -1,0 +1,199 @@
+//! The leader's side of replication: when to propose, what, and when to fall silent.
+
+use super::block::{Block, Header};
+use super::certificate::TimeoutCertificate;
+use super::log::Held;
+use super::message::{Draft, Message, Proposal};
+use super::record::Record;
+use super::{HotStuff, Out};
+use crate::{Ticket, To};
+use crypto::{Payload, Signature, Time};
+use std::sync::Arc;
+
+/// Ordering waits when it is this many heights ahead of execution.
+const EXECUTION_LAG: u64 = 1024;
+/// A block with fewer bytes of batches than this share of the limit makes its leader linger.
+const SMALL_SHARE: u32 = 16;
+
+impl HotStuff {
+    pub(super) fn on_pending(&mut self, oldest: Option<Time>) {
+        self.replication.pending = oldest;
+        self.replication.dry = false;
+    }
+
+    /// Whether this replica is to propose in the current view; with which timeout certificate.
+    fn may_propose(&self) -> Option<Option<Arc<TimeoutCertificate>>> {
+        let fresh = self.replication.proposed < self.view && self.replication.voted() < self.view;
+        let given_up = self
+            .pacemaker
+            .given_up()
+            .is_some_and(|tenure| tenure >= self.tenure());
+        if self.leader(self.view) != self.me()
+            || !fresh
+            || given_up
+            || !self.log.holds(&self.high.block)
+        {
+            return None;
+        }
+        if self.view == self.high.view.next() {
+            return Some(None);
+        }
+        let timeout = self.high_timeout.clone()?;
+        (self.view == self.config.leaders.first(timeout.tenure.saturating_add(1)))
+            .then_some(Some(timeout))
+    }
+
+    /// Uncommitted payload below the high certificate has to be committed, by empty blocks if need be.
+    fn must_flush(&self) -> bool {
+        self.log.highest_payload(&self.high.block).is_some()
+    }
+    /// The pool may have payload, and execution is not too far behind to take it.
+    fn may_fill(&self) -> bool {
+        let lag = self
+            .log
+            .root()
+            .height
+            .0
+            .saturating_sub(self.replication.executed.0);
+        self.replication.pending.is_some() && !self.replication.dry && lag < EXECUTION_LAG
+    }
+    /// When the next proposal is due, if it is a matter of time.
+    pub(super) fn propose_at(&self) -> Option<Time> {
+        let (at, bytes) = self.replication.last_proposal?;
+        let idle = self
+            .replication
+            .ticket
+            .is_some_and(|(_, view)| view == self.view);
+        if idle || !(self.may_fill() || self.must_flush()) || self.may_propose().is_none() {
+            return None;
+        }
+        let small = bytes < self.config.block_bytes / SMALL_SHARE;
+        Some(if small {
+            at.plus(self.config.timing.linger)
+        } else {
+            at
+        })
+    }
+
+    pub(super) fn try_propose(&mut self, now: Time, out: &mut Out) {
+        let under_way = self
+            .replication
+            .ticket
+            .is_some_and(|(_, view)| view == self.view);
+        if under_way || self.may_propose().is_none() || !(self.may_fill() || self.must_flush()) {
+            return;
+        }
+        if self.propose_at().is_some_and(|at| at > now) {
+            return;
+        }
+        self.replication.tickets += 1;
+        let ticket = Ticket(self.replication.tickets);
+        self.replication.ticket = Some((ticket, self.view));
+        out.want_payload(
+            ticket,
+            self.config.block_bytes,
+            self.log.batches(&self.high.block),
+        );
+    }
+
+    pub(super) fn on_payload(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        payload: Payload,
+        out: &mut Out,
+    ) {
+        let expected = self.replication.ticket.take_if(|(t, _)| *t == ticket);
+        let timeout = match (expected, self.may_propose()) {
+            (Some((_, view)), Some(timeout)) if view == self.view => timeout,
+            _ => {
+                if !payload.is_empty() {
+                    out.give_back(payload);
+                }
+                return;
+            }
+        };
+        if payload.is_empty() {
+            self.replication.dry = true;
+            if !self.must_flush() {
+                return;
+            }
+        }
+        self.propose(now, payload, timeout, out);
+    }
+
+    fn propose(
+        &mut self,
+        now: Time,
+        payload: Payload,
+        timeout: Option<Arc<TimeoutCertificate>>,
+        out: &mut Out,
+    ) {
+        let bytes = match &payload {
+            Payload::Refs(refs) => refs
+                .iter()
+                .fold(0u32, |sum, batch| sum.saturating_add(batch.bytes)),
+            Payload::Inline(_) => 0,
+        };
+        let header = Header {
+            epoch: self.config.context.epoch,
+            view: self.view,
+            height: self.high.height.next(),
+            parent: self.high.block,
+            justify: Arc::clone(&self.high),
+            timeout,
+            payload: payload.digest(),
+        };
+        let block = Arc::new(Block { header, payload });
+        self.replication.proposed = self.view;
+        self.replication.last_proposal = Some((now, bytes));
+        self.replication.untold = false;
+        let proposal = Proposal {
+            block: Arc::clone(&block),
+            author: self.me(),
+            signature: Signature::NONE,
+        };
+        let statement = proposal.statement();
+        let digest = statement.content;
+        self.replication
+            .seen
+            .insert(self.view, (digest, statement, Signature::NONE));
+        self.insert(now, digest, block, out);
+        // The own pool has checked the payload: the vote shares the block's write.
+        if let Some(entry) = self.log.get_mut(&digest) {
+            entry.held = Held::Yes;
+        }
+        out.send(To::All, Draft(Message::Proposal(proposal)));
+        self.try_vote(out);
+    }
+
+    /// Sends the own proposal of the current view again.
+    pub(super) fn resend_proposal(&self, to: To, out: &mut Out) {
+        if self.leader(self.view) != self.me() || self.replication.proposed != self.view {
+            return;
+        }
+        let Some((digest, ..)) = self.replication.seen.get(&self.view) else {
+            return;
+        };
+        let Some(entry) = self.log.get(digest) else {
+            return;
+        };
+        let proposal = Proposal {
+            block: Arc::clone(&entry.block),
+            author: self.me(),
+            signature: Signature::NONE,
+        };
+        out.send(to, Draft(Message::Proposal(proposal)));
+    }
+
+    /// Tells the certificate made here, if no proposal of the own will carry it soon.
+    pub(super) fn tell_certificate(&mut self, out: &mut Out) {
+        let coming = self.may_propose().is_some() && (self.may_fill() || self.must_flush());
+        if !self.replication.untold || coming {
+            return;
+        }
+        self.replication.untold = false;
+        out.persist(Record::Progress(self.certificates()));
+        out.send(To::Others, Draft(Message::Certificate(self.certificates())));
+    }
+}

@@ -1,0 +1,15 @@
+//! Tests of HotStuff, named after the rules and holes that they are about.
+#![allow(clippy::unwrap_used)]
+
+mod cluster;
+mod craft;
+
+mod catch_up;
+mod golden;
+mod messages;
+mod pacemaker;
+mod random;
+mod reads;
+mod restart;
+mod steady;
+mod voting;

@@ -1,0 +1,75 @@
+//! The normal case: what is submitted commits, then silence.
+
+use super::cluster::Cluster;
+use super::craft::round_robin;
+use crypto::Time;
+
+#[test]
+fn payload_commits_everywhere() {
+    for n in [1, 2, 3, 4, 5, 6, 7, 10] {
+        let mut cluster = Cluster::new(n, round_robin(8192));
+        for number in 1..=20 {
+            cluster.submit(number);
+            cluster.run(Time::millis(2));
+        }
+        cluster.run_until(Time::millis(100), "commit", Cluster::all_done);
+        assert!(
+            (0..n).all(|i| cluster.view(i) < 8192),
+            "no tenure was given up"
+        );
+    }
+}
+
+#[test]
+fn one_payload_takes_four_views_and_then_all_is_silent() {
+    for n in [4, 7] {
+        let mut cluster = Cluster::new(n, round_robin(8192));
+        cluster.run(Time::millis(5000));
+        assert!(
+            cluster.sent.is_empty(),
+            "an idle cluster sends nothing: {:?}",
+            cluster.sent
+        );
+        cluster.submit(1);
+        cluster.run(Time::millis(20));
+        assert!(cluster.all_done());
+        assert_eq!((0..n).map(|i| cluster.height(i)).max(), Some(1));
+        assert_eq!(
+            (0..n).map(|i| cluster.view(i)).collect::<Vec<_>>(),
+            vec![4; n as usize]
+        );
+        let sent = cluster.sent.clone();
+        assert_eq!(
+            sent["proposal"],
+            3 * u64::from(n - 1),
+            "the payload and two empty blocks"
+        );
+        assert_eq!(
+            sent["certificate"],
+            u64::from(n - 1),
+            "then the certificate alone"
+        );
+        cluster.run(Time::millis(60_000));
+        assert_eq!(cluster.sent, sent, "idle again");
+    }
+}
+
+#[test]
+fn a_tenure_ends_without_a_timeout() {
+    for n in [4, 7] {
+        for tenure in [1, 2, 3, 4, 5, 8] {
+            let mut cluster = Cluster::new(n, round_robin(tenure));
+            for number in 1..=30 {
+                cluster.submit(number);
+                cluster.run(Time::millis(3));
+            }
+            cluster.run_until(Time::millis(200), "commit", Cluster::all_done);
+            cluster.run(Time::millis(2000));
+            assert!(
+                !cluster.sent.contains_key("timeout"),
+                "tenure {tenure}: {:?}",
+                cluster.sent
+            );
+        }
+    }
+}
