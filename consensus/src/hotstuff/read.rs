@@ -166,9 +166,11 @@ impl HotStuff {
     ) {
         self.adopt(now, &answer.high, Some(from), out);
         match &mut self.reads.round {
-            Some(round) if round.nonce == answer.nonce => round.answered.insert(from),
-            _ => return out.reject(from, Reject::Duplicate),
-        };
+            Some(round) if round.nonce == answer.nonce => {
+                round.answered.insert(from);
+            }
+            _ => out.reject(from, Reject::Duplicate),
+        }
     }
 
     /// Moves reads on as far as they get.

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Shell = Replica<HotStuff>;
 type Op = LogOp<HotStuff>;
+type Filter = Box<dyn FnMut(NodeId, NodeId, &Message) -> bool>;
 
 /// What a disk holds.
 #[derive(Clone)]
@@ -136,7 +137,7 @@ pub struct Cluster {
     pub reads: Vec<(NodeId, ReadId, Result<Height, Retry>)>,
     pub evidence: Vec<Evidence>,
     /// Decides on a message whether it is lost.
-    pub filter: Option<Box<dyn FnMut(NodeId, NodeId, &Message) -> bool>>,
+    pub filter: Option<Filter>,
     /// Crash a node at its k-th sync.
     pub crash_at_sync: BTreeMap<u16, u64>,
 }

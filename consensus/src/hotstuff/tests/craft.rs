@@ -390,13 +390,9 @@ impl Solo {
                         payload: Payload::Refs(refs),
                     });
                 }
+                Output::CheckPayload { block, .. } if self.withheld.contains(&block) => {}
                 Output::CheckPayload { block, .. } => {
-                    if !self.withheld.contains(&block) {
-                        next.push(Input::Checked {
-                            block,
-                            held: Ok(()),
-                        });
-                    }
+                    next.push(Input::Checked { block, held: Ok(()) });
                 }
                 Output::Return(payload) => self.returned.push(payload),
                 Output::Load { token, heights } => {
