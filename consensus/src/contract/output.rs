@@ -143,11 +143,19 @@ impl<P: Protocol> Outputs<P> {
     }
     /// Asks for payload.
     pub fn want_payload(&mut self, ticket: Ticket, budget: u32, exclude: Vec<Digest>) {
-        self.0.push(Output::WantPayload { ticket, budget, exclude });
+        self.0.push(Output::WantPayload {
+            ticket,
+            budget,
+            exclude,
+        });
     }
     /// Asks whether a payload may be voted for.
     pub fn check_payload(&mut self, block: Digest, height: Height, payload: &Payload) {
-        self.0.push(Output::CheckPayload { block, height, payload: payload.clone() });
+        self.0.push(Output::CheckPayload {
+            block,
+            height,
+            payload: payload.clone(),
+        });
     }
     /// Frees the payload of a block that lost its place.
     pub fn give_back(&mut self, payload: Payload) {

@@ -14,7 +14,9 @@ pub enum RecordKey {
 }
 
 /// A record.
-pub trait Record: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + 'static {
+pub trait Record:
+    Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + 'static
+{
     /// Where it lies.
     fn key(&self) -> RecordKey;
 }

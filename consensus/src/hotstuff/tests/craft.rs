@@ -392,7 +392,10 @@ impl Solo {
                 }
                 Output::CheckPayload { block, .. } if self.withheld.contains(&block) => {}
                 Output::CheckPayload { block, .. } => {
-                    next.push(Input::Checked { block, held: Ok(()) });
+                    next.push(Input::Checked {
+                        block,
+                        held: Ok(()),
+                    });
                 }
                 Output::Return(payload) => self.returned.push(payload),
                 Output::Load { token, heights } => {
