@@ -304,7 +304,7 @@ impl Cluster {
             };
             if let Ok(Some(status)) = child.try_wait() {
                 node.child = None;
-                let said = last_line(&node.home.log_file());
+                let said = last_error(&node.home.log_file());
                 return Some((i, said.unwrap_or_else(|| status.to_string())));
             }
         }
@@ -366,11 +366,10 @@ impl Cluster {
     }
 }
 
-/// The last line of a log that is not empty.
-fn last_line(path: &Path) -> Option<String> {
+/// The error with which a node ended, if that is the last line of its log.
+fn last_error(path: &Path) -> Option<String> {
     let text = fs::read(path).ok()?;
     let tail = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
     let line = tail.lines().rev().find(|line| !line.trim().is_empty())?;
-    let line = line.trim();
-    Some(line.strip_prefix("error: ").unwrap_or(line).to_owned())
+    Some(line.trim().strip_prefix("error: ")?.to_owned())
 }

@@ -8,14 +8,14 @@ use super::proto::{
     SubmitRequest, TaggedRequest, TaggedResponse, Wait, ledger_server::Ledger, tagged_response,
 };
 use super::{NodeInfo, blocks, range, refusal};
-use crate::handle::NodeHandle;
-use crypto::{Height, Transaction};
+use crate::handle::{NodeHandle, RequestError};
+use crypto::{Height, PublicKey, Transaction};
 use engine::Reply;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -25,6 +25,8 @@ const STREAM_REQUESTS: usize = 4096;
 const STREAM_ANSWERS: usize = 1024;
 /// How long a request of a stream may wait: a stream has no deadline of its own for each.
 const STREAM_DEADLINE: Duration = Duration::from_secs(30);
+/// How often the state is asked for a receipt that is awaited.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The service.
 #[derive(Clone)]
@@ -147,9 +149,17 @@ impl Ledger for LedgerService {
         let end = deadline(request.metadata());
         let request = request.into_inner();
         let client = public_key("client", &request.client)?;
-        let found = self.handle.await_receipt(client, request.sequence, end);
-        match found.await {
+        let found = tokio::select! {
+            found = self.handle.await_receipt(client, request.sequence, end) => found,
+            stored = self.stored_receipt(client, request.sequence) => Ok(stored?),
+        };
+        match found {
             Ok(found) => Ok(Response::new(receipt(&found)?)),
+            Err(RequestError::Deadline) => Err(Status::deadline_exceeded(format!(
+                "no transaction of this client with sequence {} was executed here in time: ask \
+                 again later, or send it again",
+                request.sequence
+            ))),
             Err(error) => Err(refusal::status(error)),
         }
     }
@@ -202,6 +212,23 @@ impl LedgerService {
             Err(_) => Err(Status::deadline_exceeded(format!(
                 "height {height} is not executed here yet: try again, or read with LOCAL"
             ))),
+        }
+    }
+
+    /// Looks for a receipt in the state, again and again: the machine only knows those to come, and
+    /// one may be executed between a look at the state and the machine's learning of the question.
+    async fn stored_receipt(
+        &self,
+        client: PublicKey,
+        sequence: u64,
+    ) -> Result<storage::Receipt, Status> {
+        loop {
+            let state = self.handle.state();
+            let look = move || state.receipt(&client, sequence).map_err(range::failed);
+            if let Some(found) = range::blocking(look).await? {
+                return Ok(found);
+            }
+            sleep(LOOK_AGAIN).await;
         }
     }
 

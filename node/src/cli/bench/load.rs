@@ -183,12 +183,8 @@ async fn connection(
 ) -> Result<Measured> {
     let (sender, answers) = stream.split();
     let (sent, log) = mpsc::unbounded_channel();
-    // The load is open: only `max` waits for answers, so only it needs permits.
-    let permits = match shared.plan.rate {
-        Some(_) => Semaphore::MAX_PERMITS,
-        None => (shared.plan.outstanding / total).max(1),
-    };
-    let permits = Arc::new(Semaphore::new(permits));
+    // At a given rate the load is open: nobody waits for a permit, and they only pile up.
+    let permits = Arc::new(Semaphore::new((shared.plan.outstanding / total).max(1)));
     let receiver = tokio::spawn(receive(shared.clone(), answers, log, permits.clone()));
     send(&shared, index, total, sessions, &sender, &sent, &permits).await;
     drop((sender, sent));

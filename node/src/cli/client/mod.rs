@@ -21,16 +21,21 @@ use storage::{Operation, Request, Span};
 )]
 pub(super) struct Args {
     /// A node's RPC address; several stand in for one another.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7001")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:7001"
+    )]
     endpoint: Vec<String>,
     /// The file of the key that signs.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Print JSON, one object a line.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     /// How long to try.
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     timeout: Duration,
     #[command(subcommand)]
     command: Command,
