@@ -97,6 +97,11 @@ impl Limits {
         within("block_batches", self.block_batches.into(), 1, 4_096)?;
         within("author_bytes", self.author_bytes.into(), 6 << 10, 1 << 30)?;
         within("author_batches", self.author_batches.into(), 2, 65_536)?;
+        self.check_nesting()
+    }
+
+    /// What holds something else has room for it.
+    fn check_nesting(&self) -> Result<(), Fault> {
         let holds = |outer: &str, room: u32, inner: &str, needed: u32| {
             if room >= needed {
                 return Ok(());

@@ -33,6 +33,8 @@ pub trait Protocol: Sized + Send + 'static {
     fn deadline(&self) -> Option<Time>;
     /// What ingress drops before it spends a signature check.
     fn window(&self) -> Window;
+    /// The current view or term: what [`Protocol::status`] says, without its words.
+    fn view(&self) -> View;
     /// Why it waits, in the words an operator needs.
     fn status(&self) -> Status;
     /// Checks a proof of commitment from its bytes and the validator set alone.
@@ -91,7 +93,8 @@ pub struct Anchor<Proof> {
 pub struct Window {
     /// The epoch.
     pub epoch: Epoch,
-    /// Messages of views below are answered with the proof of the newer one, and cost no check.
+    /// Lowest and highest view of interest. Whoever sends what is below because it lags is answered
+    /// when it asks or times out: such messages have no position.
     pub views: (View, View),
     /// Lowest and highest height of interest.
     pub heights: (Height, Height),

@@ -116,6 +116,10 @@ impl Protocol for HotStuff {
         }
     }
 
+    fn view(&self) -> View {
+        self.view
+    }
+
     fn status(&self) -> Status {
         Status {
             view: self.view,

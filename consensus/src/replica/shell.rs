@@ -124,6 +124,11 @@ impl<P: Protocol> Replica<P> {
     pub fn window(&self) -> Window {
         self.protocol.window()
     }
+    /// The current view or term.
+    #[must_use]
+    pub fn view(&self) -> crypto::View {
+        self.protocol.view()
+    }
     /// The protocol's state for the operator.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -184,7 +184,7 @@ impl<P: Protocol> Engine<P> {
         writing.wanted = false;
         let token = writing.token;
         writing.token += 1;
-        let view = self.replica.status().view;
+        let view = self.replica.view();
         out.push(Effect::Write {
             token,
             batch,

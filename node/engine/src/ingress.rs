@@ -70,13 +70,16 @@ impl<P: Protocol> Ingress for Gatekeeper<P> {
     }
 }
 
-/// Only what lies too far ahead is dropped here. What is old still goes in: its sender is owed the
-/// proof of the newer view, and its certificates may be news.
+/// Whether a message may be of interest, so that it is worth the check of its signatures.
 fn within<M: consensus::Message>(message: &M, window: &Window) -> Result<(), Reject> {
-    match message.position() {
-        Some((view, height)) if view > window.views.1 || height > window.heights.1 => {
-            Err(Reject::TooFar)
-        }
-        _ => Ok(()),
+    let Some((view, height)) = message.position() else {
+        return Ok(());
+    };
+    if view > window.views.1 || height > window.heights.1 {
+        return Err(Reject::TooFar);
     }
+    if view < window.views.0 || height < window.heights.0 {
+        return Err(Reject::TooOld);
+    }
+    Ok(())
 }

@@ -28,6 +28,8 @@ fn a_transaction_is_committed_by_all_nodes_and_answered_with_its_receipt() {
         assert_eq!(status.state_digest, first.state_digest);
         assert_eq!(status.state_height, first.state_height);
     }
+    // The last of four votes comes when three have made the certificate.
+    cluster.rejects.retain(|(_, reject)| *reject != crypto::Reject::TooOld);
     assert_eq!(cluster.rejects, []);
 }
 
