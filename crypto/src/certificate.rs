@@ -18,11 +18,13 @@ impl Certificate {
     pub fn collect(signatures: impl IntoIterator<Item = (NodeId, Signature)>) -> Self {
         let mut list: Vec<_> = signatures.into_iter().collect();
         list.sort_by_key(|(node, _)| *node);
-        list.dedup_by_key(|(node, _)| *node);
-        Self {
-            signers: list.iter().map(|(node, _)| *node).collect(),
-            signatures: list.into_iter().map(|(_, signature)| signature).collect(),
+        let mut certificate = Self::default();
+        for (node, signature) in list {
+            if certificate.signers.insert(node) {
+                certificate.signatures.push(signature);
+            }
         }
+        certificate
     }
     /// Checks that at least `quorum` distinct members signed `statement`.
     ///
@@ -33,11 +35,12 @@ impl Certificate {
         if self.signers.len() != self.signatures.len() || self.signers.len() < quorum {
             return Err(Reject::BadCertificate);
         }
-        by.all(
-            self.signers
-                .iter()
-                .zip(&self.signatures)
-                .map(|(node, s)| (node, *statement, *s)),
+        by.same(
+            statement,
+            self.signers.iter().zip(self.signatures.iter().copied()),
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

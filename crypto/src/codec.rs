@@ -26,7 +26,11 @@ const fn config<const N: usize>() -> Configuration<LittleEndian, Fixint, Limit<N
 /// If the value is longer than [`LIMIT`]: our own broken invariant, since all lengths are capped.
 #[must_use]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    bincode::serde::encode_to_vec(value, config::<LIMIT>()).expect("our own values are encodable")
+    // bincode applies a limit to decoding only.
+    let bytes = bincode::serde::encode_to_vec(value, config::<LIMIT>())
+        .expect("our own values are encodable");
+    assert!(bytes.len() <= LIMIT, "our own values are capped");
+    bytes
 }
 
 /// Decodes a value, all of `bytes`.
@@ -58,3 +62,6 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
         Err(error) => Err(DecodeError(error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,3 +100,6 @@ impl fmt::Debug for SecretKey {
         write!(f, "SecretKey({:?})", self.public())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -3,7 +3,11 @@
 //! The only file of this crate that may touch the file system: whoever starts a node reads its keys
 //! through here, so that no other place handles a key's bytes.
 
-#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "see above")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "see above"
+)]
 
 use crate::SecretKey;
 use std::fs::{self, File, OpenOptions};

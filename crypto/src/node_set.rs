@@ -66,3 +66,6 @@ impl FromIterator<NodeId> for NodeSet {
         set
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,9 +45,27 @@ impl Payload {
     /// What stands for the payload in block and history digests.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Hasher::new("quorate/v1/payload")
-            .bytes(&codec::encode(self))
-            .finish()
+        let mut hasher = Hasher::new("quorate/v1/payload");
+        match self {
+            Payload::Refs(_) => hasher.bytes(&codec::encode(self)),
+            // Whole batches, megabytes of them: hashed where they are, as their encoding would be.
+            Payload::Inline(batches) => {
+                let length = 4
+                    + 8
+                    + batches
+                        .iter()
+                        .map(|batch| 8 + batch.len() as u64)
+                        .sum::<u64>();
+                hasher
+                    .number(length)
+                    .number_u32(1)
+                    .number(batches.len() as u64);
+                batches
+                    .iter()
+                    .fold(&mut hasher, |hasher, batch| hasher.bytes(batch))
+            }
+        };
+        hasher.finish()
     }
     /// `history` of the height that holds this payload: H(previous history, height, payload).
     #[must_use]
@@ -59,3 +77,6 @@ impl Payload {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

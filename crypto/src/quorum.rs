@@ -62,3 +62,6 @@ impl Quorums {
         self.f + 1
     }
 }
+
+#[cfg(test)]
+mod tests;

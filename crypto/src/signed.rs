@@ -38,6 +38,34 @@ impl Verifier {
             Err(Reject::BadSignature)
         }
     }
+    /// Checks that every one of `signers` signed the same statement, in one batch: its digest is
+    /// made once.
+    ///
+    /// # Errors
+    /// As [`Verifier::all`].
+    pub fn same(
+        &self,
+        statement: &Statement,
+        signers: impl IntoIterator<Item = (NodeId, Signature)>,
+    ) -> Result<(), Reject> {
+        if statement.slot.epoch != self.context.epoch {
+            return Err(Reject::WrongContext);
+        }
+        let digest = statement.digest(&self.context);
+        let claim = |(node, signature)| {
+            let key = self.validators.key(node).ok_or(Reject::NotMember)?;
+            Ok((key, digest, signature))
+        };
+        let list = signers
+            .into_iter()
+            .map(claim)
+            .collect::<Result<Vec<_>, Reject>>()?;
+        if self.scheme.all_valid(&list) {
+            Ok(())
+        } else {
+            Err(Reject::BadSignature)
+        }
+    }
     /// Checks one signature.
     ///
     /// # Errors
@@ -120,3 +148,6 @@ impl<T> Verified<T> {
         Self(message)
     }
 }
+
+#[cfg(test)]
+mod tests;

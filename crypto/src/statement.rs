@@ -65,3 +65,6 @@ impl Statement {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,24 +72,28 @@ impl Transaction {
         chain: &ChainId,
         scheme: &dyn Scheme,
     ) -> Vec<Result<(), Reject>> {
-        let claims: Vec<_> = list
-            .iter()
-            .map(|t| (t.client, t.digest(), t.signature))
-            .collect();
-        let valid = scheme.verify(&claims);
-        let check = |(t, valid): (&Transaction, bool)| {
-            if t.format != FORMAT {
-                return Err(Reject::Malformed);
-            }
-            if t.chain != *chain {
-                return Err(Reject::WrongContext);
-            }
+        let mut checked: Vec<_> = list.iter().map(|t| t.check_fields(chain)).collect();
+        let plausible: Vec<usize> = (0..list.len()).filter(|i| checked[*i].is_ok()).collect();
+        let claim = |i: &usize| (list[*i].client, list[*i].digest(), list[*i].signature);
+        let claims: Vec<_> = plausible.iter().map(claim).collect();
+        for (i, valid) in plausible.iter().zip(scheme.verify(&claims)) {
             if !valid {
-                Err(Reject::BadSignature)
-            } else {
-                PublicKey::checked(t.client.0).map(|_| ())
+                checked[*i] = Err(Reject::BadSignature);
             }
-        };
-        list.iter().zip(valid).map(check).collect()
+        }
+        checked
+    }
+    /// All but the signature, which is the dear part.
+    fn check_fields(&self, chain: &ChainId) -> Result<(), Reject> {
+        if self.format != FORMAT {
+            return Err(Reject::Malformed);
+        }
+        if self.chain != *chain {
+            return Err(Reject::WrongContext);
+        }
+        PublicKey::checked(self.client.0).map(|_| ())
     }
 }
+
+#[cfg(test)]
+mod tests;

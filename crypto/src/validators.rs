@@ -82,3 +82,6 @@ impl ValidatorSet {
         (0..self.members.len() as u16).map(NodeId)
     }
 }
+
+#[cfg(test)]
+mod tests;
