@@ -9,7 +9,7 @@ use crate::runtime::network::peer::{LaneLimits, PeerConfig};
 use crate::runtime::{Clock, RuntimeConfig, run};
 use anyhow::{Context as _, Result, anyhow, bail};
 use consensus::hotstuff::HotStuff;
-use crypto::{Ed25519, NodeId, PublicKey, Signer};
+use crypto::{Ed25519, NodeId, PublicKey, Remembered, Signer};
 use engine::{Effect, Engine, Gatekeeper, Recovered, Setup, rules, state_limits};
 use genesis::{Genesis, Loaded, Protocol};
 use std::sync::Arc;
@@ -69,7 +69,7 @@ async fn hotstuff(loaded: Loaded) -> Result<Running> {
     let recovered =
         Recovered::<HotStuff>::read(&setup, &Log::new(log.clone()), executor.applied())?;
 
-    let verifier = setup.verifier(Arc::new(Ed25519));
+    let verifier = setup.verifier(Arc::new(Remembered::new(Ed25519)));
     let frame_bytes = setup.frame_bytes();
     let gate = Gatekeeper::<HotStuff>::new(verifier.clone(), rules(genesis), frame_bytes);
     let limits = state_limits(genesis);
