@@ -116,4 +116,3 @@ pub struct Status {
     /// A sentence on what it waits for; `None` while all goes well.
     pub waiting: Option<String>,
 }
-

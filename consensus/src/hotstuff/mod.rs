@@ -8,12 +8,16 @@ mod catch_up;
 pub mod certificate;
 mod log;
 pub mod message;
+mod proposing;
 mod read;
 pub mod record;
 mod recovery;
 mod replication;
 pub mod rules;
 mod view_change;
+
+#[cfg(test)]
+mod tests;
 
 pub use block::{Block, Header};
 pub use certificate::{Proof, QuorumCertificate, TimeoutCertificate};
@@ -73,7 +77,7 @@ impl Protocol for HotStuff {
             Input::Payload { ticket, payload } => self.on_payload(now, ticket, payload, out),
             Input::Checked { block, held } => self.on_checked(&block, held),
             Input::Pending { oldest } => self.on_pending(oldest),
-            Input::Overdue { .. } => self.on_overdue(now, out),
+            Input::Overdue { .. } => self.on_overdue(out),
             Input::Executed { height, .. } => self.replication.on_executed(height),
             Input::Loaded(loaded) => self.on_loaded(loaded, out),
             Input::Read { id } => self.on_read(now, id, out),
@@ -140,7 +144,7 @@ impl HotStuff {
             Message::Timeout(timeout) => self.on_timeout(now, from, *timeout, out),
             Message::Certificate(pair) => self.on_certificate(now, from, &pair, out),
             Message::AskCertificate(ask) => self.on_ask_certificate(from, ask, out),
-            Message::FetchBlocks(fetch) => self.on_fetch(from, fetch, out),
+            Message::FetchBlocks(fetch) => self.on_fetch(now, from, &fetch, out),
             Message::Blocks(blocks) => self.on_blocks(now, from, blocks, out),
             Message::ReadAsk(ask) => self.on_read_ask(from, ask, out),
             Message::ReadAnswer(answer) => self.on_read_answer(now, from, &answer, out),
