@@ -272,3 +272,6 @@ pub fn check_fences(log: &(impl Read + ?Sized)) -> Result<u64, StoreError> {
     }
     Ok(last)
 }
+
+#[cfg(test)]
+mod tests;

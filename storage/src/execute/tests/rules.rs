@@ -1,0 +1,339 @@
+//! Each rule by name.
+
+use super::*;
+
+#[test]
+fn a_sequence_executes_once_whatever_the_order() {
+    let mut bench = Bench::new(ExecutorConfig::new(small()));
+    let first = transaction(1, 2, 10, &Request::all(vec![put("k", "1")]));
+    let other = transaction(1, 2, 10, &Request::all(vec![put("k", "2")]));
+    let lower = transaction(1, 1, 10, &Request::all(vec![get("k")]));
+    let receipts = bench.one(&[first.clone(), first.clone(), other, lower]);
+    let done = |replies| Outcome::Done {
+        succeeded: true,
+        replies: Some(replies),
+    };
+    assert_eq!(receipts[0].outcome, done(vec![Reply::Put { version: 1 }]));
+    assert_eq!(
+        receipts[1],
+        Receipt {
+            repeated: true,
+            ..receipts[0].clone()
+        }
+    );
+    assert_eq!(receipts[2].outcome, Outcome::SequenceUsed);
+    assert!(matches!(receipts[3].outcome, Outcome::Done { .. }));
+    // Even when it has expired, a repeat is answered with the stored result.
+    bench.empty(12);
+    let again = bench.one(&[first]);
+    assert_eq!(
+        again[0],
+        Receipt {
+            repeated: true,
+            ..receipts[0].clone()
+        }
+    );
+}
+
+#[test]
+fn a_sequence_a_window_below_is_too_old() {
+    let mut bench = Bench::new(ExecutorConfig::new(small()));
+    let request = Request::all(vec![put("k", "v")]);
+    let of = |sequence| transaction(1, sequence, 10, &request);
+    let receipts = bench.one(&[of(9), of(6), of(5), of(1)]);
+    let done = |receipt: &Receipt| matches!(receipt.outcome, Outcome::Done { .. });
+    assert!(done(&receipts[0]) && done(&receipts[1]));
+    assert_eq!(receipts[2].outcome, Outcome::SequenceTooOld);
+    assert_eq!(receipts[3].outcome, Outcome::SequenceTooOld);
+}
+
+#[test]
+fn expiry_is_bounded_on_both_sides() {
+    let mut bench = Bench::new(ExecutorConfig::new(small()));
+    bench.empty(9);
+    let request = Request::all(vec![put("k", "v")]);
+    let outcomes: Vec<_> = (0..)
+        .zip([9, 10, 26, 27])
+        .map(|(sequence, expires)| transaction(1, sequence, expires, &request))
+        .collect();
+    let receipts = bench.one(&outcomes);
+    assert_eq!(receipts[0].outcome, Outcome::Expired);
+    assert!(matches!(receipts[1].outcome, Outcome::Done { .. }));
+    assert!(matches!(receipts[2].outcome, Outcome::Done { .. }));
+    assert_eq!(receipts[3].outcome, Outcome::TooFarAhead);
+}
+
+#[test]
+fn new_clients_are_refused_until_a_session_is_idle_and_its_rows_are_gone() {
+    let mut bench = Bench::new(ExecutorConfig::new(small()));
+    let request = Request::all(vec![put("k", "v")]);
+    for client in 1..=3 {
+        let receipts = bench.one(&[transaction(client, 1, 9, &request)]);
+        assert!(matches!(receipts[0].outcome, Outcome::Done { .. }));
+    }
+    let refused = bench.one(&[
+        transaction(4, 1, 9, &request),
+        transaction(1, 2, 9, &request),
+    ]);
+    assert_eq!(refused[0].outcome, Outcome::TooManySessions);
+    assert!(
+        matches!(refused[1].outcome, Outcome::Done { .. }),
+        "the old ones go on"
+    );
+    bench.empty(17);
+    assert_eq!(
+        bench.executor.sessions(),
+        1,
+        "2 and 3 are idle, 1 was active later"
+    );
+    bench.empty(2);
+    assert_eq!(bench.executor.sessions(), 0);
+    assert!(
+        bench
+            .state
+            .scan(Table::Session, &crate::Scan::all())
+            .unwrap()
+            .is_empty()
+    );
+    let top = bench.top.0;
+    let receipts = bench.one(&[transaction(4, 1, top + 3, &request)]);
+    assert!(matches!(receipts[0].outcome, Outcome::Done { .. }));
+}
+
+#[test]
+fn a_result_too_long_to_keep_is_given_once() {
+    let limits = Limits {
+        stored_bytes: 200,
+        ..Limits::default()
+    };
+    let mut bench = Bench::new(ExecutorConfig::new(limits));
+    let long = "v".repeat(300);
+    bench.one(&[transaction(1, 1, 9, &Request::all(vec![put("k", &long)]))]);
+    let read = transaction(1, 2, 9, &Request::all(vec![get("k")]));
+    let receipts = bench.one(&[read.clone(), read]);
+    assert!(
+        matches!(&receipts[0].outcome, Outcome::Done { replies: Some(list), .. } if list.len() == 1)
+    );
+    assert_eq!(
+        receipts[1].outcome,
+        Outcome::Done {
+            succeeded: true,
+            replies: None
+        }
+    );
+    let stored = bench
+        .reader()
+        .receipt(&PublicKey([1; 32]), 2)
+        .unwrap()
+        .unwrap();
+    assert_eq!(stored, receipts[1]);
+}
+
+#[test]
+fn a_body_that_is_no_request_does_nothing_and_uses_nothing_up() {
+    let mut bench = Bench::new(ExecutorConfig::new(small()));
+    let mut bad = transaction(1, 1, 9, &Request::default());
+    bad.body = Bytes::from_static(b"\xFF\xFF");
+    let receipts = bench.one(&[
+        bad,
+        transaction(1, 1, 9, &Request::all(vec![put("k", "v")])),
+    ]);
+    assert_eq!(receipts[0].outcome, Outcome::Invalid);
+    assert!(matches!(receipts[1].outcome, Outcome::Done { .. }));
+}
+
+#[test]
+fn a_put_writes_one_head_one_version_and_a_transaction_one_session_row() {
+    let mut bench = Bench::new(ExecutorConfig::new(Limits::default()));
+    let rows = |bench: &Bench| bench.state.operations();
+    let puts = |from: u32| {
+        (from..from + 64)
+            .map(|i| put(&format!("key{i}"), "v"))
+            .collect()
+    };
+    bench.one(&[transaction(
+        1,
+        1,
+        9,
+        &Request::all(vec![put("first", "opens the session")]),
+    )]);
+    let before = rows(&bench);
+    bench.one(&[transaction(1, 2, 9, &Request::all(puts(0)))]);
+    let after = rows(&bench);
+    let grew = |table| after.get(&table).unwrap_or(&0) - before.get(&table).unwrap_or(&0);
+    assert_eq!(grew(Table::Key), 64);
+    assert_eq!(grew(Table::History), 64);
+    assert_eq!(grew(Table::Session), 1);
+    assert_eq!(grew(Table::Applied), 1);
+}
+
+#[test]
+fn the_log_is_synced_before_state_is_flushed() {
+    let flush = FlushPolicy {
+        bytes: 1,
+        age: Time(u64::MAX),
+    };
+    let mut bench = Bench::new(ExecutorConfig {
+        flush,
+        ..ExecutorConfig::new(small())
+    });
+    bench.one(&[transaction(1, 1, 9, &Request::all(vec![put("k", "v")]))]);
+    assert_eq!((bench.log.unsynced(), bench.state.flushes()), (0, 1));
+    bench.log.fail(Fault::Sync, 0);
+    bench.commit(&[]);
+    assert!(bench.executor.step(Time(0), bench.top).is_err());
+    assert_eq!(bench.state.flushes(), 1, "no flush after a failed sync");
+}
+
+#[test]
+fn state_is_flushed_by_age_even_when_nothing_comes() {
+    let flush = FlushPolicy {
+        bytes: u64::MAX,
+        age: Time(100),
+    };
+    let mut bench = Bench::new(ExecutorConfig {
+        flush,
+        ..ExecutorConfig::new(small())
+    });
+    bench.commit(&[]);
+    bench.executor.step(Time(1_000), bench.top).unwrap();
+    bench.executor.step(Time(1_099), bench.top).unwrap();
+    assert_eq!(bench.state.flushes(), 0);
+    bench.executor.step(Time(1_100), bench.top).unwrap();
+    bench.executor.step(Time(9_999), bench.top).unwrap();
+    assert_eq!(bench.state.flushes(), 1);
+}
+
+#[test]
+fn a_commit_without_its_batch_stops_execution() {
+    let mut bench = Bench::new(ExecutorConfig::new(small()));
+    let lost = BatchRef {
+        author: NodeId(0),
+        number: 1,
+        digest: Digest([3; 32]),
+        bytes: 1,
+        count: 1,
+        expires: Height(9),
+    };
+    bench.commit_row(Payload::Refs(vec![lost]), WriteBatch::new());
+    let error = bench.executor.step(Time(0), Height(1)).unwrap_err();
+    assert_eq!(
+        error,
+        ExecuteError::MissingBatch {
+            height: Height(1),
+            digest: lost.digest
+        }
+    );
+}
+
+#[test]
+fn a_commit_that_does_not_follow_stops_execution() {
+    let mut bench = Bench::new(ExecutorConfig::new(small()));
+    bench.history = Digest([1; 32]);
+    bench.commit(&[]);
+    let error = bench.executor.step(Time(0), Height(1)).unwrap_err();
+    assert!(matches!(
+        error,
+        ExecuteError::BadLog {
+            height: Height(1),
+            ..
+        }
+    ));
+}
+
+#[test]
+fn inline_payload_executes_as_well() {
+    let mut bench = Bench::new(ExecutorConfig::new(small()));
+    let batch = Batch {
+        author: NodeId(0),
+        number: 1,
+        expires: Height(9),
+        transactions: vec![transaction(1, 1, 9, &Request::all(vec![put("k", "v")]))],
+    };
+    let payload = Payload::Inline(vec![batch.seal().bytes().clone()]);
+    bench.commit_row(payload, WriteBatch::new());
+    assert_eq!(bench.run()[0].receipts[0].revision, 1);
+}
+
+#[test]
+fn a_state_of_another_log_is_refused() {
+    let mut bench = Bench::new(ExecutorConfig::new(small()));
+    bench.empty(2);
+    let open = |log: Memory, state: &Arc<Memory>| {
+        Executor::open(Arc::new(log), state.clone(), bench.config)
+    };
+    let error = open(Memory::log(), &bench.state).err().unwrap();
+    assert_eq!(
+        error,
+        ExecuteError::NotThisLog {
+            state: Height(2),
+            log: Height(0)
+        }
+    );
+}
+
+#[test]
+fn golden_rows() {
+    let mut bench = Bench::new(ExecutorConfig::new(Limits::default()));
+    bench.one(&[transaction(
+        1,
+        7,
+        9,
+        &Request::all(vec![put("a\0b", "xyz")]),
+    )]);
+    let applied = bench.executor.applied();
+    assert_eq!(
+        hex(&codec::encode(&applied)),
+        format!(
+            "0100000000000000{}{}0100000000000000",
+            hex(&applied.history.0),
+            hex(&applied.state.0)
+        )
+    );
+    let only = |table| {
+        bench
+            .state
+            .scan(table, &crate::Scan::all())
+            .unwrap()
+            .remove(0)
+    };
+    let (key, value) = only(Table::Key);
+    assert_eq!(
+        (hex(&key), hex(&value)),
+        ("610062".into(), "0100000000000000".repeat(3))
+    );
+    let (key, value) = only(Table::History);
+    assert_eq!(hex(&key), "6100ff620001fffffffffffffffe");
+    assert_eq!(
+        hex(&value),
+        format!("01{}78797a", "0100000000000000".repeat(2))
+    );
+    let sessions = bench
+        .state
+        .scan(Table::Session, &crate::Scan::all())
+        .unwrap();
+    let client = "01".repeat(32);
+    assert_eq!(hex(&sessions[0].0), format!("00{client}"));
+    assert_eq!(hex(&sessions[0].1), "0000000000000000");
+    assert_eq!(hex(&sessions[1].0), format!("01{client}00000007"));
+    let id = transaction(1, 7, 9, &Request::all(vec![put("a\0b", "xyz")])).digest();
+    let parts = [
+        "0700000000000000".to_owned(),              // sequence
+        hex(&id.0),                                 // transaction
+        "0100000000000000".to_owned(),              // height
+        "00000000".to_owned(),                      // index
+        "0100000000000000".to_owned(),              // revision
+        "00000000".to_owned() + "01" + "01",        // done, succeeded, with replies:
+        "0100000000000000".to_owned() + "00000000", // one, a put
+        "0100000000000000".to_owned(),              // version
+    ];
+    assert_eq!(hex(&sessions[1].1), parts.concat());
+    assert_eq!(
+        applied.state.to_string(),
+        "7f4dc50a95d2fae87222939b5a9d32edc402cb349cda6873f2fcf66d6392003c"
+    );
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
