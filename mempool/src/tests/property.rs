@@ -152,6 +152,10 @@ impl World {
         self.library[which].reference()
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one match, an arm for each operation"
+    )]
     fn apply(&mut self, op: &Op) {
         let refs_of = |w: &Self, list: &[usize]| -> Vec<BatchRef> {
             list.iter().map(|i| w.reference(*i)).collect()

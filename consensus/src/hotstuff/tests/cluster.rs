@@ -401,6 +401,7 @@ impl Cluster {
         }
         self.take(i, out);
     }
+    #[expect(clippy::too_many_lines, reason = "one match, an arm for each effect")]
     fn take(&mut self, i: u16, effects: Vec<Effect<HotStuff>>) {
         for effect in effects {
             match effect {

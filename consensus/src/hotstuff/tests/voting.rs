@@ -300,6 +300,7 @@ fn commits_need_three_consecutive_views() {
 /// n = 4, replica 3 leads every view and lies: fork b (views 1, 3, 5) goes to A and B, fork c
 /// (views 2, 4, 6) to B and C; all time out after each view. All six blocks are certified.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a schedule is read in one piece")]
 fn the_six_views_of_two_forks_commit_nothing() {
     let leaders = crate::LeaderSchedule::Scripted {
         tenure: 1,

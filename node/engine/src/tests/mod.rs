@@ -29,7 +29,9 @@ fn a_transaction_is_committed_by_all_nodes_and_answered_with_its_receipt() {
         assert_eq!(status.state_height, first.state_height);
     }
     // The last of four votes comes when three have made the certificate.
-    cluster.rejects.retain(|(_, reject)| *reject != crypto::Reject::TooOld);
+    cluster
+        .rejects
+        .retain(|(_, reject)| *reject != crypto::Reject::TooOld);
     assert_eq!(cluster.rejects, []);
 }
 
