@@ -44,7 +44,7 @@ impl Check for Retention {
     fn finish(&mut self) -> Result<(), String> {
         for (name, (by, told)) in &self.told {
             let kept = self.executed.get(name);
-            if !kept.is_some_and(|k| (k.height, &k.answer) == (told.height, &told.answer)) {
+            if kept.is_none_or(|k| (k.height, &k.answer) != (told.height, &told.answer)) {
                 return Err(format!(
                     "node {by} told client {:?} of {told:?}; the log has {kept:?}",
                     name.0
