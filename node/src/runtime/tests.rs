@@ -1,1 +1,318 @@
+//! A node around a toy machine: real threads, a real network, stores in memory.
 #![allow(clippy::unwrap_used)]
+
+use super::network::NetworkConfig;
+use super::network::hello::{Hello, WIRE_VERSION};
+use super::network::peer::{LaneLimits, PeerConfig};
+use super::*;
+use crate::handle::{NodeHandle, RequestError};
+use bytes::Bytes;
+use consensus::Window;
+use crypto::{
+    ChainId, Digest, Epoch, FaultModel, Height, NodeId, NodeSet, PublicKey, Reject, SecretKey,
+    Time, Transaction, View,
+};
+use engine::{Class, Effect, Ingress, Input, Machine, Refusal, Reply, RequestId, Status};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use storage::memory::Fault;
+use storage::{
+    Executor, ExecutorConfig, GroupCommit, Limits, Memory, MemorySafetyFile, Safety, Table,
+    WriteBatch,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the toy was told, for the tests.
+#[derive(Default)]
+struct Seen {
+    frames: Vec<(NodeId, Bytes)>,
+    cancelled: Vec<RequestId>,
+    ticks: u64,
+    shutdown: bool,
+}
+
+/// Answers a read once a write for it is durable; tells its peers of each; never answers an await.
+struct Toy {
+    me: NodeId,
+    seen: Arc<Mutex<Seen>>,
+    reads: BTreeMap<u64, RequestId>,
+    tick_at: Option<Time>,
+    halt_on_read: bool,
+}
+
+impl Machine for Toy {
+    type Checked = Bytes;
+
+    fn step(&mut self, now: Time, input: Input<Bytes>, out: &mut Vec<Effect>) {
+        let mut seen = self.seen.lock().unwrap();
+        match input {
+            Input::Message { from, message } => seen.frames.push((from, message)),
+            Input::Read { .. } if self.halt_on_read => {
+                let reason = "told to".to_owned();
+                out.push(Effect::Halt { reason });
+            }
+            Input::Read { request } => {
+                let mut batch = WriteBatch::new();
+                batch.put(Table::Record, request.0.to_be_bytes().to_vec(), vec![1]);
+                self.reads.insert(request.0, request);
+                let (token, sync, view) = (request.0, true, View(1));
+                out.push(Effect::Write {
+                    token,
+                    batch,
+                    sync,
+                    view,
+                });
+            }
+            Input::Written { token } => {
+                let request = self.reads.remove(&token).unwrap();
+                let reply = Reply::ReadAt(Height(token));
+                out.push(Effect::Reply { request, reply });
+                let (class, frame) = (Class::Control, Bytes::from(token.to_be_bytes().to_vec()));
+                out.push(Effect::Broadcast { class, frame });
+            }
+            Input::Cancel { request } => seen.cancelled.push(request),
+            Input::Tick if self.tick_at.is_some_and(|at| at <= now) => {
+                seen.ticks += 1;
+                self.tick_at = None;
+            }
+            Input::Shutdown => seen.shutdown = true,
+            _ => {}
+        }
+    }
+    fn deadline(&self) -> Option<Time> {
+        self.tick_at
+    }
+    fn window(&self) -> Window {
+        let (views, heights) = ((View(0), View(9)), (Height(0), Height(9)));
+        let epoch = Epoch(0);
+        Window {
+            epoch,
+            views,
+            heights,
+        }
+    }
+    fn status(&self) -> Status {
+        Status {
+            node: self.me,
+            fault_model: FaultModel::Byzantine,
+            protocol: "toy",
+            consensus: consensus::Status {
+                view: View(1),
+                leader: None,
+                height: Height(0),
+                history: Digest::ZERO,
+                timeouts: 0,
+                waiting: None,
+            },
+            state_height: Height(0),
+            state_digest: Digest::ZERO,
+            pending: mempool::Stats::default(),
+            connected: NodeSet::EMPTY,
+            requests: self.reads.len(),
+            waiting: None,
+        }
+    }
+}
+
+/// Takes every frame and no transaction.
+struct Open;
+
+impl Ingress for Open {
+    type Checked = Bytes;
+
+    fn admit(&self, _: NodeId, frame: &Bytes, _: &Window) -> Result<Bytes, Reject> {
+        Ok(frame.clone())
+    }
+    fn admit_transactions(
+        &self,
+        list: Vec<Transaction>,
+    ) -> Vec<Result<mempool::CheckedTransaction, Reject>> {
+        list.iter().map(|_| Err(Reject::BadSignature)).collect()
+    }
+}
+
+struct Node {
+    handle: NodeHandle,
+    seen: Arc<Mutex<Seen>>,
+    log: Arc<Memory>,
+    state: Arc<Memory>,
+}
+
+fn ports(n: usize) -> Vec<u16> {
+    let held: Vec<_> = (0..n)
+        .map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let port = |listener: &std::net::TcpListener| listener.local_addr().unwrap().port();
+    held.iter().map(port).collect()
+}
+
+fn network(me: u16, ports: &[u16]) -> NetworkConfig {
+    let key = |node: u16| SecretKey::from_seed(&[node as u8 + 1; 32]);
+    let limits = LaneLimits {
+        frame: 64 << 10,
+        outgoing: 1 << 20,
+        incoming: 1 << 20,
+    };
+    let peers = (0..ports.len() as u16).filter(|node| *node != me);
+    NetworkConfig {
+        me: NodeId(me),
+        key: key(me),
+        listen: ([127, 0, 0, 1], ports[me as usize]).into(),
+        peers: peers
+            .map(|node| PeerConfig {
+                node: NodeId(node),
+                key: key(node).public(),
+                address: format!("127.0.0.1:{}", ports[node as usize]),
+            })
+            .collect(),
+        hello: Hello {
+            wire: WIRE_VERSION,
+            chain: ChainId::default(),
+            protocol: "toy".into(),
+            build: "test".into(),
+        },
+        control: limits,
+        bulk: limits,
+    }
+}
+
+async fn start(me: u16, ports: &[u16], change: impl FnOnce(&mut Toy)) -> anyhow::Result<Node> {
+    let (log, state) = (Arc::new(Memory::log()), Arc::new(Memory::state()));
+    let first = Safety::genesis(ChainId::default(), PublicKey([1; 32]));
+    let file = Box::new(MemorySafetyFile::create(&first));
+    let limits = Limits::default();
+    let config = RuntimeConfig {
+        clock: Clock::start(),
+        network: network(me, ports),
+        log: log.clone(),
+        state: state.clone(),
+        group: GroupCommit::new(log.clone(), file, first).unwrap(),
+        executor: Executor::open(log.clone(), state.clone(), ExecutorConfig::new(limits)).unwrap(),
+        limits,
+        requests: 100,
+        verify_threads: 1,
+        metrics: Arc::new(metrics::Metrics::new()),
+    };
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let mut toy = Toy {
+        me: NodeId(me),
+        seen: seen.clone(),
+        reads: BTreeMap::new(),
+        tick_at: None,
+        halt_on_read: false,
+    };
+    change(&mut toy);
+    let handle = run(toy, Vec::new(), Arc::new(Open), config).await?;
+    Ok(Node {
+        handle,
+        seen,
+        log,
+        state,
+    })
+}
+
+async fn stop(node: &Node) -> Result<(), String> {
+    node.handle.shutdown().cancel();
+    timeout(PATIENCE, node.handle.stopped()).await.unwrap()
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < end, "never: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_goes_through_a_durable_write_and_reaches_the_peer() {
+    let ports = ports(2);
+    let a = start(0, &ports, |_| {}).await.unwrap();
+    let b = start(1, &ports, |_| {}).await.unwrap();
+    until("connected", || {
+        a.handle.peers()[0].connected && b.handle.peers()[0].connected
+    })
+    .await;
+    let heights = [a.handle.read(soon()).await, a.handle.read(soon()).await];
+    assert_eq!(heights, [Ok(Height(1)), Ok(Height(2))]);
+    assert_eq!(a.log.unsynced(), 0);
+    until("told", || b.seen.lock().unwrap().frames.len() == 2).await;
+    assert_eq!(b.seen.lock().unwrap().frames[0].0, NodeId(0));
+    assert!(
+        a.handle
+            .metrics()
+            .encode()
+            .contains("quorate_connections 1")
+    );
+    assert_eq!(stop(&a).await, Ok(()));
+    assert!(a.seen.lock().unwrap().shutdown, "the machine hears of it");
+    assert!(a.state.flushes() > 0, "the state is flushed");
+    let refused = a.handle.read(soon()).await;
+    assert_eq!(refused, Err(RequestError::Refused(Refusal::ShuttingDown)));
+    assert_eq!(stop(&b).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passed_deadline_cancels_the_request() {
+    let node = start(0, &ports(1), |_| {}).await.unwrap();
+    let soon = Instant::now() + Duration::from_millis(30);
+    let answer = node.handle.await_receipt(PublicKey([1; 32]), 1, soon).await;
+    assert_eq!(answer, Err(RequestError::Deadline));
+    until("cancelled", || {
+        !node.seen.lock().unwrap().cancelled.is_empty()
+    })
+    .await;
+    assert_eq!(stop(&node).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tick_comes_when_the_machine_wants_one_and_no_other() {
+    let at = |toy: &mut Toy| toy.tick_at = Some(Time::millis(50));
+    let node = start(0, &ports(1), at).await.unwrap();
+    until("ticked", || node.seen.lock().unwrap().ticks == 1).await;
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(node.seen.lock().unwrap().ticks, 1);
+    assert_eq!(stop(&node).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_sync_stops_the_node_with_a_reason() {
+    let node = start(0, &ports(1), |_| {}).await.unwrap();
+    node.log.fail(Fault::Sync, 0);
+    let answer = node.handle.read(soon()).await;
+    assert!(answer.is_err(), "a write that failed was acknowledged");
+    let reason = timeout(PATIENCE, node.handle.stopped()).await.unwrap();
+    assert!(reason.unwrap_err().contains("failed to"));
+    assert!(node.handle.shutdown().is_cancelled());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_halts_stops_the_node_with_its_reason() {
+    let halt = |toy: &mut Toy| toy.halt_on_read = true;
+    let node = start(0, &ports(1), halt).await.unwrap();
+    node.handle.read(soon()).await.unwrap_err();
+    let reason = timeout(PATIENCE, node.handle.stopped()).await.unwrap();
+    assert_eq!(reason, Err("told to".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_is_one_line_that_names_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let Err(error) = start(0, &[port], |_| {}).await else {
+        panic!("it started")
+    };
+    assert!(error.to_string().contains(&port.to_string()), "{error}");
+    // So does another node, whose sockets libp2p would share without a word.
+    let ports = ports(1);
+    let node = start(0, &ports, |_| {}).await.unwrap();
+    assert!(start(0, &ports, |_| {}).await.is_err());
+    assert_eq!(stop(&node).await, Ok(()));
+}

@@ -184,7 +184,9 @@ async fn connection(
     let (sender, answers) = stream.split();
     let (sent, log) = mpsc::unbounded_channel();
     // At a given rate the load is open: nobody waits for a permit, and they only pile up.
-    let permits = Arc::new(Semaphore::new((shared.plan.outstanding / total).max(1)));
+    let permits = Arc::new(Semaphore::new(
+        (shared.plan.outstanding / total).clamp(1, Semaphore::MAX_PERMITS / 2),
+    ));
     let receiver = tokio::spawn(receive(shared.clone(), answers, log, permits.clone()));
     send(&shared, index, total, sessions, &sender, &sent, &permits).await;
     drop((sender, sent));
