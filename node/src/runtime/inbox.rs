@@ -9,13 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-/// What the machine's thread is told.
-enum Event<C> {
-    /// An input, and what is released once it is processed.
-    Input(Input<C>, Option<Permit>),
-    /// The end.
-    Stop,
-}
+/// An input, and what is released once it is processed; `None`: the end.
+type Event<C> = Option<(Input<C>, Option<Permit>)>;
 
 /// The sending side.
 pub(crate) struct Inbox<C> {
@@ -48,17 +43,17 @@ impl<C> Inbox<C> {
 
     /// Posts an input. Without effect once the machine has stopped.
     pub(crate) fn post(&self, input: Input<C>) {
-        self.send(Event::Input(input, None));
+        self.send(Some((input, None)));
     }
 
     /// Posts a peer's input; the permit is released when it is processed.
     pub(crate) fn post_held(&self, input: Input<C>, permit: Permit) {
-        self.send(Event::Input(input, Some(permit)));
+        self.send(Some((input, Some(permit))));
     }
 
     /// Ends the machine behind all that was posted before.
     pub(crate) fn stop(&self) {
-        self.send(Event::Stop);
+        self.send(None);
     }
 
     fn send(&self, event: Event<C>) {
@@ -92,8 +87,8 @@ impl<C> Outlet<C> {
         for event in std::iter::once(first).chain(self.receiver.try_iter()) {
             taken += 1;
             match event {
-                Event::Input(input, permit) => into.push((input, permit)),
-                Event::Stop => goes_on = false,
+                Some(input) => into.push(input),
+                None => goes_on = false,
             }
             if taken >= most || !goes_on {
                 break;

@@ -12,6 +12,7 @@ use super::verify::Verification;
 use super::{executor_thread, storage_thread};
 use crate::handle::{NodeHandle, Shared};
 use anyhow::Context as _;
+use crypto::Height;
 use engine::{Effect, Ingress, Input, Machine};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, RwLock};
@@ -19,7 +20,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::{Executor, GroupCommit, Limits, StateReader, Store};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -69,142 +70,161 @@ where
     I: Ingress<Checked = M::Checked>,
 {
     let stop = CancellationToken::new();
-    let failure = Failure::new(stop.clone());
-    let network_stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
-    let metrics = config.metrics;
+    let metrics = config.metrics.clone();
     let requests = Arc::new(Requests::new(config.requests));
     let (inbox, outlet) = Inbox::new();
     let window = Arc::new(RwLock::new(machine.window()));
     let status = Arc::new(RwLock::new(Arc::new(machine.status())));
-
-    let verification = Arc::new(Verification::new(
-        ingress,
-        window.clone(),
-        inbox.clone(),
-        requests.clone(),
-        metrics.clone(),
-    ));
+    let (asking, counting) = (requests.clone(), metrics.clone());
+    let verification = Verification::new(ingress, window.clone(), inbox.clone(), asking, counting);
+    let mut parts = Parts {
+        inbox,
+        verification: Arc::new(verification),
+        failure: Failure::new(stop.clone()),
+        network_stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+        threads: Vec::new(),
+    };
     let network = Network::start(
         config.network,
-        verification.clone(),
+        parts.verification.clone(),
         metrics.clone(),
-        network_stop.clone(),
-        &tasks,
+        parts.network_stop.clone(),
+        &parts.tasks,
     )
     .await?;
-    let no_thread = "cannot start a thread";
-    let mut checkers = verification
-        .start(config.verify_threads, &failure)
-        .context(no_thread)?;
-    let (storage, writers) = storage_thread::start(
-        config.group,
-        config.log.clone(),
-        inbox.clone(),
-        metrics.clone(),
-        &failure,
-    )
-    .context(no_thread)?;
-    let (executor, executed, executing) =
-        executor_thread::start(config.executor, config.clock, inbox.clone(), &failure)
-            .context(no_thread)?;
-    let outward = Outward {
-        network: network.clone(),
-        storage,
-        executor,
-        requests: requests.clone(),
-        metrics: metrics.clone(),
-        failure: failure.clone(),
-        commits: VecDeque::new(),
-        log: Occasionally::default(),
-    };
-    let waiting = {
-        let verification = verification.clone();
-        Box::new(move || verification.waiting())
-    };
-    let (clock, shown) = (config.clock, status.clone());
+    let (state, log) = (StateReader::new(config.state, config.limits), config.log);
+    let (outward, executed) = parts
+        .start_workers(
+            Disks {
+                group: config.group,
+                log: log.clone(),
+                executor: config.executor,
+            },
+            (config.clock, config.verify_threads),
+            (network.clone(), requests.clone(), metrics.clone()),
+        )
+        .context("cannot start a thread")?;
+    let checks = parts.verification.clone();
     let driver = Driver {
         machine,
-        clock,
+        clock: config.clock,
         outlet,
         window,
-        status: shown,
-        waiting,
+        status: status.clone(),
+        waiting: Box::new(move || checks.waiting()),
         outward,
     };
-    let machine = failure
-        .spawn("machine", move || driver.run(effects))
-        .context(no_thread)?;
+    let machine = parts.failure.spawn("machine", move || driver.run(effects));
+    parts
+        .threads
+        .push(machine.context("cannot start a thread")?);
 
-    let (finished, done) = oneshot::channel();
-    let address = network.address();
-    let asked = verification.clone();
+    let (address, checks) = (network.address(), parts.verification.clone());
     let shared = Shared {
-        ask: Box::new(move |question| asked.ask(question)),
+        ask: Box::new(move |question| checks.ask(question)),
         requests,
         status,
-        state: StateReader::new(config.state, config.limits),
-        log: config.log,
+        state,
+        log,
         executed,
         metrics,
         stop: stop.clone(),
         peers: Box::new(move || network.peers()),
         network_address: address,
-        done: Mutex::new(Some(done)),
+        done: Mutex::new(Some(parts.wind_down_after(stop))),
     };
-    checkers.push(machine);
-    checkers.extend(writers);
-    checkers.push(executing);
-    tokio::spawn(async move {
-        stop.cancelled().await;
-        wind_down(
-            &inbox,
-            &verification,
-            &failure,
-            &network_stop,
-            &tasks,
-            checkers,
-        )
-        .await;
-        // Nobody may wait for the outcome.
-        finished.send(failure.reason().map_or(Ok(()), Err)).ok();
-    });
     Ok(NodeHandle {
         shared: Arc::new(shared),
     })
 }
 
-/// Ends all threads in the order of the data: network, checks, machine, log, state.
-async fn wind_down<I: Ingress>(
-    inbox: &Inbox<I::Checked>,
-    verification: &Verification<I>,
-    failure: &Failure,
-    network_stop: &CancellationToken,
-    tasks: &TaskTracker,
+/// What the threads of the disk own.
+struct Disks {
+    group: GroupCommit,
+    log: Arc<dyn Store>,
+    executor: Executor,
+}
+
+/// What has to be ended.
+struct Parts<I: Ingress> {
+    inbox: Inbox<I::Checked>,
+    verification: Arc<Verification<I>>,
+    failure: Failure,
+    network_stop: CancellationToken,
+    tasks: TaskTracker,
     threads: Vec<JoinHandle<()>>,
-) {
-    if failure.reason().is_some() {
-        // The process ends at once: nothing more is worth doing, and some of it could harm.
-        network_stop.cancel();
-        verification.close();
-        inbox.stop();
-        return;
+}
+
+impl<I: Ingress> Parts<I> {
+    /// Starts all threads but the machine's, for which it returns where its effects go.
+    fn start_workers(
+        &mut self,
+        disks: Disks,
+        (clock, verify_threads): (Clock, usize),
+        (network, requests, metrics): (Network, Arc<Requests>, Arc<Metrics>),
+    ) -> std::io::Result<(Outward, watch::Receiver<Height>)> {
+        let failure = &self.failure;
+        let checkers = self.verification.start(verify_threads, failure)?;
+        let (inbox, counting) = (self.inbox.clone(), metrics.clone());
+        let (storage, writers) =
+            storage_thread::start(disks.group, disks.log, inbox, counting, failure)?;
+        let (executor, executed, executing) =
+            executor_thread::start(disks.executor, clock, self.inbox.clone(), failure)?;
+        self.threads.extend(checkers.into_iter().chain(writers));
+        self.threads.push(executing);
+        let outward = Outward {
+            network,
+            storage,
+            executor,
+            requests,
+            metrics,
+            failure: self.failure.clone(),
+            commits: VecDeque::new(),
+            log: Occasionally::default(),
+        };
+        Ok((outward, executed))
     }
-    inbox.post(Input::Shutdown);
-    sleep(FAREWELL).await;
-    network_stop.cancel();
-    verification.close();
-    inbox.stop();
-    tasks.close();
-    if timeout(PATIENCE, tasks.wait()).await.is_err() {
-        tracing::debug!("some network tasks did not end in time");
+
+    /// Ends everything once the node is to stop; tells how it ended.
+    fn wind_down_after(self, stop: CancellationToken) -> oneshot::Receiver<Result<(), String>> {
+        let (finished, done) = oneshot::channel();
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            let outcome = self.wind_down().await;
+            // Perhaps nobody waits for it.
+            finished.send(outcome).ok();
+        });
+        done
     }
-    let joined = spawn_blocking(move || {
-        // A thread that panicked has said so by failing the node.
-        threads.into_iter().for_each(|thread| drop(thread.join()));
-    });
-    if joined.await.is_err() {
-        failure.fail("the threads could not be joined");
+
+    /// Ends everything in the order of the data: network, checks, machine, log, state.
+    async fn wind_down(self) -> Result<(), String> {
+        if let Some(reason) = self.failure.reason() {
+            // The process ends at once: nothing more is worth doing, and some of it could harm.
+            self.network_stop.cancel();
+            self.verification.close();
+            self.inbox.stop();
+            return Err(reason);
+        }
+        self.inbox.post(Input::Shutdown);
+        sleep(FAREWELL).await;
+        self.network_stop.cancel();
+        self.verification.close();
+        self.inbox.stop();
+        self.tasks.close();
+        if timeout(PATIENCE, self.tasks.wait()).await.is_err() {
+            tracing::debug!("some network tasks did not end in time");
+        }
+        let threads = self.threads;
+        let joined = spawn_blocking(move || {
+            // A thread that panicked has said so by failing the node.
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+        });
+        if joined.await.is_err() {
+            return Err("the threads could not be joined".into());
+        }
+        self.failure.reason().map_or(Ok(()), Err)
     }
 }
 

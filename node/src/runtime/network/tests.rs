@@ -200,7 +200,8 @@ async fn a_key_that_is_not_in_genesis_is_dropped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_chain_version_or_protocol_is_dropped() {
-    let different: [(&str, fn(&mut Hello)); 3] = [
+    type Change = fn(&mut Hello);
+    let different: [(&str, Change); 3] = [
         ("other_chain", |h| h.chain = ChainId(Digest([2; 32]))),
         ("other_version", |h| h.wire += 1),
         ("other_protocol", |h| h.protocol = "raft".into()),
