@@ -46,8 +46,8 @@ pub enum LogOp<P: Protocol> {
 /// One effect. The order of effects is the order in which they have to be taken up.
 #[derive(Debug)]
 pub enum Effect<P: Protocol> {
-    /// Write, after all earlier writes. Answered by [`super::ReplicaInput::Durable`], at least for
-    /// the synced ones.
+    /// Write, after all earlier writes. A synced one must be answered by
+    /// [`super::ReplicaInput::Durable`] once it is on disk; the answer to another is ignored.
     Write {
         /// Its number.
         fence: Fence,

@@ -7,7 +7,7 @@
 
 use super::{LogOp, wire::Promise};
 use crate::{LeaderSchedule, Protocol};
-use crypto::{Digest, Epoch, Height, Kind, Slot, Statement, View, codec};
+use crypto::{Digest, Epoch, Height, Kind, Slot, Statement, View, codec, planted};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -64,7 +64,7 @@ impl<P: Protocol> Guard<P> {
             counts: BTreeMap::new(),
             floors,
         };
-        for (slot, bytes) in stored {
+        for (slot, bytes) in stored.into_iter().filter(|_| !planted!(ForgetPromises)) {
             let damaged = |why: String| Damaged { slot, why };
             let promise: Promise<P::Draft> =
                 codec::decode(&bytes).map_err(|error| damaged(error.to_string()))?;
@@ -78,7 +78,7 @@ impl<P: Protocol> Guard<P> {
     }
 
     /// What to send for this promise: itself if its slot is free, the stored one if the slot is
-    /// occupied, nothing if the slot is closed. `ops` makes what is new durable.
+    /// occupied, nothing if the slot is closed or its tenure given up. `ops` makes what is new durable.
     pub(super) fn admit(
         &mut self,
         promise: Promise<P::Draft>,
@@ -86,10 +86,14 @@ impl<P: Protocol> Guard<P> {
         ops: &mut Vec<LogOp<P>>,
     ) -> Option<Promise<P::Draft>> {
         let slot = statement.slot;
-        if let Some(entry) = self.entries.get(&slot) {
+        if self.given_up(slot) {
+            return None;
+        }
+        let again = planted!(SignTwice);
+        if let Some(entry) = self.entries.get(&slot).filter(|_| !again) {
             return Some(entry.promise.clone());
         }
-        if self.closed(slot) {
+        if self.closed(slot) && !again {
             return None;
         }
         ops.push(LogOp::Guard(slot, codec::encode(&promise)));
@@ -131,14 +135,15 @@ impl<P: Protocol> Guard<P> {
         }
     }
 
-    /// Whether a free slot must stay free.
+    /// Whether a free slot must stay free: everything below it may have been promised and forgotten,
+    /// or cannot be wanted any more.
     fn closed(&self, slot: Slot) -> bool {
         let below_floor = self
             .floors
             .get(&slot.kind)
             .is_some_and(|floor| slot <= *floor);
         let out_of_order = ascending(slot.kind) && self.highest(slot.kind) > Some(slot);
-        below_floor || out_of_order || self.given_up(slot)
+        below_floor || out_of_order
     }
 
     /// The highest slot of a kind that was ever taken.
@@ -152,7 +157,7 @@ impl<P: Protocol> Guard<P> {
     }
 
     /// Whether it lies in a tenure that was given up, or in one before: a timeout tells others that
-    /// no vote and no proposal of the tenure follows.
+    /// no vote and no proposal of the tenure follows, not even one made earlier.
     fn given_up(&self, slot: Slot) -> bool {
         if !matches!(slot.kind, Kind::Vote | Kind::Proposal) {
             return false;

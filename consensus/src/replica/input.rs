@@ -63,7 +63,7 @@ pub enum ReplicaInput<P: Protocol> {
     /// For the protocol. The own messages are none of the engine's business: the shell gives them
     /// back itself.
     Protocol(Input<P>),
-    /// This write and all before it are on disk.
+    /// This write is in the store; and on disk with all before it, if it was asked to be.
     Durable(Fence),
     /// A member's checkpoint.
     Checkpoint {
