@@ -238,6 +238,9 @@ impl Protocol for Mock {
     fn deadline(&self) -> Option<Time> {
         None
     }
+    fn view(&self) -> View {
+        View(1)
+    }
     fn window(&self) -> Window {
         Window {
             epoch: Epoch(0),
