@@ -8,6 +8,7 @@ mod catch_up;
 mod golden;
 mod messages;
 mod pacemaker;
+mod puppeteer;
 mod random;
 mod reads;
 mod restart;
