@@ -39,12 +39,21 @@ impl Puppeteer {
             .map(|_| {
                 let liar = rng.next_u64() % 3 > 0;
                 let draw = (rng.next_u64() % 100) as u16;
-                NodeId(if liar { n - 1 - draw % f } else { draw % (n - f) })
+                NodeId(if liar {
+                    n - 1 - draw % f
+                } else {
+                    draw % (n - f)
+                })
             })
             .collect();
-        let leaders = LeaderSchedule::Scripted { tenure, leaders: led };
+        let leaders = LeaderSchedule::Scripted {
+            tenure,
+            leaders: led,
+        };
         let craft = Craft::new(n, leaders.clone());
-        let honest = (0..n - f).map(|i| Solo::new(Craft::new(n, leaders.clone()), i)).collect();
+        let honest = (0..n - f)
+            .map(|i| Solo::new(Craft::new(n, leaders.clone()), i))
+            .collect();
         let certificates = vec![craft.genesis()];
         Self {
             camp: rng.next_u64(),
@@ -89,10 +98,16 @@ impl Puppeteer {
                         self.blocks.insert(p.block.digest(), p.block);
                     }
                     Message::Vote(vote) => {
-                        self.voters.entry(vote.block).or_default().insert(vote.author.0);
+                        self.voters
+                            .entry(vote.block)
+                            .or_default()
+                            .insert(vote.author.0);
                     }
                     Message::Timeout(t) => {
-                        self.timeouts.entry(t.tenure).or_default().insert(i as u16, *t);
+                        self.timeouts
+                            .entry(t.tenure)
+                            .or_default()
+                            .insert(i as u16, *t);
                     }
                     Message::FetchBlocks(_) => self.fetching[i] += 1,
                     _ => {}
@@ -116,7 +131,10 @@ impl Puppeteer {
             5..=6 => self.show_certificate(),
             7 => {
                 let audience = self.audience();
-                let batch = BatchRef { author: NodeId(0), ..super::craft::batch(1) };
+                let batch = BatchRef {
+                    author: NodeId(0),
+                    ..super::craft::batch(1)
+                };
                 for i in audience {
                     self.honest[i].input(Input::Overdue { batch });
                 }
@@ -134,7 +152,10 @@ impl Puppeteer {
         if (leader as usize) < self.honest.len() {
             return;
         }
-        let end = self.ends.iter().filter(|end| self.leaders.first(end.tenure + 1).0 == view);
+        let end = self
+            .ends
+            .iter()
+            .filter(|end| self.leaders.first(end.tenure + 1).0 == view);
         let end = end.last().cloned();
         let fits = |c: &&Arc<QuorumCertificate>| {
             let (direct, above) = (c.view.0 + 1 == view, c.view.0 < view);
@@ -148,7 +169,9 @@ impl Puppeteer {
         let justify = Arc::clone(&fitting[fitting.len() - 1 - self.draw(recent)]);
         let timeout = end.filter(|_| justify.view.0 + 1 != view);
         let number = 1 + self.draw(2) as u64 + 10 * view;
-        let block = self.craft.block_after(view, &justify, timeout, payload(number));
+        let block = self
+            .craft
+            .block_after(view, &justify, timeout, payload(number));
         self.blocks.insert(block.digest(), Arc::clone(&block));
         let message = self.craft.proposal(&block);
         for i in self.audience() {
@@ -159,7 +182,9 @@ impl Puppeteer {
     fn pass_on(&mut self) {
         let leader = self.draw(self.honest.len());
         self.honest[leader].pool = vec![1_000_000 + self.rng.next_u64() % 1000];
-        self.honest[leader].input(Input::Pending { oldest: Some(Time(0)) });
+        self.honest[leader].input(Input::Pending {
+            oldest: Some(Time(0)),
+        });
         let proposed = self.honest[leader].proposed();
         let Some(block) = proposed.last() else { return };
         let message = self.craft.proposal_by(leader as u16, block);
@@ -180,17 +205,30 @@ impl Puppeteer {
     }
     /// A timeout certificate of honest timeouts and the liars' own, which show what they like.
     fn end_tenure(&mut self) {
-        let Some((&tenure, given)) = self.timeouts.last_key_value() else { return };
-        let mut signers: Vec<(u16, Arc<QuorumCertificate>)> =
-            given.iter().map(|(i, t)| (*i, Arc::clone(&t.high))).collect();
+        let Some((&tenure, given)) = self.timeouts.last_key_value() else {
+            return;
+        };
+        let mut signers: Vec<(u16, Arc<QuorumCertificate>)> = given
+            .iter()
+            .map(|(i, t)| (*i, Arc::clone(&t.high)))
+            .collect();
         // The lowest honest ones serve the liars best.
         signers.sort_by_key(|(_, high)| high.view);
         let liars = self.n - self.honest.len() as u16;
         signers.truncate(self.craft.quorum() - liars as usize);
         let limit = self.leaders.first(tenure + 1);
-        let shown: Vec<_> = self.certificates.iter().filter(|c| c.view < limit).cloned().collect();
+        let shown: Vec<_> = self
+            .certificates
+            .iter()
+            .filter(|c| c.view < limit)
+            .cloned()
+            .collect();
         for liar in self.honest.len() as u16..self.n {
-            let high = if self.draw(2) == 0 { 0 } else { self.draw(shown.len()) };
+            let high = if self.draw(2) == 0 {
+                0
+            } else {
+                self.draw(shown.len())
+            };
             signers.push((liar, Arc::clone(&shown[high])));
         }
         if signers.len() < self.craft.quorum() {
@@ -199,7 +237,10 @@ impl Puppeteer {
         let list: Vec<_> = signers.iter().map(|(i, high)| (*i, high)).collect();
         let end = self.craft.timeout_certificate(tenure, &list);
         self.ends.push(Arc::clone(&end));
-        let pair = CertificatePair { quorum: Arc::clone(&end.high), timeout: Some(end) };
+        let pair = CertificatePair {
+            quorum: Arc::clone(&end.high),
+            timeout: Some(end),
+        };
         for i in self.audience() {
             self.honest[i].deliver(self.n - 1, Message::Certificate(pair.clone()));
         }
@@ -218,7 +259,10 @@ impl Puppeteer {
             at = block.header.parent;
         }
         chain.reverse();
-        let blocks = Blocks { blocks: chain, certificate: high };
+        let blocks = Blocks {
+            blocks: chain,
+            certificate: high,
+        };
         self.honest[i].deliver(self.n - 1, Message::Blocks(blocks));
     }
     /// The longest log; panics where two differ.
@@ -229,7 +273,11 @@ impl Puppeteer {
                 let first = history.entry(committed.height).or_insert(committed.history);
                 assert_eq!(*first, committed.history, "seed {seed}: replica {i} forks");
             }
-            assert!(solo.evidence.iter().all(|e| e.node.index() >= self.honest.len()));
+            assert!(
+                solo.evidence
+                    .iter()
+                    .all(|e| e.node.index() >= self.honest.len())
+            );
         }
         history.len() as u64
     }
@@ -242,11 +290,19 @@ fn run(seed: u64) -> (u64, u64) {
         if world.draw(40) == 0 {
             world.camp = world.rng.next_u64();
         }
-        if world.honest.iter().all(|solo| solo.view() > 40 * world.tenure) {
+        if world
+            .honest
+            .iter()
+            .all(|solo| solo.view() > 40 * world.tenure)
+        {
             break;
         }
     }
-    let view = world.honest.iter().map(|solo| solo.replica.status().view.0).max();
+    let view = world
+        .honest
+        .iter()
+        .map(|solo| solo.replica.status().view.0)
+        .max();
     (world.agreed(seed), view.unwrap_or(0))
 }
 
