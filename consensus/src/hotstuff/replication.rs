@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// view by other messages.
 const VOTES_AHEAD: u64 = 16;
 
+/// Views of which votes and proposals are kept, the latest.
+const VIEWS_KEPT: usize = 64;
+
 /// One member's first vote in a view.
 #[derive(Clone, Debug)]
 struct Cast {
@@ -69,6 +72,12 @@ impl Replication {
     pub fn enter(&mut self, view: View, high: View) {
         self.votes = self.votes.split_off(&high.next());
         self.seen = self.seen.split_off(&high);
+        while self.votes.len() > VIEWS_KEPT {
+            self.votes.pop_first();
+        }
+        while self.seen.len() > VIEWS_KEPT {
+            self.seen.pop_first();
+        }
         if self
             .parentless
             .as_ref()
