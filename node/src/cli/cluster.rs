@@ -241,6 +241,23 @@ impl Cluster {
         child.kill().await.context("cannot kill the node")
     }
 
+    /// Kills all that run at once: none learns of the others' death. Waits until they are gone.
+    ///
+    /// # Errors
+    /// If one cannot be killed.
+    pub async fn kill_all(&mut self) -> Result<()> {
+        let running: Vec<usize> = (0..self.n())
+            .filter(|node| self.pid(*node).is_some())
+            .collect();
+        for node in &running {
+            self.signal(*node, Signal::KILL)?;
+        }
+        for node in running {
+            self.kill(node).await?;
+        }
+        Ok(())
+    }
+
     /// Sends a signal to a running node.
     ///
     /// # Errors

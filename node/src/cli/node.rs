@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let result = runtime.block_on(async {
         let listen = &loaded.config.listen;
         let listeners = Listeners::bind(listen.rpc, listen.http).await?;
-        let info = NodeInfo::new(Arc::new(loaded.genesis.clone()));
+        let info = NodeInfo::new(Arc::new(loaded.genesis.clone()), loaded.config.rpc.clone());
         let (rpc, http) = listeners.addresses()?;
         let running = assemble::start(loaded).await?;
         let handle = &running.handle;

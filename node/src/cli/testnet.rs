@@ -111,7 +111,10 @@ async fn watch(cluster: &mut Cluster, dir: &Path, stop: &mut Stop) -> Result<()>
                 me()
             ))?;
         }
-        report(cluster, &mut before).await?;
+        tokio::select! {
+            reported = report(cluster, &mut before) => reported?,
+            () = stop.wait() => return Ok(()),
+        }
     }
 }
 
@@ -123,14 +126,13 @@ struct Totals {
 }
 
 async fn report(cluster: &Cluster, before: &mut Totals) -> Result<()> {
-    let mut best = None;
-    for node in 0..cluster.n() {
-        if let Some(status) = cluster.status(node).await {
-            best = best.filter(|b: &crate::rpc::proto::StatusResponse| b.height >= status.height);
-            best = best.or(Some(status));
-        }
-    }
-    let Some(status) = best else {
+    let asked = (0..cluster.n()).map(|node| cluster.status(node));
+    let answers = futures::future::join_all(asked).await;
+    let Some(status) = answers
+        .into_iter()
+        .flatten()
+        .max_by_key(|status| status.height)
+    else {
         return Ok(say("no node answers")?);
     };
     let now = Instant::now();

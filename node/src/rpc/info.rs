@@ -1,14 +1,14 @@
-//! What the RPC knows of the chain besides the running node: facts of the genesis file.
+//! What the RPC knows besides the running node: facts of the genesis file, caps of `node.toml`.
 
 use super::convert::invalid;
 use crypto::{ChainId, NodeId, Quorums, Transaction};
 use engine::state_limits;
-use genesis::Genesis;
+use genesis::{Genesis, Rpc};
 use std::sync::Arc;
 use storage::Limits;
 use tonic::Status;
 
-/// The chain's constants. Cheap to clone.
+/// The chain's constants and the node's caps. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct NodeInfo {
     genesis: Arc<Genesis>,
@@ -18,13 +18,16 @@ pub struct NodeInfo {
     pub(super) quorums: Quorums,
     /// The limits of operations and sessions.
     pub(super) limits: Limits,
+    /// This node's own caps.
+    pub(super) caps: Rpc,
 }
 
 impl NodeInfo {
-    /// Of this chain.
+    /// Of this chain, with the caps of this node.
     #[must_use]
-    pub fn new(genesis: Arc<Genesis>) -> Self {
+    pub fn new(genesis: Arc<Genesis>, caps: Rpc) -> Self {
         Self {
+            caps,
             chain: genesis.chain_id(),
             quorums: genesis.quorums(),
             limits: state_limits(&genesis),
@@ -72,3 +75,6 @@ impl NodeInfo {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

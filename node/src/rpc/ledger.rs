@@ -175,8 +175,8 @@ impl Ledger for LedgerService {
             self.executed(height, end).await?;
         }
         let state = self.handle.state();
-        let limits = self.info.limits;
-        let answer = range::blocking(move || range::read(&state, &request, &limits)).await?;
+        let info = self.info.clone();
+        let answer = range::blocking(move || range::read(&state, &request, &info)).await?;
         Ok(Response::new(answer))
     }
 

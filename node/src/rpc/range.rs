@@ -1,5 +1,6 @@
 //! Reads of the executed state.
 
+use super::NodeInfo;
 use super::convert::{invalid, key_value};
 use super::proto::{RangeRequest, RangeResponse};
 use storage::kv::Limits;
@@ -20,10 +21,10 @@ pub(super) async fn blocking<T: Send + 'static>(
 pub(super) fn read(
     state: &StateReader,
     request: &RangeRequest,
-    limits: &Limits,
+    info: &NodeInfo,
 ) -> Result<RangeResponse, Status> {
-    let span = span(request, limits)?;
-    let limit = u32::try_from(request.limit).unwrap_or(u32::MAX);
+    let span = span(request, &info.limits)?;
+    let limit = limit(request.limit, info.caps.range_entries);
     let found = match state.range(&span, limit, request.revision) {
         Ok(found) => found,
         Err(error @ ReadError::FutureRevision { .. }) => {
@@ -43,6 +44,15 @@ pub(super) fn read(
         revision,
         height: found.applied.height.0,
     })
+}
+
+/// The store takes 0 for no limit; the node's own cap is one.
+fn limit(asked: u64, cap: usize) -> u32 {
+    let cap = u32::try_from(cap).unwrap_or(u32::MAX);
+    match u32::try_from(asked) {
+        Ok(0) | Err(_) => cap,
+        Ok(asked) => asked.min(cap),
+    }
 }
 
 fn span(request: &RangeRequest, limits: &Limits) -> Result<Span, Status> {
@@ -99,6 +109,14 @@ mod tests {
         assert_eq!(of("a", b"\0").unwrap().end, End::Unbounded);
         assert_eq!(of("", b"\0").unwrap().end, End::Unbounded);
         assert_eq!(of("a", b"c").unwrap().end, End::Before("c".into()));
+    }
+
+    #[test]
+    fn the_nodes_cap_holds_whatever_is_asked() {
+        assert_eq!(limit(0, 10), 10);
+        assert_eq!(limit(3, 10), 3);
+        assert_eq!(limit(11, 10), 10);
+        assert_eq!(limit(u64::MAX, 10), 10);
     }
 
     #[test]

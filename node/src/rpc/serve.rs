@@ -14,8 +14,6 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-/// gRPC connections at a time.
-const CONNECTIONS: usize = 512;
 /// Calls of one connection at a time.
 const CALLS: u32 = 1024;
 /// Flow-control windows.
@@ -73,9 +71,10 @@ pub async fn serve(listeners: Listeners, handle: NodeHandle, info: NodeInfo) -> 
     let watch = tokio::spawn(report_health(health, handle.clone()));
     let admin = admin::serve(listeners.admin, handle.clone(), info.clone(), stop.clone());
     let largest = info.transaction_bytes() + OVERHEAD;
+    let most = info.caps.connections;
     let ledger =
         LedgerServer::new(LedgerService { handle, info }).max_decoding_message_size(largest);
-    let connections = CappedListener::new(listeners.rpc, CONNECTIONS).into_stream();
+    let connections = CappedListener::new(listeners.rpc, most).into_stream();
     let rpc = Server::builder()
         .max_concurrent_streams(CALLS)
         .initial_stream_window_size(WINDOW)

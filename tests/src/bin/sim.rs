@@ -66,7 +66,12 @@ fn one(seed: u64, lines: usize) -> ExitCode {
     match outcome.violation {
         None => ExitCode::SUCCESS,
         Some(it) => {
-            println!("{} broken at {:.6} ms: {}", it.property, it.at.0 as f64 / 1e6, it.what);
+            println!(
+                "{} broken at {:.6} ms: {}",
+                it.property,
+                it.at.0 as f64 / 1e6,
+                it.what
+            );
             ExitCode::FAILURE
         }
     }
@@ -81,7 +86,10 @@ fn many(args: &Args) -> ExitCode {
         twice: 16,
     };
     let report = campaign.run(&|seed, violation| {
-        println!("seed {seed}: {} broken: {}", violation.property, violation.what);
+        println!(
+            "seed {seed}: {} broken: {}",
+            violation.property, violation.what
+        );
         println!("    replay: {}", campaign::replay(seed));
     });
     print!("{}", report.text());
@@ -94,8 +102,15 @@ fn many(args: &Args) -> ExitCode {
         }
     }
     if report.median_payloads() < MEDIAN_PAYLOADS {
-        println!("the median seed commits {} payloads, fewer than {MEDIAN_PAYLOADS}", report.median_payloads());
+        println!(
+            "the median seed commits {} payloads, fewer than {MEDIAN_PAYLOADS}",
+            report.median_payloads()
+        );
         sound = false;
     }
-    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

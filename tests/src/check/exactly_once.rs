@@ -25,7 +25,11 @@ impl ExactlyOnce {
         for receipt in executed.receipts.iter().filter(|r| r.effective) {
             let name = (receipt.client, receipt.sequence);
             let place = (executed.height.0, receipt.id);
-            if !self.signed.get(&name).is_some_and(|ids| ids.contains(&receipt.id)) {
+            if !self
+                .signed
+                .get(&name)
+                .is_some_and(|ids| ids.contains(&receipt.id))
+            {
                 return Err(format!(
                     "node {node} executed {:?}, which client {:?} never signed as {}",
                     receipt.id, name.0, name.1
@@ -49,8 +53,15 @@ impl Check for ExactlyOnce {
     }
     fn see(&mut self, seen: &Seen) -> Result<(), String> {
         match seen {
-            Seen::Signed { client, sequence, id } => {
-                self.signed.entry((*client, *sequence)).or_default().push(*id);
+            Seen::Signed {
+                client,
+                sequence,
+                id,
+            } => {
+                self.signed
+                    .entry((*client, *sequence))
+                    .or_default()
+                    .push(*id);
                 Ok(())
             }
             Seen::Executed(node, executed) => self.executed(*node, executed),

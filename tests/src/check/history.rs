@@ -13,8 +13,18 @@ impl Check for History {
         "S1"
     }
     fn see(&mut self, seen: &Seen) -> Result<(), String> {
-        let (Seen::Started(node, Report { height, history, .. })
-        | Seen::Reported(node, Report { height, history, .. })) = seen
+        let (Seen::Started(
+            node,
+            Report {
+                height, history, ..
+            },
+        )
+        | Seen::Reported(
+            node,
+            Report {
+                height, history, ..
+            },
+        )) = seen
         else {
             return Ok(());
         };
@@ -22,6 +32,8 @@ impl Check for History {
         if known == *history {
             return Ok(());
         }
-        Err(format!("height {height}: history {known:?} at node {by}, {history:?} at node {node}"))
+        Err(format!(
+            "height {height}: history {known:?} at node {by}, {history:?} at node {node}"
+        ))
     }
 }

@@ -13,12 +13,14 @@ impl Check for Honesty {
     }
     fn see(&mut self, seen: &Seen) -> Result<(), String> {
         match seen {
-            Seen::Accused { by, node, what } => {
-                Err(format!("node {by} accuses node {node}, which is honest: {what}"))
-            }
+            Seen::Accused { by, node, what } => Err(format!(
+                "node {by} accuses node {node}, which is honest: {what}"
+            )),
             Seen::Rejected { by, from, reject } => match reject {
                 Reject::TooOld | Reject::TooFar | Reject::Duplicate | Reject::OverQuota => Ok(()),
-                _ => Err(format!("node {by} refuses a message of node {from}, which is honest: {reject}")),
+                _ => Err(format!(
+                    "node {by} refuses a message of node {from}, which is honest: {reject}"
+                )),
             },
             _ => Ok(()),
         }

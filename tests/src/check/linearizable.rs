@@ -24,7 +24,11 @@ impl Check for Linearizable {
             Seen::ReadBegun { request } => {
                 self.begun.insert(*request, self.acknowledged);
             }
-            Seen::ReadServed { node, request, height } => {
+            Seen::ReadServed {
+                node,
+                request,
+                height,
+            } => {
                 let least = self.begun.get(request).copied().unwrap_or_default();
                 if *height < least {
                     return Err(format!(

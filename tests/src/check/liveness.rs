@@ -35,7 +35,9 @@ impl Liveness {
     pub fn converged(standing: &Standing) -> bool {
         let place = |r: &Report| (r.height, r.history, r.state_height, r.state);
         let mut nodes = standing.nodes.iter().map(|(_, r)| r);
-        let Some(first) = nodes.next() else { return false };
+        let Some(first) = nodes.next() else {
+            return false;
+        };
         let executed = first.height == first.state_height;
         standing.all_up && executed && nodes.all(|r| place(r) == place(first))
     }
@@ -48,19 +50,32 @@ impl Liveness {
         let places: Vec<_> = standing
             .nodes
             .iter()
-            .map(|(id, r)| format!("{id}: view {}, height {}, executed {}", r.view, r.height, r.state_height))
+            .map(|(id, r)| {
+                format!(
+                    "{id}: view {}, height {}, executed {}",
+                    r.view, r.height, r.state_height
+                )
+            })
             .collect();
         let places = places.join("; ");
         let ms = self.bound.0 / 1_000_000;
         let (property, what) = match standing.oldest {
-            Some(since) if late(since) => {
-                ("L1", format!("{} transactions wait, one for {ms} ms ({places})", standing.waiting))
-            }
+            Some(since) if late(since) => (
+                "L1",
+                format!(
+                    "{} transactions wait, one for {ms} ms ({places})",
+                    standing.waiting
+                ),
+            ),
             None if late(standing.rested) && !Self::converged(standing) => {
                 ("L2", format!("no convergence within {ms} ms ({places})"))
             }
             _ => return Ok(()),
         };
-        Err(Violation { property, at: now, what })
+        Err(Violation {
+            property,
+            at: now,
+            what,
+        })
     }
 }

@@ -62,7 +62,9 @@ impl Check for Monotone {
         match seen {
             Seen::Started(id, report) => self.started(*id, report),
             Seen::Reported(id, report) => self.reported(*id, report),
-            Seen::Sent { node: id, promises, .. } => {
+            Seen::Sent {
+                node: id, promises, ..
+            } => {
                 let node = &mut self.0[id.index()];
                 for promise in promises.iter().filter(|p| p.signer == *id) {
                     match promise.slot.kind {

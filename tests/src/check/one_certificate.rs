@@ -13,7 +13,10 @@ impl Check for OneCertificate {
         "S2"
     }
     fn see(&mut self, seen: &Seen) -> Result<(), String> {
-        let Seen::Sent { node, certified, .. } = seen else {
+        let Seen::Sent {
+            node, certified, ..
+        } = seen
+        else {
             return Ok(());
         };
         for it in certified {

@@ -12,12 +12,18 @@ pub struct Promises(BTreeMap<(NodeId, Slot), Digest>);
 
 impl Promises {
     fn enter(&mut self, promise: &Promise, node: NodeId) -> Result<(), String> {
-        let Promise { signer, slot, content } = promise;
+        let Promise {
+            signer,
+            slot,
+            content,
+        } = promise;
         let known = *self.0.entry((*signer, *slot)).or_insert(*content);
         if known == *content {
             return Ok(());
         }
-        let Slot { kind, view, height, .. } = slot;
+        let Slot {
+            kind, view, height, ..
+        } = slot;
         Err(format!(
             "node {signer} signed two {kind}s of view {view}, height {height}: {known:?} and {content:?} (seen from node {node})"
         ))
@@ -32,6 +38,8 @@ impl Check for Promises {
         let Seen::Sent { node, promises, .. } = seen else {
             return Ok(());
         };
-        promises.iter().try_for_each(|promise| self.enter(promise, *node))
+        promises
+            .iter()
+            .try_for_each(|promise| self.enter(promise, *node))
     }
 }

@@ -16,11 +16,17 @@ pub struct Retention {
 impl Retention {
     fn told(&mut self, node: NodeId, receipt: &Receipt) -> Result<(), String> {
         let name = (receipt.client, receipt.sequence);
-        let (by, known) = self.told.entry(name).or_insert_with(|| (node, receipt.clone()));
+        let (by, known) = self
+            .told
+            .entry(name)
+            .or_insert_with(|| (node, receipt.clone()));
         if (known.height, &known.answer) == (receipt.height, &receipt.answer) {
             return Ok(());
         }
-        Err(format!("client {:?} was told of {}: {known:?} by node {by}, {receipt:?} by node {node}", name.0, name.1))
+        Err(format!(
+            "client {:?} was told of {}: {known:?} by node {by}, {receipt:?} by node {node}",
+            name.0, name.1
+        ))
     }
 }
 

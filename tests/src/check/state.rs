@@ -14,7 +14,9 @@ impl State {
         if known == state {
             return Ok(());
         }
-        Err(format!("height {height}: state {known:?} at node {by}, {state:?} at node {node}"))
+        Err(format!(
+            "height {height}: state {known:?} at node {by}, {state:?} at node {node}"
+        ))
     }
 }
 

@@ -17,17 +17,38 @@ fn report(view: u64, height: u64, mark: u8) -> Report {
 }
 
 fn promise(signer: u16, kind: &'static str, view: u64, mark: u8) -> Promise {
-    let slot = Slot { kind, epoch: 0, view, height: 0 };
-    Promise { signer: NodeId(signer), slot, content: digest(mark) }
+    let slot = Slot {
+        kind,
+        epoch: 0,
+        view,
+        height: 0,
+    };
+    Promise {
+        signer: NodeId(signer),
+        slot,
+        content: digest(mark),
+    }
 }
 
 fn sent(node: u16, promises: Vec<Promise>) -> Seen {
-    Seen::Sent { node: NodeId(node), promises, certified: vec![] }
+    Seen::Sent {
+        node: NodeId(node),
+        promises,
+        certified: vec![],
+    }
 }
 
 fn certified(node: u16, view: u64, mark: u8) -> Seen {
-    let certified = vec![Certified { epoch: 0, view, block: digest(mark) }];
-    Seen::Sent { node: NodeId(node), promises: vec![], certified }
+    let certified = vec![Certified {
+        epoch: 0,
+        view,
+        block: digest(mark),
+    }];
+    Seen::Sent {
+        node: NodeId(node),
+        promises: vec![],
+        certified,
+    }
 }
 
 fn receipt(sequence: u64, height: u64, effective: bool) -> Receipt {
@@ -43,18 +64,31 @@ fn receipt(sequence: u64, height: u64, effective: bool) -> Receipt {
 
 fn executed(node: u16, height: u64, mark: u8, receipts: Vec<Receipt>) -> Seen {
     let height = Height(height);
-    Seen::Executed(NodeId(node), ExecutedHeight { height, state: digest(mark), receipts })
+    Seen::Executed(
+        NodeId(node),
+        ExecutedHeight {
+            height,
+            state: digest(mark),
+            receipts,
+        },
+    )
 }
 
 fn signed(sequence: u64) -> Seen {
-    Seen::Signed { client: PublicKey([1; 32]), sequence, id: digest(9) }
+    Seen::Signed {
+        client: PublicKey([1; 32]),
+        sequence,
+        id: digest(9),
+    }
 }
 
 /// The property broken by a sequence of things, if any.
 fn judge(list: &[Seen]) -> Option<&'static str> {
     let mut checks = Checks::all(4);
     let seen = list.iter().try_for_each(|seen| checks.see(Time(0), seen));
-    seen.and_then(|()| checks.finish(Time(0))).err().map(|v| v.property)
+    seen.and_then(|()| checks.finish(Time(0)))
+        .err()
+        .map(|v| v.property)
 }
 
 #[test]
@@ -64,36 +98,66 @@ fn nothing_is_no_violation() {
 
 #[test]
 fn s1_two_histories_at_one_height() {
-    let reported = |node, mark| Seen::Reported(NodeId(node), Report { state: digest(0), state_height: Height(0), ..report(1, 5, mark) });
+    let reported = |node, mark| {
+        Seen::Reported(
+            NodeId(node),
+            Report {
+                state: digest(0),
+                state_height: Height(0),
+                ..report(1, 5, mark)
+            },
+        )
+    };
     assert_eq!(judge(&[reported(0, 1), reported(1, 1)]), None);
     assert_eq!(judge(&[reported(0, 1), reported(1, 2)]), Some("S1"));
 }
 
 #[test]
 fn s2_two_certificates_in_one_view() {
-    assert_eq!(judge(&[certified(0, 3, 1), certified(1, 3, 1), certified(1, 4, 2)]), None);
+    assert_eq!(
+        judge(&[certified(0, 3, 1), certified(1, 3, 1), certified(1, 4, 2)]),
+        None
+    );
     assert_eq!(judge(&[certified(0, 3, 1), certified(1, 3, 2)]), Some("S2"));
 }
 
 #[test]
 fn s3_two_statements_in_one_slot() {
     let vote = |mark| sent(0, vec![promise(0, "vote", 7, mark)]);
-    assert_eq!(judge(&[vote(1), vote(1), sent(0, vec![promise(0, "timeout", 7, 2)])]), None);
-    assert_eq!(judge(&[vote(1), Seen::Stopped(NodeId(0)), vote(2)]), Some("S3"));
+    assert_eq!(
+        judge(&[vote(1), vote(1), sent(0, vec![promise(0, "timeout", 7, 2)])]),
+        None
+    );
+    assert_eq!(
+        judge(&[vote(1), Seen::Stopped(NodeId(0)), vote(2)]),
+        Some("S3")
+    );
 }
 
 #[test]
 fn s3_counts_what_stands_in_a_certificate() {
     let nested = sent(1, vec![promise(0, "vote", 7, 2)]);
-    assert_eq!(judge(&[sent(0, vec![promise(0, "vote", 7, 1)]), nested]), Some("S3"));
+    assert_eq!(
+        judge(&[sent(0, vec![promise(0, "vote", 7, 1)]), nested]),
+        Some("S3")
+    );
 }
 
 #[test]
 fn s5_two_states_at_one_height() {
-    assert_eq!(judge(&[executed(0, 3, 1, vec![]), executed(1, 3, 1, vec![])]), None);
-    assert_eq!(judge(&[executed(0, 3, 1, vec![]), executed(1, 3, 2, vec![])]), Some("S5"));
+    assert_eq!(
+        judge(&[executed(0, 3, 1, vec![]), executed(1, 3, 1, vec![])]),
+        None
+    );
+    assert_eq!(
+        judge(&[executed(0, 3, 1, vec![]), executed(1, 3, 2, vec![])]),
+        Some("S5")
+    );
     // Executed again after a restart, with another outcome.
-    assert_eq!(judge(&[executed(0, 3, 1, vec![]), executed(0, 3, 2, vec![])]), Some("S5"));
+    assert_eq!(
+        judge(&[executed(0, 3, 1, vec![]), executed(0, 3, 2, vec![])]),
+        Some("S5")
+    );
 }
 
 #[test]
@@ -114,14 +178,26 @@ fn s6_a_restart_below_the_last_vote() {
 
 #[test]
 fn s6_a_restart_below_the_durable_state() {
-    let start = Seen::Started(NodeId(0), Report { state_height: Height(2), ..report(1, 1, 1) });
+    let start = Seen::Started(
+        NodeId(0),
+        Report {
+            state_height: Height(2),
+            ..report(1, 1, 1)
+        },
+    );
     assert_eq!(judge(&[start]), Some("S6"));
 }
 
 #[test]
 fn s7_nobody_signed_it() {
-    assert_eq!(judge(&[signed(1), executed(0, 3, 1, vec![receipt(1, 3, true)])]), None);
-    assert_eq!(judge(&[executed(0, 3, 1, vec![receipt(1, 3, true)])]), Some("S7"));
+    assert_eq!(
+        judge(&[signed(1), executed(0, 3, 1, vec![receipt(1, 3, true)])]),
+        None
+    );
+    assert_eq!(
+        judge(&[executed(0, 3, 1, vec![receipt(1, 3, true)])]),
+        Some("S7")
+    );
 }
 
 #[test]
@@ -129,7 +205,14 @@ fn s7_twice() {
     let again = executed(0, 4, 2, vec![receipt(1, 4, true)]);
     let first = executed(0, 3, 1, vec![receipt(1, 3, true)]);
     assert_eq!(judge(&[signed(1), first.clone(), first.clone()]), None);
-    assert_eq!(judge(&[signed(1), first.clone(), executed(0, 4, 2, vec![receipt(1, 4, false)])]), None);
+    assert_eq!(
+        judge(&[
+            signed(1),
+            first.clone(),
+            executed(0, 4, 2, vec![receipt(1, 4, false)])
+        ]),
+        None
+    );
     assert_eq!(judge(&[signed(1), first, again]), Some("S7"));
 }
 
@@ -151,9 +234,17 @@ fn s8_told_two_things() {
 
 #[test]
 fn s10_an_honest_node_accused_or_refused() {
-    let accused = Seen::Accused { by: NodeId(0), node: NodeId(1), what: "two votes".into() };
+    let accused = Seen::Accused {
+        by: NodeId(0),
+        node: NodeId(1),
+        what: "two votes".into(),
+    };
     assert_eq!(judge(&[accused]), Some("S10"));
-    let rejected = |reject| Seen::Rejected { by: NodeId(0), from: NodeId(1), reject };
+    let rejected = |reject| Seen::Rejected {
+        by: NodeId(0),
+        from: NodeId(1),
+        reject,
+    };
     assert_eq!(judge(&[rejected(Reject::TooOld)]), None);
     assert_eq!(judge(&[rejected(Reject::BadSignature)]), Some("S10"));
 }
@@ -163,10 +254,20 @@ fn s9_a_read_below_what_was_acknowledged_before() {
     let told = Seen::Acknowledged(NodeId(0), receipt(1, 3, true));
     let kept = executed(0, 3, 1, vec![receipt(1, 3, true)]);
     let begun = Seen::ReadBegun { request: 1 };
-    let served = |height| Seen::ReadServed { node: NodeId(1), request: 1, height: Height(height) };
+    let served = |height| Seen::ReadServed {
+        node: NodeId(1),
+        request: 1,
+        height: Height(height),
+    };
     let run = |list: &[&Seen]| {
         let before = [signed(1), kept.clone()];
-        judge(&before.iter().chain(list.iter().copied()).cloned().collect::<Vec<_>>())
+        judge(
+            &before
+                .iter()
+                .chain(list.iter().copied())
+                .cloned()
+                .collect::<Vec<_>>(),
+        )
     };
     assert_eq!(run(&[&told, &begun, &served(3)]), None);
     assert_eq!(run(&[&begun, &told, &served(2)]), None);
@@ -175,8 +276,12 @@ fn s9_a_read_below_what_was_acknowledged_before() {
 
 #[test]
 fn l1_and_l2_only_after_their_bound() {
-    let judge = Liveness { healed: Time(100), bound: Time(50) };
-    let property = |now, standing: &Standing| judge.judge(Time(now), standing).err().map(|v| v.property);
+    let judge = Liveness {
+        healed: Time(100),
+        bound: Time(50),
+    };
+    let property =
+        |now, standing: &Standing| judge.judge(Time(now), standing).err().map(|v| v.property);
     let node = |id, height| (NodeId(id), report(1, height, height as u8));
     let rest = Standing {
         waiting: 0,
@@ -186,12 +291,28 @@ fn l1_and_l2_only_after_their_bound() {
         nodes: vec![node(0, 1), node(1, 1)],
     };
     assert_eq!(property(150, &rest), None);
-    let waits = |since| Standing { waiting: 1, oldest: Some(Time(since)), ..rest.clone() };
+    let waits = |since| Standing {
+        waiting: 1,
+        oldest: Some(Time(since)),
+        ..rest.clone()
+    };
     assert_eq!(property(149, &waits(90)), None);
     assert_eq!(property(150, &waits(90)), Some("L1"));
     assert_eq!(property(150, &waits(101)), None);
-    let apart = Standing { nodes: vec![node(0, 1), node(1, 2)], ..rest.clone() };
+    let apart = Standing {
+        nodes: vec![node(0, 1), node(1, 2)],
+        ..rest.clone()
+    };
     assert_eq!(property(149, &apart), None);
     assert_eq!(property(150, &apart), Some("L2"));
-    assert_eq!(property(150, &Standing { all_up: false, ..rest }), Some("L2"));
+    assert_eq!(
+        property(
+            150,
+            &Standing {
+                all_up: false,
+                ..rest
+            }
+        ),
+        Some("L2")
+    );
 }

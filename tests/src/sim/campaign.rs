@@ -76,7 +76,8 @@ impl Report {
     fn add(&mut self, seed: u64, outcome: Outcome) {
         self.seeds += 1;
         self.counters.add(&outcome.counters);
-        self.failures.extend(outcome.violation.map(|violation| (seed, violation)));
+        self.failures
+            .extend(outcome.violation.map(|violation| (seed, violation)));
         self.payloads.push(outcome.payloads);
         self.heights += outcome.heights;
         self.events += outcome.events;
@@ -85,7 +86,10 @@ impl Report {
     /// Payload commits of the median run.
     #[must_use]
     pub fn median_payloads(&self) -> u64 {
-        self.payloads.get(self.payloads.len() / 2).copied().unwrap_or(0)
+        self.payloads
+            .get(self.payloads.len() / 2)
+            .copied()
+            .unwrap_or(0)
     }
     /// Rare states that were never reached.
     #[must_use]
@@ -156,8 +160,15 @@ impl Campaign {
         if self.twice > 0 && seed.is_multiple_of(self.twice) && outcome.violation.is_none() {
             let again = run(seed, false).trace;
             if again != outcome.trace {
-                let what = format!("two runs of one seed differ: {:x} and {again:x}", outcome.trace);
-                outcome.violation = Some(Violation { property: "determinism", at: Time(0), what });
+                let what = format!(
+                    "two runs of one seed differ: {:x} and {again:x}",
+                    outcome.trace
+                );
+                outcome.violation = Some(Violation {
+                    property: "determinism",
+                    at: Time(0),
+                    what,
+                });
             }
         }
         outcome

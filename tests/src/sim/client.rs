@@ -117,7 +117,10 @@ impl Clients {
     /// How many wait for an answer, and since when the longest one does.
     #[must_use]
     pub fn waiting(&self) -> (usize, Option<Time>) {
-        let since = self.list.iter().filter_map(|c| c.task.as_ref().map(|t| t.since));
+        let since = self
+            .list
+            .iter()
+            .filter_map(|c| c.task.as_ref().map(|t| t.since));
         (since.clone().count(), since.min())
     }
     /// Opens a request.
@@ -128,8 +131,19 @@ impl Clients {
         id
     }
     /// The next task of a client, at the height that it believes in. `None`: it has none left.
-    pub fn begin(&mut self, client: usize, now: Time, height: Height, plan: &Scenario) -> Option<Task> {
-        let Self { list, chance, scheme, .. } = self;
+    pub fn begin(
+        &mut self,
+        client: usize,
+        now: Time,
+        height: Height,
+        plan: &Scenario,
+    ) -> Option<Task> {
+        let Self {
+            list,
+            chance,
+            scheme,
+            ..
+        } = self;
         let it = &mut list[client];
         it.left = it.left.checked_sub(1)?;
         let manner = match chance.below(20) {
@@ -142,7 +156,11 @@ impl Clients {
             _ => Manner::Plain,
         };
         // Now and then a number is left out.
-        it.next += if chance.one_in(12) { 1 + chance.below(3) } else { 0 };
+        it.next += if chance.one_in(12) {
+            1 + chance.below(3)
+        } else {
+            0
+        };
         let sequence = it.next;
         it.next += 1;
         let ahead = chance.between(plan.lifetime / 2, plan.lifetime.saturating_sub(2));
@@ -199,11 +217,20 @@ fn operations(chance: &mut Chance, mark: u64) -> Vec<Operation> {
         let key = key((first + i) % KEYS);
         match chance.below(6) {
             0 => Operation::Delete { key },
-            1 => Operation::Range { span: Span::only(key), limit: 1, revision: 0 },
-            _ => Operation::Put { key, value: Bytes::from(format!("{mark}-{}", chance.below(1_000))) },
+            1 => Operation::Range {
+                span: Span::only(key),
+                limit: 1,
+                revision: 0,
+            },
+            _ => Operation::Put {
+                key,
+                value: Bytes::from(format!("{mark}-{}", chance.below(1_000))),
+            },
         }
     };
-    (0..chance.between(1, 4)).map(|i| operation(chance, i)).collect()
+    (0..chance.between(1, 4))
+        .map(|i| operation(chance, i))
+        .collect()
 }
 
 fn request(chance: &mut Chance, mark: u64) -> Request {
@@ -211,14 +238,30 @@ fn request(chance: &mut Chance, mark: u64) -> Request {
     if !chance.one_in(4) {
         return Request::all(then);
     }
-    let relation = chance.pick(&[Relation::Equal, Relation::Different, Relation::Less, Relation::Greater]);
+    let relation = chance.pick(&[
+        Relation::Equal,
+        Relation::Different,
+        Relation::Less,
+        Relation::Greater,
+    ]);
     let test = match chance.below(4) {
         0 => Test::Exists(chance.one_in(2)),
         1 => Test::Version(relation, chance.below(4)),
         2 => Test::Modified(relation, chance.below(40)),
         _ => Test::Created(relation, chance.below(40)),
     };
-    let compares = vec![Compare { key: key(chance.below(KEYS)), test }];
-    let otherwise = if chance.one_in(2) { operations(chance, mark) } else { vec![] };
-    Request { compares, then, otherwise }
+    let compares = vec![Compare {
+        key: key(chance.below(KEYS)),
+        test,
+    }];
+    let otherwise = if chance.one_in(2) {
+        operations(chance, mark)
+    } else {
+        vec![]
+    };
+    Request {
+        compares,
+        then,
+        otherwise,
+    }
 }

@@ -114,7 +114,12 @@ impl Disk {
     ///
     /// # Errors
     /// Why the node must not start.
-    pub fn open(&mut self, first: &Safety, limits: &Limits, plan: &Scenario) -> Result<Opened, String> {
+    pub fn open(
+        &mut self,
+        first: &Safety,
+        limits: &Limits,
+        plan: &Scenario,
+    ) -> Result<Opened, String> {
         let log = Log::new(Arc::clone(&self.log) as Arc<dyn Store>);
         let fence = log.fence().map_err(|e| e.to_string())?;
         let file = self.safety.read().map_err(|e| e.to_string())?;
@@ -129,14 +134,21 @@ impl Disk {
         let state = Arc::clone(&self.state) as Arc<dyn Store>;
         let store = Arc::clone(log.store());
         let executor = Executor::open(store, state, config).map_err(|e| e.to_string())?;
-        Ok(Opened { log, group, executor })
+        Ok(Opened {
+            log,
+            group,
+            executor,
+        })
     }
 }
 
 /// Flushes often enough that crashes fall before, between and behind them.
 pub fn executor_config(limits: &Limits, plan: &Scenario) -> ExecutorConfig {
     ExecutorConfig {
-        flush: FlushPolicy { bytes: 1 << (8 + plan.seed % 8), ..FlushPolicy::default() },
+        flush: FlushPolicy {
+            bytes: 1 << (8 + plan.seed % 8),
+            ..FlushPolicy::default()
+        },
         step_bytes: 1 << (6 + plan.seed % 12),
         ..ExecutorConfig::new(*limits)
     }

@@ -20,21 +20,40 @@ pub struct HotStuffInspector;
 
 fn quorum(it: &QuorumCertificate, into: &mut Inspected) {
     let view = it.view.0;
-    into.certified.push(Certified { epoch: EPOCH, view, block: it.block });
+    into.certified.push(Certified {
+        epoch: EPOCH,
+        view,
+        block: it.block,
+    });
     for signer in it.certificate.signers.iter() {
-        into.promise(signer, "vote", (EPOCH, view), content(it.height.0, &it.block));
+        into.promise(
+            signer,
+            "vote",
+            (EPOCH, view),
+            content(it.height.0, &it.block),
+        );
     }
 }
 
 fn timeouts(it: &TimeoutCertificate, into: &mut Inspected) {
     quorum(&it.high, into);
     for (signer, high) in it.certificate.signers.iter().zip(&it.high_views) {
-        into.promise(signer, "timeout", (EPOCH, it.tenure), content(high.0, &Digest::ZERO));
+        into.promise(
+            signer,
+            "timeout",
+            (EPOCH, it.tenure),
+            content(high.0, &Digest::ZERO),
+        );
     }
 }
 
 fn vote(it: &Vote, into: &mut Inspected) {
-    into.promise(it.author, "vote", (it.epoch.0, it.view.0), content(it.height.0, &it.block));
+    into.promise(
+        it.author,
+        "vote",
+        (it.epoch.0, it.view.0),
+        content(it.height.0, &it.block),
+    );
 }
 
 fn block(it: &Block, into: &mut Inspected) {
@@ -51,7 +70,12 @@ fn message(message: &Message, into: &mut Inspected) {
             let header = &it.block.header;
             let digest = it.block.digest();
             into.view = header.view.0;
-            into.promise(it.author, "proposal", (header.epoch.0, header.view.0), digest);
+            into.promise(
+                it.author,
+                "proposal",
+                (header.epoch.0, header.view.0),
+                digest,
+            );
             block(&it.block, into);
             into.proposed = Some(Proposed {
                 block: digest,
@@ -68,7 +92,12 @@ fn message(message: &Message, into: &mut Inspected) {
         Message::Timeout(it) => {
             into.view = it.tenure;
             let place = (it.epoch.0, it.tenure);
-            into.promise(it.author, "timeout", place, content(it.high.view.0, &Digest::ZERO));
+            into.promise(
+                it.author,
+                "timeout",
+                place,
+                content(it.high.view.0, &Digest::ZERO),
+            );
             quorum(&it.high, into);
             it.entry.iter().for_each(|entry| timeouts(entry, into));
             it.vote.iter().for_each(|it| vote(it, into));
@@ -95,7 +124,9 @@ fn pool(message: &mempool::Message, into: &mut Inspected) {
     match message {
         mempool::Message::Batches(list) => {
             let author = |bytes: &Bytes| {
-                crypto::SealedBatch::open(bytes.clone()).ok().map(|b| b.reference().author)
+                crypto::SealedBatch::open(bytes.clone())
+                    .ok()
+                    .map(|b| b.reference().author)
             };
             into.fetched = list.iter().filter_map(author).collect::<Vec<NodeId>>();
         }
@@ -112,7 +143,12 @@ impl Inspect for HotStuffInspector {
             Ok(Frame::Replica(Wire::Checkpoint(it))) => {
                 into.name = "checkpoint";
                 let place = (EPOCH, it.height.0);
-                into.promise(it.node, "checkpoint", place, content(it.height.0, &it.state));
+                into.promise(
+                    it.node,
+                    "checkpoint",
+                    place,
+                    content(it.height.0, &it.state),
+                );
             }
             Ok(Frame::Pool(it)) => pool(&it, &mut into),
             Err(_) => into.name = "undecodable",

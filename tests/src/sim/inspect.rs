@@ -69,15 +69,33 @@ pub trait Inspect: Send + Sync {
 
 impl Inspected {
     /// Adds a promise.
-    pub fn promise(&mut self, signer: NodeId, kind: &'static str, place: (u64, u64), content: Digest) {
+    pub fn promise(
+        &mut self,
+        signer: NodeId,
+        kind: &'static str,
+        place: (u64, u64),
+        content: Digest,
+    ) {
         let (epoch, view) = place;
-        let slot = Slot { kind, epoch, view, height: 0 };
-        self.promises.push(Promise { signer, slot, content });
+        let slot = Slot {
+            kind,
+            epoch,
+            view,
+            height: 0,
+        };
+        self.promises.push(Promise {
+            signer,
+            slot,
+            content,
+        });
     }
 }
 
 /// Two contents as one.
 #[must_use]
 pub fn content(number: u64, digest: &Digest) -> Digest {
-    Hasher::new("quorate/sim/content").number(number).digest(digest).finish()
+    Hasher::new("quorate/sim/content")
+        .number(number)
+        .digest(digest)
+        .finish()
 }

@@ -45,7 +45,9 @@ impl Network {
     pub fn new(plan: &Scenario) -> Self {
         Self {
             nodes: plan.nodes,
-            links: (0..plan.nodes * plan.nodes).map(|_| Link::default()).collect(),
+            links: (0..plan.nodes * plan.nodes)
+                .map(|_| Link::default())
+                .collect(),
             chance: Chance::of(plan.seed, "network"),
             healed: false,
         }
@@ -72,7 +74,12 @@ impl Network {
     ) -> Vec<(Time, Class, Bytes)> {
         let mut arrivals = Vec::with_capacity(1);
         let index = self.at(from, to);
-        let Self { links, chance, healed, .. } = self;
+        let Self {
+            links,
+            chance,
+            healed,
+            ..
+        } = self;
         let link = &mut links[index];
         let faults = &plan.net;
         let active = !*healed;
@@ -80,7 +87,8 @@ impl Network {
             counters.hit(Sometimes::Lost);
             return arrivals;
         }
-        let usual = |chance: &mut Chance| Time(plan.delay.0 / 2 + chance.exponential(plan.delay.0 / 2));
+        let usual =
+            |chance: &mut Chance| Time(plan.delay.0 / 2 + chance.exponential(plan.delay.0 / 2));
         let lane = usize::from(class == Class::Bulk);
         let mut at = now.plus(usual(chance)).plus(link.clog);
         if active && chance.per_million(faults.reorder) {
@@ -143,8 +151,15 @@ impl Network {
                 }
             }
         }
-        let connections = if plan.net.reconnects { self.reconnect(&before) } else { vec![] };
-        Change { connections, text: self.describe() }
+        let connections = if plan.net.reconnects {
+            self.reconnect(&before)
+        } else {
+            vec![]
+        };
+        Change {
+            connections,
+            text: self.describe(),
+        }
     }
 
     /// Cut connections break, and so do some others, for a moment.
@@ -166,7 +181,11 @@ impl Network {
     fn describe(&self) -> String {
         let name = |i: usize| format!("{}>{}", i / self.nodes, i % self.nodes);
         let list = |test: fn(&Link) -> bool| {
-            let some = self.links.iter().enumerate().filter(|(i, l)| i / self.nodes != i % self.nodes && test(l));
+            let some = self
+                .links
+                .iter()
+                .enumerate()
+                .filter(|(i, l)| i / self.nodes != i % self.nodes && test(l));
             some.map(|(i, _)| name(i)).collect::<Vec<_>>().join(" ")
         };
         format!("cut {} clogged {}", list(|l| l.cut), list(|l| l.clog.0 > 0))

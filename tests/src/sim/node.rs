@@ -21,7 +21,11 @@ impl<S: System> World<S> {
     /// The life that a completion is for, if it still goes on.
     pub(super) fn alive(&mut self, (node, incarnation): Process) -> Option<&mut Life<S::Machine>> {
         let host = &mut self.hosts[node.index()];
-        if host.incarnation == incarnation { host.life.as_mut() } else { None }
+        if host.incarnation == incarnation {
+            host.life.as_mut()
+        } else {
+            None
+        }
     }
 
     fn process(&self, node: NodeId) -> Process {
@@ -44,13 +48,21 @@ impl<S: System> World<S> {
         let opened = host.disk.open(&first, self.system.limits(), &self.plan);
         let started = opened.and_then(|opened| {
             let applied = opened.executor.applied();
-            let machine = self.system.start(node, now, &opened.log, applied, &mut effects)?;
+            let machine = self
+                .system
+                .start(node, now, &opened.log, applied, &mut effects)?;
             Ok((machine, opened))
         });
         let (machine, opened) = match started {
             Ok(started) => started,
             // Nothing that a disk may do takes back what was synced, so nothing may be missing.
-            Err(why) => return self.watch.blame("S8", self.now, format!("node {node} refuses to start: {why}")),
+            Err(why) => {
+                return self.watch.blame(
+                    "S8",
+                    self.now,
+                    format!("node {node} refuses to start: {why}"),
+                );
+            }
         };
         let applied = opened.executor.applied().height;
         let recovering = applied < host.executed;
@@ -69,19 +81,33 @@ impl<S: System> World<S> {
         };
         host.life = Some(life);
         self.arm_crash(node);
-        self.trace.say(self.now, || format!("{node} starts, state at height {applied}"));
+        self.trace.say(self.now, || {
+            format!("{node} starts, state at height {applied}")
+        });
         let report = self.report(node);
         self.see(Seen::Started(node, report));
         self.started(node);
         self.carry_out(node, effects);
         for peer in 0..self.hosts.len() as u16 {
             let peer = NodeId(peer);
-            if peer == node || self.hosts[peer.index()].life.is_none() || self.network.is_cut(node, peer) {
+            if peer == node
+                || self.hosts[peer.index()].life.is_none()
+                || self.network.is_cut(node, peer)
+            {
                 continue;
             }
             for (node, peer) in [(node, peer), (peer, node)] {
-                let at = self.now.plus(Time(1 + self.fate.below(self.plan.delay.0 * 2)));
-                self.queue.push(at, Event::Link { node, peer, up: true });
+                let at = self
+                    .now
+                    .plus(Time(1 + self.fate.below(self.plan.delay.0 * 2)));
+                self.queue.push(
+                    at,
+                    Event::Link {
+                        node,
+                        peer,
+                        up: true,
+                    },
+                );
             }
         }
     }
@@ -118,8 +144,12 @@ impl<S: System> World<S> {
 
     /// Passes a persist or send boundary. True: the process crashed there.
     pub(super) fn boundary(&mut self, node: NodeId, what: Sometimes) -> bool {
-        let Some(life) = &mut self.hosts[node.index()].life else { return true };
-        let Some(left) = &mut life.countdown else { return false };
+        let Some(life) = &mut self.hosts[node.index()].life else {
+            return true;
+        };
+        let Some(left) = &mut life.countdown else {
+            return false;
+        };
         *left -= 1;
         if *left > 0 {
             return false;
@@ -133,10 +163,14 @@ impl<S: System> World<S> {
         if leader {
             self.counters.hit(Sometimes::CrashedLeader);
         }
-        self.trace.say(self.now, || format!("{node} crashes ({})", what.text()));
+        self.trace
+            .say(self.now, || format!("{node} crashes ({})", what.text()));
         if what == Sometimes::CrashedAtAnswer && self.plan.disk.torn {
             // Nothing was released yet, so the safety file may be torn as well.
-            self.hosts[node.index()].disk.safety.tear(self.disk.index(storage::safety::ENCODED));
+            self.hosts[node.index()]
+                .disk
+                .safety
+                .tear(self.disk.index(storage::safety::ENCODED));
         }
         self.crash(node);
         true
@@ -144,7 +178,9 @@ impl<S: System> World<S> {
 
     /// The process dies; the disk keeps what it must, and whatever it likes of the rest.
     pub(super) fn crash(&mut self, node: NodeId) {
-        let Self { plan, disk, hosts, .. } = self;
+        let Self {
+            plan, disk, hosts, ..
+        } = self;
         let host = &mut hosts[node.index()];
         if host.life.take().is_none() {
             return;
@@ -167,13 +203,25 @@ impl<S: System> World<S> {
         if lost.torn {
             self.counters.hit(Sometimes::TornTail);
         }
-        self.trace.say(self.now, || format!("{node} is down; log: {} kept, {} lost, torn {}", lost.kept, lost.lost, lost.torn));
+        self.trace.say(self.now, || {
+            format!(
+                "{node} is down; log: {} kept, {} lost, torn {}",
+                lost.kept, lost.lost, lost.torn
+            )
+        });
         self.see(Seen::Stopped(node));
         self.disconnect_clients(node);
         let n = self.hosts.len() as u16;
         for peer in (0..n).map(NodeId).filter(|peer| *peer != node) {
             let at = self.now.plus(Time(self.fate.below(self.plan.delay.0 * 8)));
-            self.queue.push(at, Event::Link { node: peer, peer: node, up: false });
+            self.queue.push(
+                at,
+                Event::Link {
+                    node: peer,
+                    peer: node,
+                    up: false,
+                },
+            );
         }
         let down = self.plan.timing.timeout.0 * self.fate.pick(&[0, 1, 1, 4, 12]);
         let at = self.now.plus(Time(1 + self.fate.below(down)));
@@ -187,44 +235,73 @@ impl<S: System> World<S> {
             self.counters.hit(Sometimes::FailedDisk);
             self.crash(node);
         } else {
-            self.watch.blame("S8", self.now, format!("node {node} stops: {why}"));
+            self.watch
+                .blame("S8", self.now, format!("node {node} stops: {why}"));
         }
     }
 
     pub(super) fn deliver(&mut self, to: NodeId, from: NodeId, class: Class, frame: Bytes) {
-        let Some(life) = &mut self.hosts[to.index()].life else { return };
+        let Some(life) = &mut self.hosts[to.index()].life else {
+            return;
+        };
         let window = life.machine.window();
         match self.system.ingress().admit(from, &frame, &window) {
             Ok(message) => {
                 if self.trace.verbose() {
                     let it = self.system.inspect().frame(&frame);
-                    self.trace.say(self.now, || format!("{to} <- {from} {} {} ({class:?})", it.name, it.view));
+                    self.trace.say(self.now, || {
+                        format!("{to} <- {from} {} {} ({class:?})", it.name, it.view)
+                    });
                 }
                 self.trace.number(u64::from(to.0) << 16 | u64::from(from.0));
                 self.input(to, Input::Message { from, message });
             }
-            Err(reject) => self.see(Seen::Rejected { by: to, from, reject }),
+            Err(reject) => self.see(Seen::Rejected {
+                by: to,
+                from,
+                reject,
+            }),
         }
     }
 
     pub(super) fn link(&mut self, node: NodeId, peer: NodeId, up: bool) {
         // It may be old news.
         let there = self.hosts[peer.index()].life.is_some() && !self.network.is_cut(node, peer);
-        let input = if up { Input::Connected(peer) } else { Input::Disconnected(peer) };
+        let input = if up {
+            Input::Connected(peer)
+        } else {
+            Input::Disconnected(peer)
+        };
         if up && !there {
             return;
         }
-        self.trace.say(self.now, || format!("{node} is told that {peer} is {}", if up { "up" } else { "down" }));
+        self.trace.say(self.now, || {
+            format!(
+                "{node} is told that {peer} is {}",
+                if up { "up" } else { "down" }
+            )
+        });
         self.input(node, input);
         if !up && there {
-            let at = self.now.plus(Time(1 + self.fate.below(self.plan.delay.0 * 4)));
-            self.queue.push(at, Event::Link { node, peer, up: true });
+            let at = self
+                .now
+                .plus(Time(1 + self.fate.below(self.plan.delay.0 * 4)));
+            self.queue.push(
+                at,
+                Event::Link {
+                    node,
+                    peer,
+                    up: true,
+                },
+            );
         }
     }
 
     pub(super) fn wake(&mut self, process: Process) {
         let now = self.now;
-        let Some(life) = self.alive(process) else { return };
+        let Some(life) = self.alive(process) else {
+            return;
+        };
         if life.armed != Some(now) {
             return;
         }
@@ -274,7 +351,9 @@ impl<S: System> World<S> {
     pub(super) fn rearm(&mut self, node: NodeId) {
         let host = &mut self.hosts[node.index()];
         let Some(life) = &host.life else { return };
-        let Some(deadline) = life.machine.deadline() else { return };
+        let Some(deadline) = life.machine.deadline() else {
+            return;
+        };
         let at = host.global(deadline).max(self.now);
         if life.armed != Some(at) {
             let process = (node, host.incarnation);
@@ -294,26 +373,42 @@ impl<S: System> World<S> {
             Effect::Broadcast { class, frame } => {
                 self.sent(node, &frame);
                 let process = self.process(node);
-                for to in (0..self.hosts.len() as u16).map(NodeId).filter(|to| *to != node) {
+                for to in (0..self.hosts.len() as u16)
+                    .map(NodeId)
+                    .filter(|to| *to != node)
+                {
                     self.send(node, to, class, &frame);
                     if self.alive(process).is_none() {
                         return;
                     }
                 }
             }
-            Effect::Write { token, batch, sync, view } => {
+            Effect::Write {
+                token,
+                batch,
+                sync,
+                view,
+            } => {
                 self.stored(node, &batch);
                 if self.boundary(node, Sometimes::CrashedAtWrite) {
                     return;
                 }
                 if let Some(life) = &mut self.hosts[node.index()].life {
-                    life.waiting.push(Job { token, batch, sync, view });
+                    life.waiting.push(Job {
+                        token,
+                        batch,
+                        sync,
+                        view,
+                    });
                 }
                 self.next_group(node);
             }
             Effect::Load { token, query } => {
-                let at = self.now.plus(Time(self.disk.exponential(self.plan.disk_times.load.0)));
-                self.queue.push(at, Event::Loaded(self.process(node), token, query));
+                let at = self
+                    .now
+                    .plus(Time(self.disk.exponential(self.plan.disk_times.load.0)));
+                self.queue
+                    .push(at, Event::Loaded(self.process(node), token, query));
             }
             Effect::Execute { to } => self.execute_up_to(node, to),
             Effect::Reply { request, reply } => {
@@ -323,19 +418,38 @@ impl<S: System> World<S> {
             }
             Effect::Evidence(it) => {
                 let what = format!("{:?} and {:?}", it.first.0, it.second.0);
-                self.see(Seen::Accused { by: node, node: it.node, what });
+                self.see(Seen::Accused {
+                    by: node,
+                    node: it.node,
+                    what,
+                });
             }
             Effect::Rejected { from, reject } => {
-                self.trace.say(self.now, || format!("{node} refuses a message of {from}: {reject}"));
-                self.see(Seen::Rejected { by: node, from, reject });
+                self.trace.say(self.now, || {
+                    format!("{node} refuses a message of {from}: {reject}")
+                });
+                self.see(Seen::Rejected {
+                    by: node,
+                    from,
+                    reject,
+                });
             }
             Effect::Notice(text) => self.trace.say(self.now, || format!("{node} notes: {text}")),
-            Effect::Committed { height, batches, transactions } => {
+            Effect::Committed {
+                height,
+                batches,
+                transactions,
+            } => {
                 self.trace.number(height.0);
-                self.trace.say(self.now, || format!("{node} commits {height}: {transactions} in {batches:?}"));
+                self.trace.say(self.now, || {
+                    format!("{node} commits {height}: {transactions} in {batches:?}")
+                });
                 self.committed(height, !batches.is_empty());
             }
-            Effect::Halt { reason } => self.watch.blame("S5", self.now, format!("node {node} halts: {reason}")),
+            Effect::Halt { reason } => {
+                self.watch
+                    .blame("S5", self.now, format!("node {node} halts: {reason}"))
+            }
         }
     }
 
@@ -343,15 +457,37 @@ impl<S: System> World<S> {
         if self.boundary(from, Sometimes::CrashedAtSend) {
             return;
         }
-        let Self { network, plan, counters, queue, now, .. } = self;
+        let Self {
+            network,
+            plan,
+            counters,
+            queue,
+            now,
+            ..
+        } = self;
         for (at, class, frame) in network.send(*now, (from, to), (class, frame), plan, counters) {
-            queue.push(at, Event::Deliver { to, from, class, frame });
+            queue.push(
+                at,
+                Event::Deliver {
+                    to,
+                    from,
+                    class,
+                    frame,
+                },
+            );
         }
     }
 
     /// Has the storage thread take up what waits, if it is idle.
     fn next_group(&mut self, node: NodeId) {
-        let Self { hosts, plan, disk, queue, now, .. } = self;
+        let Self {
+            hosts,
+            plan,
+            disk,
+            queue,
+            now,
+            ..
+        } = self;
         let host = &mut hosts[node.index()];
         let Some(life) = &mut host.life else { return };
         if life.writing.is_some() || life.waiting.is_empty() {
@@ -365,13 +501,20 @@ impl<S: System> World<S> {
             span += disk.exponential(times.sync.0) * if stalled { 50 } else { 1 };
         }
         life.writing = Some(group);
-        queue.push(now.plus(Time(span)), Event::Written((node, host.incarnation)));
+        queue.push(
+            now.plus(Time(span)),
+            Event::Written((node, host.incarnation)),
+        );
     }
 
     pub(super) fn written(&mut self, process: Process) {
         let node = process.0;
-        let Some(life) = self.alive(process) else { return };
-        let Some(group) = life.writing.take() else { return };
+        let Some(life) = self.alive(process) else {
+            return;
+        };
+        let Some(group) = life.writing.take() else {
+            return;
+        };
         let synced = group.iter().any(|job| job.sync);
         // A crash between the write and its sync, or between the sync and the answer.
         if synced && life.countdown == Some(1) {
@@ -414,7 +557,11 @@ impl<S: System> World<S> {
             return;
         }
         let node = process.0;
-        match self.hosts[node.index()].disk.log.scan(query.table, &query.scan) {
+        match self.hosts[node.index()]
+            .disk
+            .log
+            .scan(query.table, &query.scan)
+        {
             Ok(rows) => self.input(node, Input::Loaded { token, rows }),
             Err(error) => self.stop(node, &error.to_string()),
         }
@@ -422,7 +569,9 @@ impl<S: System> World<S> {
 
     fn execute_up_to(&mut self, node: NodeId, to: Height) {
         let process = self.process(node);
-        let Some(life) = self.alive(process) else { return };
+        let Some(life) = self.alive(process) else {
+            return;
+        };
         life.execute_to = life.execute_to.max(to);
         if !life.executing {
             life.executing = true;
@@ -432,7 +581,8 @@ impl<S: System> World<S> {
 
     fn schedule_execution(&mut self, process: Process) {
         let span = self.disk.exponential(self.plan.disk_times.execute.0);
-        self.queue.push(self.now.plus(Time(span)), Event::Execute(process));
+        self.queue
+            .push(self.now.plus(Time(span)), Event::Execute(process));
     }
 
     pub(super) fn execute(&mut self, process: Process) {
@@ -441,7 +591,9 @@ impl<S: System> World<S> {
             return;
         }
         let now = self.hosts[node.index()].local(self.now);
-        let Some(life) = self.alive(process) else { return };
+        let Some(life) = self.alive(process) else {
+            return;
+        };
         match life.executor.step(now, life.execute_to) {
             Ok(list) => self.executed(process, list),
             Err(error) => self.stop(node, &error.to_string()),
@@ -451,11 +603,17 @@ impl<S: System> World<S> {
     fn executed(&mut self, process: Process, list: Vec<Executed>) {
         let node = process.0;
         let Some(last) = list.last().map(|it| it.height) else {
-            let Some(life) = self.alive(process) else { return };
+            let Some(life) = self.alive(process) else {
+                return;
+            };
             life.executing = false;
             let behind = life.executor.applied().height < life.execute_to;
             if behind {
-                self.watch.blame("S8", self.now, format!("node {node} is told to execute what its log lacks"));
+                self.watch.blame(
+                    "S8",
+                    self.now,
+                    format!("node {node} is told to execute what its log lacks"),
+                );
             }
             return;
         };

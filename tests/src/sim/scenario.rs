@@ -157,7 +157,11 @@ impl Scenario {
             disk: DiskFaults::default(),
             safety: Time(timeout.0 * c.between(6, 40)),
             phase: Time(timeout.0 * c.between(1, 6)),
-            stay_down: if calm || !c.one_in(3) { 0 } else { c.between(1, f as u64) as usize },
+            stay_down: if calm || !c.one_in(3) {
+                0
+            } else {
+                c.between(1, f as u64) as usize
+            },
             clients,
             transactions: c.between(100, 160) / clients as u64,
             think: Time(timeout.0 * c.between(1, 8) * clients as u64 / 60),
@@ -166,7 +170,13 @@ impl Scenario {
     }
 
     fn with_faults(mut self, c: &mut Chance) -> Self {
-        let rate = |c: &mut Chance| if c.one_in(2) { c.pick(&[1_000, 10_000, 50_000, 200_000]) } else { 0 };
+        let rate = |c: &mut Chance| {
+            if c.one_in(2) {
+                c.pick(&[1_000, 10_000, 50_000, 200_000])
+            } else {
+                0
+            }
+        };
         self.net = NetFaults {
             loss: rate(c),
             duplicate: rate(c),
@@ -178,7 +188,11 @@ impl Scenario {
             reconnects: c.one_in(3),
         };
         let span = |c: &mut Chance, odds, low, high| {
-            if c.one_in(odds) { c.between(low, high) } else { 0 }
+            if c.one_in(odds) {
+                c.between(low, high)
+            } else {
+                0
+            }
         };
         self.process = ProcessFaults {
             crash: span(c, 2, 20, 800),
@@ -246,6 +260,10 @@ mod tests {
         both(|p| p.disk.stalls > 0);
         both(|p| p.stay_down > 0);
         both(|p| p.real_signatures);
-        assert!(plans.iter().any(|p| p.net == NetFaults::default() && p.process == ProcessFaults::default()));
+        assert!(
+            plans
+                .iter()
+                .any(|p| p.net == NetFaults::default() && p.process == ProcessFaults::default())
+        );
     }
 }

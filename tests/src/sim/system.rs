@@ -1,7 +1,7 @@
 //! What is simulated: how a node of the cluster is configured, started and read.
 
-use super::hotstuff::HotStuffInspector;
 use super::host::executor_config;
+use super::hotstuff::HotStuffInspector;
 use super::inspect::Inspect;
 use super::{MockScheme, Scenario, mock};
 use consensus::replica::ShellConfig;
@@ -65,16 +65,25 @@ impl Honest<consensus::hotstuff::HotStuff> {
 /// The signature scheme of a run.
 #[must_use]
 pub fn scheme(plan: &Scenario) -> Arc<dyn Scheme> {
-    if plan.real_signatures { Arc::new(Ed25519) } else { Arc::new(MockScheme) }
+    if plan.real_signatures {
+        Arc::new(Ed25519)
+    } else {
+        Arc::new(MockScheme)
+    }
 }
 
 impl<P: Protocol> Honest<P> {
     fn new(plan: &Scenario, inspector: Box<dyn Inspect>) -> Self {
-        let key = |i| Validator { key: mock::key("validator", i).public() };
+        let key = |i| Validator {
+            key: mock::key("validator", i).public(),
+        };
         let members = (0..plan.nodes as u64).map(key).collect();
         let validators = ValidatorSet::new(members, FaultModel::Byzantine);
         let verifier = Verifier {
-            context: Context { chain: CHAIN, epoch: Epoch(0) },
+            context: Context {
+                chain: CHAIN,
+                epoch: Epoch(0),
+            },
             validators: Arc::new(validators.expect("our keys are distinct and strong")),
             scheme: scheme(plan),
         };
@@ -110,7 +119,9 @@ fn setup(me: NodeId, plan: &Scenario, limits: &Limits, verifier: &Verifier) -> S
             context: verifier.context,
             validators: Arc::clone(&verifier.validators),
             quorums: verifier.validators.quorums(),
-            leaders: LeaderSchedule::RoundRobin { tenure: plan.tenure },
+            leaders: LeaderSchedule::RoundRobin {
+                tenure: plan.tenure,
+            },
             timing: plan.timing.clone(),
             seed: [me.0 as u8; 32],
             block_bytes: pool.block_bytes as u32,

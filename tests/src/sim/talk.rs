@@ -23,7 +23,11 @@ impl<S: System> World<S> {
         };
         for transaction in &task.transactions {
             let (sequence, id) = (transaction.sequence, transaction.digest());
-            self.see(Seen::Signed { client: transaction.client, sequence, id });
+            self.see(Seen::Signed {
+                client: transaction.client,
+                sequence,
+                id,
+            });
         }
         if task.manner == Manner::Conflict {
             self.counters.hit(Sometimes::Conflicted);
@@ -46,7 +50,8 @@ impl<S: System> World<S> {
         let last = task.transactions.len().saturating_sub(1);
         let other = NodeId(((u64::from(home.0) + 1 + self.clients.chance.below(n - 1)) % n) as u16);
         let patience = self.plan.client_timeout();
-        self.queue.push(self.now.plus(patience), Event::Impatient(client, timer));
+        self.queue
+            .push(self.now.plus(patience), Event::Impatient(client, timer));
         match manner {
             Manner::Read => self.read(client, home),
             Manner::Await if first => self.submit(client, home, 0, Wait::Accepted),
@@ -70,7 +75,12 @@ impl<S: System> World<S> {
 
     fn read(&mut self, client: usize, node: NodeId) {
         let timer = self.clients.list[client].timer;
-        let request = self.clients.open(Asked { client, node, timer, which: 0 });
+        let request = self.clients.open(Asked {
+            client,
+            node,
+            timer,
+            which: 0,
+        });
         self.see(Seen::ReadBegun { request: request.0 });
         self.reach(node, request, |request| Input::Read { request });
     }
@@ -79,15 +89,32 @@ impl<S: System> World<S> {
         self.submit_request(client, node, which, wait);
     }
 
-    fn submit_request(&mut self, client: usize, node: NodeId, which: usize, wait: Wait) -> RequestId {
+    fn submit_request(
+        &mut self,
+        client: usize,
+        node: NodeId,
+        which: usize,
+        wait: Wait,
+    ) -> RequestId {
         let timer = self.clients.list[client].timer;
-        let request = self.clients.open(Asked { client, node, timer, which });
-        let Some(task) = &self.clients.list[client].task else { return request };
+        let request = self.clients.open(Asked {
+            client,
+            node,
+            timer,
+            which,
+        });
+        let Some(task) = &self.clients.list[client].task else {
+            return request;
+        };
         let transaction = task.transactions[which].clone();
         let admitted = self.system.ingress().admit_transactions(vec![transaction]);
         match admitted.into_iter().next() {
             Some(Ok(transaction)) => {
-                self.reach(node, request, |request| Input::Submit { request, transaction, wait });
+                self.reach(node, request, |request| Input::Submit {
+                    request,
+                    transaction,
+                    wait,
+                });
             }
             refused => {
                 let what = format!("a sound transaction is not admitted: {refused:?}");
@@ -110,13 +137,18 @@ impl<S: System> World<S> {
             self.queue.push(at, Event::HungUp(request));
             return;
         }
-        self.trace.say(self.now, || format!("request {} to {node}", request.0));
+        self.trace
+            .say(self.now, || format!("request {} to {node}", request.0));
         self.input(node, input(request));
     }
 
     /// A node went down: those who wait for its answer notice.
     pub(super) fn disconnect_clients(&mut self, node: NodeId) {
-        let open = self.clients.open.iter().filter(|(_, asked)| asked.node == node);
+        let open = self
+            .clients
+            .open
+            .iter()
+            .filter(|(_, asked)| asked.node == node);
         for request in open.map(|(request, _)| *request).collect::<Vec<_>>() {
             let at = self.now.plus(Time(self.fate.below(self.plan.delay.0 * 4)));
             self.queue.push(at, Event::HungUp(request));
@@ -134,7 +166,8 @@ impl<S: System> World<S> {
         let it = &mut self.clients.list[asked.client];
         if it.timer == asked.timer && it.task.is_some() {
             let at = self.now.plus(Time(self.plan.timing.timeout.0 / 2));
-            self.queue.push(at, Event::Impatient(asked.client, asked.timer));
+            self.queue
+                .push(at, Event::Impatient(asked.client, asked.timer));
         }
     }
 
@@ -146,19 +179,32 @@ impl<S: System> World<S> {
     }
 
     pub(super) fn answer(&mut self, request: RequestId, reply: Reply) {
-        let Some(asked) = self.clients.open.remove(&request) else { return };
-        let Some(task) = &mut self.clients.list[asked.client].task else { return };
+        let Some(asked) = self.clients.open.remove(&request) else {
+            return;
+        };
+        let Some(task) = &mut self.clients.list[asked.client].task else {
+            return;
+        };
         match reply {
             Reply::Accepted => {
-                let Some(transaction) = task.transactions.get(asked.which) else { return };
+                let Some(transaction) = task.transactions.get(asked.which) else {
+                    return;
+                };
                 let (client, sequence) = (transaction.client, transaction.sequence);
                 let next = self.clients.open(asked);
-                self.reach(asked.node, next, |request| Input::Await { request, client, sequence });
+                self.reach(asked.node, next, |request| Input::Await {
+                    request,
+                    client,
+                    sequence,
+                });
             }
             Reply::ReadAt(_) => self.finish_task(asked.client),
             Reply::Executed(receipt) => {
                 let again = task.manner == Manner::Again && !task.answered;
-                let ours = task.transactions.iter().any(|t| t.sequence == receipt.sequence);
+                let ours = task
+                    .transactions
+                    .iter()
+                    .any(|t| t.sequence == receipt.sequence);
                 if !ours {
                     return;
                 }
@@ -174,7 +220,11 @@ impl<S: System> World<S> {
                 self.finish_task(asked.client);
             }
             Reply::Refused(Refusal::Invalid(why)) => {
-                self.watch.blame("L1", self.now, format!("a sound transaction is refused: {why}"));
+                self.watch.blame(
+                    "L1",
+                    self.now,
+                    format!("a sound transaction is refused: {why}"),
+                );
             }
             Reply::Refused(_) => self.try_soon(asked),
         }

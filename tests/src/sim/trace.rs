@@ -64,7 +64,10 @@ impl Trace {
     pub fn tail(&self, count: usize) -> Vec<String> {
         let lines = self.lines.as_ref();
         lines.map_or_else(Vec::new, |l| {
-            l.iter().skip(l.len().saturating_sub(count)).cloned().collect()
+            l.iter()
+                .skip(l.len().saturating_sub(count))
+                .cloned()
+                .collect()
         })
     }
 }

@@ -4,9 +4,7 @@ use super::counters::Sometimes;
 use super::inspect::StoredVote;
 use super::system::System;
 use super::world::World;
-use crate::check::{
-    Checks, ExecutedHeight, Receipt, Report, Seen, Standing, Violation,
-};
+use crate::check::{Checks, ExecutedHeight, Receipt, Report, Seen, Standing, Violation};
 use bytes::Bytes;
 use crypto::{Digest, Height, NodeId, Time};
 use engine::{Machine, Reply, RequestId};
@@ -48,7 +46,8 @@ impl Watch {
     }
     /// Records a broken property; the first one counts.
     pub fn blame(&mut self, property: &'static str, at: Time, what: String) {
-        self.violation.get_or_insert(Violation { property, at, what });
+        self.violation
+            .get_or_insert(Violation { property, at, what });
     }
     /// Judges the whole.
     pub fn finish(&mut self, now: Time) {
@@ -83,12 +82,15 @@ impl<S: System> World<S> {
     pub(super) fn see(&mut self, seen: Seen) {
         let verdict = self.watch.checks.see(self.now, &seen);
         if let Err(violation) = verdict {
-            self.trace.say(self.now, || format!("BROKEN {}: {}", violation.property, violation.what));
+            self.trace.say(self.now, || {
+                format!("BROKEN {}: {}", violation.property, violation.what)
+            });
             self.watch.violation.get_or_insert(violation);
         }
         match &seen {
             Seen::Reported(node, report) => {
-                self.trace.number(u64::from(node.0) << 48 ^ report.view << 24 ^ report.height.0);
+                self.trace
+                    .number(u64::from(node.0) << 48 ^ report.view << 24 ^ report.height.0);
             }
             Seen::Executed(node, it) => {
                 self.trace.number(u64::from(node.0));
@@ -105,7 +107,10 @@ impl<S: System> World<S> {
         if known.vote.is_some_and(|vote| vote.height > report.height.0) {
             self.counters.hit(Sometimes::RecoveredVote);
         }
-        if known.timeout.is_some_and(|tenure| tenure >= report.view / self.plan.tenure) {
+        if known
+            .timeout
+            .is_some_and(|tenure| tenure >= report.view / self.plan.tenure)
+        {
             self.counters.hit(Sometimes::RecoveredTimeout);
         }
         if self.hosts[node.index()].executed > report.state_height {
@@ -117,7 +122,8 @@ impl<S: System> World<S> {
     pub(super) fn sent(&mut self, node: NodeId, frame: &Bytes) {
         self.trace.bytes(frame);
         let it = self.system.inspect().frame(frame);
-        self.trace.say(self.now, || format!("{node} -> {} {}", it.name, it.view));
+        self.trace
+            .say(self.now, || format!("{node} -> {} {}", it.name, it.view));
         if let Some(proposed) = it.proposed {
             let place = (proposed.parent, proposed.height);
             self.watch.blocks.insert(proposed.block, place);
@@ -127,7 +133,9 @@ impl<S: System> World<S> {
                 if proposed.height > committed + 1 {
                     self.counters.hit(Sometimes::Carried);
                 }
-            } else if proposed.view % self.plan.tenure == 0 && self.watch.views.insert(proposed.view) {
+            } else if proposed.view % self.plan.tenure == 0
+                && self.watch.views.insert(proposed.view)
+            {
                 self.counters.hit(Sometimes::TenureChanged);
             }
         }
@@ -146,13 +154,19 @@ impl<S: System> World<S> {
                 self.counters.hit(Sometimes::BatchFetchedElsewhere);
             }
         }
-        self.see(Seen::Sent { node, promises: it.promises, certified: it.certified });
+        self.see(Seen::Sent {
+            node,
+            promises: it.promises,
+            certified: it.certified,
+        });
     }
 
     /// A write is handed to the storage thread.
     pub(super) fn stored(&mut self, node: NodeId, batch: &WriteBatch) {
         for op in batch.ops() {
-            let Op::Put(Table::Record, key, value) = op else { continue };
+            let Op::Put(Table::Record, key, value) = op else {
+                continue;
+            };
             let inspect = self.system.inspect();
             let known = &self.watch.nodes[node.index()];
             if let Some(vote) = inspect.vote(key, value) {
@@ -161,7 +175,9 @@ impl<S: System> World<S> {
                     self.counters.hit(Sometimes::LockReleased);
                 }
                 let voted = known.vote.map(|v| (v.block, v.height));
-                if voted.is_some_and(|old| vote.height <= old.1 || !self.watch.descends(vote.block, old)) {
+                if voted.is_some_and(|old| {
+                    vote.height <= old.1 || !self.watch.descends(vote.block, old)
+                }) {
                     self.counters.hit(Sometimes::BranchDied);
                 }
                 self.watch.nodes[node.index()].vote = Some(vote);
@@ -189,21 +205,38 @@ impl<S: System> World<S> {
                 self.counters.hit(Sometimes::Void);
             }
         }
-        self.trace.say(self.now, || format!("{node} executed {}: {} receipts, state {:?}", it.height, receipts.len(), it.state));
-        let executed = ExecutedHeight { height: it.height, state: it.state, receipts };
+        self.trace.say(self.now, || {
+            format!(
+                "{node} executed {}: {} receipts, state {:?}",
+                it.height,
+                receipts.len(),
+                it.state
+            )
+        });
+        let executed = ExecutedHeight {
+            height: it.height,
+            state: it.state,
+            receipts,
+        };
         self.see(Seen::Executed(node, executed));
     }
 
     /// A node answers a request.
     pub(super) fn replied(&mut self, node: NodeId, request: RequestId, reply: &Reply) {
-        self.trace.say(self.now, || format!("{node} answers {}: {reply:?}", request.0));
+        self.trace.say(self.now, || {
+            format!("{node} answers {}: {reply:?}", request.0)
+        });
         match reply {
             Reply::Executed(it) if took_effect(&it.outcome) => {
                 self.see(Seen::Acknowledged(node, receipt(it)));
             }
             Reply::ReadAt(height) => {
                 self.counters.hit(Sometimes::ReadServed);
-                self.see(Seen::ReadServed { node, request: request.0, height: *height });
+                self.see(Seen::ReadServed {
+                    node,
+                    request: request.0,
+                    height: *height,
+                });
             }
             _ => {}
         }
@@ -212,12 +245,26 @@ impl<S: System> World<S> {
     /// How things stand.
     pub(super) fn standing(&mut self) -> Standing {
         let (waiting, oldest) = self.clients.waiting();
-        let ids = self.hosts.iter().filter(|h| !h.retired).map(|h| h.id).collect::<Vec<_>>();
+        let ids = self
+            .hosts
+            .iter()
+            .filter(|h| !h.retired)
+            .map(|h| h.id)
+            .collect::<Vec<_>>();
         let up = |id: &NodeId| self.hosts[id.index()].life.is_some();
         let all_up = ids.iter().all(up);
-        let nodes: Vec<(NodeId, Report)> =
-            ids.into_iter().filter(up).map(|id| (id, self.report(id))).collect();
-        Standing { waiting, oldest, rested: self.clients.rested, all_up, nodes }
+        let nodes: Vec<(NodeId, Report)> = ids
+            .into_iter()
+            .filter(up)
+            .map(|id| (id, self.report(id)))
+            .collect();
+        Standing {
+            waiting,
+            oldest,
+            rested: self.clients.rested,
+            all_up,
+            nodes,
+        }
     }
 
     /// What a node that is up says of itself.
@@ -234,7 +281,6 @@ impl<S: System> World<S> {
             state: status.state_digest,
         }
     }
-
 }
 
 /// Whether a transaction took effect, and so used up its number.
@@ -249,7 +295,9 @@ fn receipt(it: &storage::Receipt) -> Receipt {
         id: it.transaction,
         height: it.height,
         effective: took_effect(&it.outcome) && !it.repeated,
-        answer: format!("revision {} index {} {:?}", it.revision, it.index, it.outcome),
+        answer: format!(
+            "revision {} index {} {:?}",
+            it.revision, it.index, it.outcome
+        ),
     }
 }
-

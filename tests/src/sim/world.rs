@@ -103,11 +103,14 @@ impl<S: System> World<S> {
     pub fn run(mut self) -> Outcome {
         self.prepare();
         while !self.done && self.watch.violation.is_none() {
-            let Some((at, event)) = self.queue.pop() else { break };
+            let Some((at, event)) = self.queue.pop() else {
+                break;
+            };
             self.now = at;
             self.events += 1;
             if self.events > MOST_EVENTS {
-                self.watch.blame("storm", at, format!("{MOST_EVENTS} events and no end"));
+                self.watch
+                    .blame("storm", at, format!("{MOST_EVENTS} events and no end"));
                 break;
             }
             let happening = AssertUnwindSafe(|| self.happen(event));
@@ -175,7 +178,12 @@ impl<S: System> World<S> {
             return self.queue.push(until, event);
         }
         match event {
-            Event::Deliver { to, from, class, frame } => self.deliver(to, from, class, frame),
+            Event::Deliver {
+                to,
+                from,
+                class,
+                frame,
+            } => self.deliver(to, from, class, frame),
             Event::Link { node, peer, up } => self.link(node, peer, up),
             Event::Wake(process) => self.wake(process),
             Event::Written(process) => self.written(process),
@@ -200,7 +208,8 @@ impl<S: System> World<S> {
             return;
         }
         let change = self.network.phase(&self.plan, &mut self.counters);
-        self.trace.say(self.now, || format!("phase: {}", change.text));
+        self.trace
+            .say(self.now, || format!("phase: {}", change.text));
         self.announce(&change);
         self.later(self.plan.phase, Event::Phase);
     }
@@ -221,7 +230,9 @@ impl<S: System> World<S> {
             let span = Time(self.fate.below(self.plan.timing.timeout.0 * 4));
             self.hosts[node].paused = self.now.plus(span);
             self.counters.hit(Sometimes::Paused);
-            self.trace.say(self.now, || format!("{node} pauses for {} ms", span.0 / 1_000_000));
+            self.trace.say(self.now, || {
+                format!("{node} pauses for {} ms", span.0 / 1_000_000)
+            });
             self.later(self.plan.process.pause, Event::Pause);
         }
     }
@@ -233,7 +244,9 @@ impl<S: System> World<S> {
             let host = &mut self.hosts[node];
             host.clock = host.clock.plus(span);
             self.counters.hit(Sometimes::ClockJumped);
-            self.trace.say(self.now, || format!("{node}'s clock jumps by {} ms", span.0 / 1_000_000));
+            self.trace.say(self.now, || {
+                format!("{node}'s clock jumps by {} ms", span.0 / 1_000_000)
+            });
             self.rearm(NodeId(node as u16));
             self.later(self.plan.process.clock_jump, Event::ClockJump);
         }
@@ -281,7 +294,10 @@ impl<S: System> World<S> {
         for (one, other) in pairs(n) {
             let down = |node: NodeId| self.hosts[node.index()].life.is_none();
             if !down(one) && !down(other) && self.fate.one_in(4) {
-                let again = Change { connections: vec![(one, other, false), (one, other, true)], ..Change::default() };
+                let again = Change {
+                    connections: vec![(one, other, false), (one, other, true)],
+                    ..Change::default()
+                };
                 self.announce(&again);
             }
         }
@@ -291,7 +307,10 @@ impl<S: System> World<S> {
     fn judge(&mut self) {
         let Some(healed) = self.healed else { return };
         let standing = self.standing();
-        let liveness = Liveness { healed, bound: self.plan.liveness_bound() };
+        let liveness = Liveness {
+            healed,
+            bound: self.plan.liveness_bound(),
+        };
         if let Err(violation) = liveness.judge(self.now, &standing) {
             let Violation { property, at, what } = violation;
             return self.watch.blame(property, at, what);
@@ -300,14 +319,17 @@ impl<S: System> World<S> {
             self.done = true;
             return;
         }
-        self.queue.push(self.now.plus(self.plan.timing.timeout), Event::Judge);
+        self.queue
+            .push(self.now.plus(self.plan.timing.timeout), Event::Judge);
     }
 }
 
 /// What a panic said.
 fn text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no text").to_owned()
+    text.or(panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no text")
+        .to_owned()
 }
 
 /// The process that has to take part in an event.

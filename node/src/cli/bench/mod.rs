@@ -207,7 +207,14 @@ impl Temporary {
         let mut random = [0; 8];
         getrandom::fill(&mut random)
             .map_err(|error| anyhow::anyhow!("the system gives no randomness: {error}"))?;
-        let path = std::env::temp_dir().join(format!("quorate-bench-{}", hex::encode(random)));
+        // A benchmark that syncs to memory would be a lie: then rather the current directory.
+        let temporary = std::env::temp_dir();
+        let parent = if process::on_disk(&temporary) {
+            temporary
+        } else {
+            std::env::current_dir().context("there is no current directory")?
+        };
+        let path = parent.join(format!("quorate-bench-{}", hex::encode(random)));
         std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }

@@ -1,6 +1,7 @@
 //! What processes cost, from /proc.
 
 use std::fs;
+use std::path::Path;
 
 /// CPU time and memory of a process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +34,13 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     Some(user + system)
+}
+
+/// Whether what is synced in this directory reaches a disk. In memory (tmpfs) a sync costs nothing
+/// and means nothing.
+pub(super) fn on_disk(directory: &Path) -> bool {
+    const TMPFS: u64 = 0x0102_1994;
+    rustix::fs::statfs(directory).is_ok_and(|found| found.f_type as u64 != TMPFS)
 }
 
 /// The machine, in words: processor, cores, memory, kernel.

@@ -5,7 +5,6 @@ use super::process;
 use crate::cli::VERSION;
 use crate::rpc::proto::StatusResponse;
 use serde::Serialize;
-use std::fmt::Write as _;
 
 /// CPU time and memory of the nodes and the client.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +48,7 @@ pub(super) struct Report {
     value_bytes: usize,
     operations: usize,
     signed: bool,
-    synced: bool,
+    pub(super) synced: bool,
     encrypted: bool,
     executed: bool,
     mode: String,
@@ -96,6 +95,7 @@ impl Report {
             value_bytes: plan.size,
             operations: plan.operations,
             // There is no way to switch these off: a figure without them would be another system's.
+            // Only a cluster whose disk is memory syncs nothing.
             signed: true,
             synced: true,
             encrypted: true,
@@ -140,82 +140,77 @@ impl Report {
 
     /// For people.
     pub(super) fn table(&self) -> String {
+        let mut rows = self.conditions();
+        rows.extend(self.results());
+        let line = |(name, value): &(&str, String)| format!("{name:<15}{value}");
+        rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    fn conditions(&self) -> Vec<(&'static str, String)> {
         let yes = |is: bool| if is { "yes" } else { "no" };
-        let mut out = String::new();
-        let mut row = |name: &str, value: String| {
-            // Writing to a string does not fail.
-            writeln!(out, "{name:<15}{value}").ok();
-        };
-        row("quorate", self.version.into());
-        row(
-            "machine",
-            format!("{} ({} usable)", self.machine, self.cores),
+        let honest = format!(
+            "signed {}, synced {}, encrypted {}, executed {}",
+            yes(self.signed),
+            yes(self.synced),
+            yes(self.encrypted),
+            yes(self.executed)
         );
-        row(
-            "cluster",
-            format!(
-                "{} nodes, {} ({})",
-                self.nodes, self.fault_model, self.protocol
+        let cluster = format!(
+            "{} nodes, {} ({})",
+            self.nodes, self.fault_model, self.protocol
+        );
+        let load = format!("{}, {} keys, {} s", self.mode, self.clients, self.seconds);
+        vec![
+            ("quorate", self.version.into()),
+            (
+                "machine",
+                format!("{} ({} usable)", self.machine, self.cores),
             ),
-        );
-        row(
-            "transaction",
-            format!("{} x {} bytes", self.operations, self.value_bytes),
-        );
-        row(
-            "honest",
-            format!(
-                "signed {}, synced {}, encrypted {}, executed {}",
-                yes(self.signed),
-                yes(self.synced),
-                yes(self.encrypted),
-                yes(self.executed)
+            ("cluster", cluster),
+            (
+                "transaction",
+                format!("{} x {} bytes", self.operations, self.value_bytes),
             ),
+            ("honest", honest),
+            ("load", load),
+            ("faults", self.faults.into()),
+        ]
+    }
+
+    fn results(&self) -> Vec<(&'static str, String)> {
+        let latency = format!(
+            "p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms",
+            self.p50_ms, self.p99_ms, self.p999_ms, self.max_ms
         );
-        row(
-            "load",
-            format!("{}, {} keys, {} s", self.mode, self.clients, self.seconds),
+        let achieved = format!(
+            "{:.0} tx/s, {:.0} op/s",
+            self.achieved_per_second, self.operations_per_second
         );
-        row("offered", format!("{:.0} tx/s", self.offered_per_second));
-        row(
-            "achieved",
-            format!(
-                "{:.0} tx/s, {:.0} op/s",
-                self.achieved_per_second, self.operations_per_second
-            ),
-        );
-        row(
-            "latency",
-            format!(
-                "p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms",
-                self.p50_ms, self.p99_ms, self.p999_ms, self.max_ms
-            ),
-        );
-        row("lost", format!("{} of {}", self.failed, self.requests));
-        for (cause, count) in &self.failures {
-            row("", format!("{count} x {cause}"));
-        }
         let nodes = match self.nodes_cpu_us_per_transaction {
             Some(cpu) => format!("{cpu:.0} us of all nodes"),
             None => "unknown (the nodes run elsewhere)".into(),
         };
-        row(
+        let client = self.client_cpu_us_per_transaction;
+        let mut rows = vec![
+            ("offered", format!("{:.0} tx/s", self.offered_per_second)),
+            ("achieved", achieved),
+            ("latency", latency),
+            ("lost", format!("{} of {}", self.failed, self.requests)),
+        ];
+        let causes = self.failures.iter();
+        rows.extend(causes.map(|(cause, count)| ("", format!("{count} x {cause}"))));
+        rows.push((
             "CPU each tx",
-            format!(
-                "{nodes}, {:.0} us of the client",
-                self.client_cpu_us_per_transaction
-            ),
-        );
+            format!("{nodes}, {client:.0} us of the client"),
+        ));
         if !self.nodes_memory_mib.is_empty() {
             let list: Vec<_> = self
                 .nodes_memory_mib
                 .iter()
                 .map(|m| format!("{m:.0}"))
                 .collect();
-            row("memory", format!("{} MiB", list.join(", ")));
+            rows.push(("memory", format!("{} MiB", list.join(", "))));
         }
-        row("faults", self.faults.into());
-        out.truncate(out.trim_end().len());
-        out
+        rows
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Args {
     )]
     endpoint: Vec<String>,
     /// The file of the key that signs.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(id = "key_file", long = "key", global = true, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Print JSON, one object a line.
     #[arg(long, global = true)]

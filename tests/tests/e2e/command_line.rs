@@ -1,0 +1,306 @@
+//! Bad input to the program: one line that names the thing and the way out, and the right status.
+
+use crate::world::{World, program};
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command
+        .args(arguments)
+        .env_remove("QUORATE_KEY")
+        .env_remove("QUORATE_LOG");
+    command.output().unwrap()
+}
+
+/// Expects failure with one line on stderr that says all of this.
+fn fails(arguments: &[&str], status: i32, says: &[&str]) {
+    let output = run(arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+    let errors: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert_eq!(errors.len(), 1, "{arguments:?}: {text}");
+    assert_eq!(
+        text.lines().last(),
+        Some(errors[0]),
+        "{arguments:?}: {text}"
+    );
+    for part in says {
+        assert!(
+            errors[0].contains(part),
+            "{arguments:?}: {part:?} is not in {:?}",
+            errors[0]
+        );
+    }
+}
+
+fn genesis(dir: &Path) {
+    let base = "21000";
+    let output = run(&[
+        "genesis",
+        "--out",
+        dir.to_str().unwrap(),
+        "--base-port",
+        base,
+    ]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in [
+        vec!["testnet"],
+        vec!["genesis"],
+        vec!["key"],
+        vec!["key", "new"],
+        vec!["key", "show"],
+        vec!["node"],
+        vec!["client"],
+        vec!["client", "put"],
+        vec!["client", "get"],
+        vec!["client", "delete"],
+        vec!["client", "range"],
+        vec!["client", "txn"],
+        vec!["client", "receipt"],
+        vec!["client", "blocks"],
+        vec!["client", "status"],
+        vec!["bench"],
+        vec!["inspect"],
+        vec!["inspect", "log"],
+        vec!["inspect", "safety"],
+        vec!["inspect", "verify"],
+    ] {
+        let output = run(&[&command[..], &["--help"]].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{command:?}");
+        assert!(text.contains("Example"), "{command:?}: {text}");
+    }
+}
+
+#[test]
+fn the_version_names_commit_and_profile() {
+    let text = String::from_utf8(run(&["--version"]).stdout).unwrap();
+    assert!(text.starts_with("quorate 0."), "{text}");
+    assert!(text.contains("release"), "{text}");
+}
+
+#[test]
+fn contradictions_are_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x");
+    let out = out.to_str().unwrap();
+    let raft = [
+        "genesis",
+        "--out",
+        out,
+        "--fault-model",
+        "byzantine",
+        "--protocol",
+        "raft",
+    ];
+    fails(&raft, 2, &["raft", "byzantine"]);
+    fails(
+        &["genesis", "--out", out, "--protocol", "pbft"],
+        2,
+        &["pbft is not built yet"],
+    );
+    fails(
+        &["testnet", "--dir", out, "--fault-model", "crash"],
+        2,
+        &["raft is not built yet"],
+    );
+    fails(
+        &["bench", "--ops", "128", "--size", "1000000"],
+        2,
+        &["--size"],
+    );
+    assert_eq!(run(&["genesis"]).status.code(), Some(2));
+    assert_eq!(run(&["no-such-command"]).status.code(), Some(2));
+}
+
+#[test]
+fn nothing_is_deleted_that_is_no_testnet() {
+    let dir = tempfile::tempdir().unwrap();
+    let precious = dir.path().join("precious");
+    fs::write(&precious, "data").unwrap();
+    let path = dir.path().to_str().unwrap();
+    fails(
+        &["testnet", "--dir", path, "--fresh"],
+        1,
+        &["is not a testnet"],
+    );
+    assert!(precious.is_file());
+    fails(&["genesis", "--out", path], 1, &["is not empty"]);
+}
+
+#[test]
+fn a_bad_home_is_named_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("net");
+    genesis(&root);
+    let home = root.join("node0");
+    let node = ["node", "--home", home.to_str().unwrap()];
+
+    let missing = root.join("node9");
+    fails(
+        &["node", "--home", missing.to_str().unwrap()],
+        1,
+        &["node9", "quorate genesis"],
+    );
+
+    let key = home.join("keys/consensus.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    fails(&node, 1, &["consensus.key", "chmod 600"]);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+
+    let toml = home.join("node.toml");
+    let text = fs::read_to_string(&toml).unwrap();
+    fs::write(&toml, format!("{text}\n[surprise]\nx = 1\n")).unwrap();
+    fails(&node, 1, &["node.toml", "surprise"]);
+    fs::write(&toml, &text).unwrap();
+
+    let open = text.replace("127.0.0.1:21001", "0.0.0.0:21001");
+    assert_ne!(open, text);
+    fs::write(&toml, open).unwrap();
+    fails(&node, 1, &["listen.rpc", "insecure"]);
+    fs::write(&toml, &text).unwrap();
+
+    let taken = TcpListener::bind("127.0.0.1:21001").unwrap();
+    fails(&node, 1, &["127.0.0.1:21001", "node.toml"]);
+    drop(taken);
+
+    // Another node's data.
+    let (own, other) = (home.join("data"), root.join("node1/data"));
+    fs::rename(&own, root.join("kept")).unwrap();
+    fs::rename(&other, &own).unwrap();
+    fails(&node, 1, &["data", "belongs to"]);
+    fs::remove_dir_all(&own).unwrap();
+    fails(&node, 1, &["data", "quorate genesis"]);
+    fs::rename(root.join("kept"), &own).unwrap();
+
+    let safety = own.join("safety");
+    fs::remove_file(&safety).unwrap();
+    fails(&node, 1, &["safety file is missing"]);
+}
+
+#[tokio::test]
+async fn a_second_process_is_kept_from_a_nodes_data() {
+    let world = World::start(4).await;
+    let home = world.cluster.home(0).dir();
+    // Its ports are taken as well: give it others.
+    let copy = tempfile::tempdir().unwrap();
+    for entry in ["genesis.toml", "keys", "data"] {
+        std::os::unix::fs::symlink(home.join(entry), copy.path().join(entry)).unwrap();
+    }
+    let text = fs::read_to_string(home.join("node.toml")).unwrap();
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let address = ["p2p = ", "rpc = ", "http = "]
+            .into_iter()
+            .find(|key| line.starts_with(key));
+        lines.push(address.map_or(line.to_owned(), |key| format!("{key}\"127.0.0.1:0\"")));
+    }
+    fs::write(copy.path().join("node.toml"), lines.join("\n")).unwrap();
+    let pid = world.cluster.pid(0).unwrap().to_string();
+    fails(
+        &["node", "--home", copy.path().to_str().unwrap()],
+        1,
+        &["in use", &pid],
+    );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_client_does_what_its_help_says() {
+    let world = World::start(4).await;
+    let key = world.cluster.client_key();
+    let with = |arguments: &[&str]| {
+        let common = [
+            "client",
+            "--endpoint",
+            world.cluster.rpc(1),
+            "--key",
+            key.to_str().unwrap(),
+        ];
+        let output = run(&[&common[..], arguments].concat());
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(with(&["put", "hello", "world"]).starts_with("committed at height "));
+    assert_eq!(with(&["get", "hello"]), "world\n");
+    assert_eq!(with(&["get", "nothing"]), "");
+    let pair: serde_json::Value = serde_json::from_str(&with(&["get", "hello", "--json"])).unwrap();
+    assert_eq!(
+        (&pair["key"], &pair["value"]),
+        (&"hello".into(), &"world".into())
+    );
+    for i in 0..3 {
+        with(&["put", &format!("user/{i}"), &format!("v{i}")]);
+    }
+    assert_eq!(
+        with(&["range", "user/", "--limit", "2"]),
+        "user/0\tv0\nuser/1\tv1\n"
+    );
+
+    let file = world.dir.path().join("transaction.json");
+    let text = r#"{"if": [{"key": "hello", "value": "world"}], "then": [{"delete": "hello"}, {"get": "user/2"}]}"#;
+    fs::write(&file, text).unwrap();
+    assert!(with(&["txn", file.to_str().unwrap()]).contains("user/2\tv2"));
+    assert!(with(&["txn", file.to_str().unwrap()]).contains("conditions did not hold"));
+    assert_eq!(with(&["get", "hello"]), "");
+
+    assert!(with(&["receipt", "1"]).starts_with("committed at height "));
+    let status: serde_json::Value = serde_json::from_str(&with(&["status", "--json"])).unwrap();
+    let (_, http) = world.http(1, "/status");
+    let http: serde_json::Value = serde_json::from_str(&http).unwrap();
+    let fields = |value: &serde_json::Value| -> Vec<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(fields(&status), fields(&http));
+    let blocks = with(&["blocks", "--json"]);
+    assert_eq!(
+        blocks.lines().count() as u64,
+        world.blocks(1).await.len() as u64
+    );
+
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_client_turns_away_from_what_does_not_answer() {
+    let world = World::start(4).await;
+    let (dead, alive) = ("http://127.0.0.1:1", world.cluster.rpc(0));
+    let output = run(&[
+        "client",
+        "--endpoint",
+        dead,
+        "--endpoint",
+        alive,
+        "get",
+        "quorate/started",
+    ]);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "1\n");
+    let impatient = ["client", "--endpoint", dead, "--timeout", "1s", "get", "x"];
+    fails(&impatient, 1, &["127.0.0.1:1"]);
+    fails(
+        &["client", "--endpoint", "nonsense", "get", "x"],
+        1,
+        &["nonsense", "http://"],
+    );
+    fails(&["client", "put", "a", "b"], 1, &["--key", "QUORATE_KEY"]);
+    world.end().await;
+}

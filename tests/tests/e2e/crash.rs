@@ -1,0 +1,89 @@
+//! Nodes that die: one, the leader, too many.
+
+use crate::world::{PATIENCE, World, Writer, get};
+use quorate::rpc::proto::Consistency;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+#[tokio::test]
+async fn a_node_killed_under_load_catches_up() {
+    let mut world = World::start(4).await;
+    let victim = 3;
+    let writer = Writer::start(world.client(&[0, 1, 2]), "k");
+    sleep(Duration::from_secs(1)).await;
+    world.cluster.kill(victim).await.unwrap();
+    sleep(Duration::from_secs(2)).await;
+    world.cluster.start(victim).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let written = writer.finish().await;
+    assert!(written.len() > 20, "only {} writes", written.len());
+
+    let last = written.last().unwrap();
+    world.reaches(victim, last.height).await;
+    let client = world.client(&[victim]);
+    for write in &written {
+        let found = get(&client, &write.key, Consistency::Local).await;
+        assert_eq!(found.as_ref(), Some(&write.value), "{}", write.key);
+    }
+    world.agrees(&[0, 1, 2, 3]).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_dead_leader_costs_a_moment() {
+    let mut world = World::start(4).await;
+    let leader = world.leader(0).await;
+    let others: Vec<usize> = (0..4).filter(|node| *node != leader).collect();
+    let writer = Writer::start(world.client(&others), "k");
+    sleep(Duration::from_secs(1)).await;
+    let killed = Instant::now();
+    world.cluster.kill(leader).await.unwrap();
+    sleep(Duration::from_secs(6)).await;
+    let written = writer.finish().await;
+
+    let before = written.iter().filter(|write| write.at < killed).count();
+    let after: Vec<_> = written.iter().filter(|write| write.at > killed).collect();
+    assert!(before > 5, "only {before} writes before");
+    assert!(after.len() > 20, "only {} writes after", after.len());
+    // The time-out is 300 ms; the rest is room for a busy machine.
+    let gap = after[0].at - killed;
+    assert!(gap < Duration::from_secs(5), "a gap of {gap:?}");
+    assert_ne!(world.leader(others[0]).await, leader);
+    world.agrees(&others).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn without_a_quorum_the_others_say_so_and_go_on_when_it_is_back() {
+    let mut world = World::start(4).await;
+    readiness(&world, 200).await;
+    world.cluster.kill(2).await.unwrap();
+    world.cluster.kill(3).await.unwrap();
+    let reason = readiness(&world, 503).await;
+    assert!(
+        reason.contains('2') && reason.contains('3'),
+        "names no node: {reason}"
+    );
+    assert_eq!(world.http(0, "/healthz").0, 200);
+
+    world.cluster.start(2).unwrap();
+    world.ready().await;
+    world.cluster.start(3).unwrap();
+    world.ready().await;
+    readiness(&world, 200).await;
+    world.agrees(&[0, 1, 2, 3]).await;
+    world.end().await;
+}
+
+/// Waits until node 0 answers `/readyz` so; what it says then.
+async fn readiness(world: &World, expected: u16) -> String {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let (code, reason) = world.http(0, "/readyz");
+        if code == expected {
+            return reason;
+        }
+        assert!(Instant::now() < end, "{code}, not {expected}: {reason}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}

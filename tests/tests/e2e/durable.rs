@@ -1,0 +1,99 @@
+//! What was acknowledged is never lost.
+
+use crate::world::{World, Writer, get, program};
+use quorate::rpc::proto::Consistency;
+use std::process::Command;
+use std::time::Duration;
+use tokio::time::sleep;
+
+#[tokio::test]
+async fn nothing_acknowledged_is_lost_when_all_are_killed() {
+    let mut world = World::start(4).await;
+    let mut written = Vec::new();
+    for round in 0..3 {
+        let writers: Vec<Writer> = (0..4)
+            .map(|node| Writer::start(world.client(&[node]), &format!("round {round}/{node}")))
+            .collect();
+        sleep(Duration::from_millis(700 + 300 * round)).await;
+        world.cluster.kill_all().await.unwrap();
+        world.cluster.start_all().unwrap();
+        world.ready().await;
+        for writer in writers {
+            written.extend(writer.finish().await);
+        }
+    }
+    assert!(written.len() > 20, "only {} writes", written.len());
+    for node in 0..4 {
+        let client = world.client(&[node]);
+        for write in &written {
+            let found = get(&client, &write.key, Consistency::Linearizable).await;
+            assert_eq!(
+                found.as_ref(),
+                Some(&write.value),
+                "node{node}: {}",
+                write.key
+            );
+        }
+    }
+    world.agrees(&[0, 1, 2, 3]).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_asked_to_stop_leaves_nothing_behind() {
+    let mut world = World::start(4).await;
+    let pid = world.cluster.home(1).pid_file();
+    assert!(pid.is_file());
+    let writer = Writer::start(world.client(&[0, 2, 3]), "k");
+    sleep(Duration::from_millis(500)).await;
+    let status = world.cluster.stop(1).await.unwrap();
+    assert!(status.success(), "{status}");
+    assert!(!pid.exists());
+    let written = writer.finish().await;
+    assert!(!written.is_empty());
+    let log = std::fs::read_to_string(world.cluster.home(1).log_file()).unwrap();
+    assert!(log.trim_end().ends_with("stopped"), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+
+    world.cluster.start(1).unwrap();
+    world.reaches(1, written.last().unwrap().height).await;
+    world.agrees(&[0, 1, 2, 3]).await;
+    world.end().await;
+}
+
+/// The fence in the safety file was released, so it must have been synced before. RocksDB itself
+/// counts the syncs of its write-ahead log.
+#[tokio::test]
+async fn no_fence_is_released_without_a_sync() {
+    let mut world = World::start(4).await;
+    world.cluster.stop(0).await.unwrap();
+    let before = fence(&world, 0);
+    world.cluster.start(0).unwrap();
+    world.ready().await;
+    let writer = Writer::start(world.client(&[0, 1]), "k");
+    sleep(Duration::from_secs(2)).await;
+    let written = writer.finish().await;
+    assert!(written.len() > 10, "only {} writes", written.len());
+    // First what was released, then what was synced until a moment later.
+    let released = fence(&world, 0) - before;
+    let synced = world.metric(0, "quorate_wal_syncs_total");
+    assert!(released > 10, "only {released} fences");
+    assert!(synced >= released, "{synced} syncs for {released} fences");
+    world.end().await;
+}
+
+fn fence(world: &World, node: usize) -> u64 {
+    let output = Command::new(program())
+        .args(["inspect", "--home"])
+        .arg(world.cluster.home(node).dir())
+        .args(["safety", "--json"])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    said["file"]["fence"].as_u64().unwrap()
+}

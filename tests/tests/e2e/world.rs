@@ -1,0 +1,271 @@
+//! A cluster in a directory of its own, and what a client of it sees.
+
+use crypto::SecretKey;
+use quorate::cli::cluster::{self, Cluster};
+use quorate::client::{Client, ClientError, Session};
+use quorate::rpc::proto::{Block, BlocksRequest, Consistency, Receipt};
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use storage::{Operation, Request};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// How long anything may take here: the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program under test, beside the tests' own: `target/release/quorate`.
+pub fn program() -> PathBuf {
+    if let Some(path) = std::env::var_os("QUORATE_PROGRAM") {
+        return path.into();
+    }
+    let own = std::env::current_exe().unwrap();
+    let path = own.parent().unwrap().parent().unwrap().join("quorate");
+    assert!(
+        path.is_file(),
+        "{} is missing: cargo build --release -p quorate",
+        path.display()
+    );
+    path
+}
+
+/// A cluster and its directory, which is deleted in the end.
+pub struct World {
+    pub cluster: Cluster,
+    pub dir: tempfile::TempDir,
+}
+
+impl World {
+    /// A running cluster that has committed.
+    pub async fn start(nodes: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ports = cluster::free_ports(nodes).unwrap();
+        let built = genesis::Testnet::new(ports).build().unwrap();
+        cluster::create(dir.path(), &built).unwrap();
+        let cluster = Cluster::open(&program(), dir.path()).unwrap();
+        let mut world = Self { cluster, dir };
+        world.cluster.start_all().unwrap();
+        world.ready().await;
+        world
+    }
+
+    /// Waits until it commits.
+    pub async fn ready(&mut self) {
+        if let Err(error) = self.cluster.ready(PATIENCE).await {
+            self.print_logs();
+            panic!("{error:#}");
+        }
+    }
+
+    /// A client of these nodes, in this order.
+    pub fn client(&self, nodes: &[usize]) -> Client {
+        let urls: Vec<&str> = nodes.iter().map(|node| self.cluster.rpc(*node)).collect();
+        Client::new(&urls, PATIENCE).unwrap()
+    }
+
+    /// Waits until this node has executed this height.
+    pub async fn reaches(&self, node: usize, height: u64) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let status = self.cluster.status(node).await;
+            if status.as_ref().is_some_and(|s| s.state_height >= height) {
+                return;
+            }
+            if Instant::now() > end {
+                self.print_logs();
+                panic!("node{node} did not reach height {height}: {status:?}");
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Who leads now, as a node sees it.
+    pub async fn leader(&self, asked: usize) -> usize {
+        let status = self.cluster.status(asked).await.unwrap();
+        status.leader.unwrap() as usize
+    }
+
+    /// The operator's HTTP: status code and body.
+    pub fn http(&self, node: usize, path: &str) -> (u16, String) {
+        let host = self.cluster.http(node).strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let code = text.split(' ').nth(1).unwrap().parse().unwrap();
+        let (_, body) = text.split_once("\r\n\r\n").unwrap();
+        (code, body.to_owned())
+    }
+
+    /// A counter of `/metrics`.
+    pub fn metric(&self, node: usize, name: &str) -> u64 {
+        let (_, text) = self.http(node, "/metrics");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no metric {name}"))
+            .trim()
+            .parse()
+            .unwrap()
+    }
+
+    /// A node's whole log.
+    pub async fn blocks(&self, node: usize) -> Vec<Block> {
+        let request = BlocksRequest {
+            from: 1,
+            follow: false,
+            batches: false,
+        };
+        let mut stream = self.client(&[node]).blocks(request).await.unwrap();
+        let mut blocks = Vec::new();
+        while let Some(block) = stream.message().await.unwrap() {
+            blocks.push(block);
+        }
+        blocks
+    }
+
+    /// S1 and S5 on what the nodes themselves tell: equal history at equal height, and equal state
+    /// once all have executed the same.
+    pub async fn agrees(&self, nodes: &[usize]) {
+        let mut logs = Vec::new();
+        for node in nodes {
+            logs.push((*node, self.blocks(*node).await));
+        }
+        let (first, longest) = logs.iter().max_by_key(|(_, blocks)| blocks.len()).unwrap();
+        for (node, blocks) in &logs {
+            for (ours, theirs) in blocks.iter().zip(longest) {
+                assert_eq!(ours.height, theirs.height);
+                let height = ours.height;
+                assert_eq!(
+                    ours.history, theirs.history,
+                    "nodes {node} and {first} at {height}"
+                );
+            }
+        }
+        let top = longest.last().map_or(0, |block| block.height);
+        let mut digests: BTreeMap<u64, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
+        for node in nodes {
+            self.reaches(*node, top).await;
+            let status = self.cluster.status(*node).await.unwrap();
+            let digest = status.state_digest.to_vec();
+            digests
+                .entry(status.state_height)
+                .or_default()
+                .push((*node, digest));
+        }
+        for (height, list) in digests {
+            let same = list.iter().all(|(_, digest)| *digest == list[0].1);
+            assert!(same, "states differ at height {height}: {list:?}");
+        }
+    }
+
+    /// Stops all nodes, and expects each to end as it should.
+    pub async fn end(mut self) {
+        for node in 0..self.cluster.n() {
+            if self.cluster.pid(node).is_some() {
+                let status = self.cluster.stop(node).await.unwrap();
+                assert!(status.success(), "node{node} ended with {status}");
+            }
+        }
+    }
+
+    fn print_logs(&self) {
+        for node in 0..self.cluster.n() {
+            let text = std::fs::read_to_string(self.cluster.home(node).log_file());
+            println!("--- node{node}\n{}", text.unwrap_or_default());
+        }
+    }
+}
+
+/// A session with a key that nobody has used.
+pub async fn fresh_session(client: &Client) -> Session {
+    let mut seed = [0; 32];
+    std::fs::File::open("/dev/urandom")
+        .unwrap()
+        .read_exact(&mut seed)
+        .unwrap();
+    Session::open(client, SecretKey::from_seed(&seed))
+        .await
+        .unwrap()
+}
+
+/// Writes one value.
+pub async fn put(
+    client: &Client,
+    session: &mut Session,
+    key: &str,
+    value: &str,
+) -> Result<Receipt, ClientError> {
+    let operation = Operation::Put {
+        key: key.to_owned().into(),
+        value: value.to_owned().into(),
+    };
+    let body = Request::all(vec![operation]).encode();
+    session.execute(client, body).await
+}
+
+/// Reads one value.
+pub async fn get(client: &Client, key: &str, consistency: Consistency) -> Option<String> {
+    let pair = client.get(key.as_bytes(), consistency).await.unwrap()?;
+    Some(String::from_utf8(pair.value.to_vec()).unwrap())
+}
+
+/// Someone who writes without pause until told to stop.
+pub struct Writer {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<Vec<Acknowledged>>,
+}
+
+/// A write that a node acknowledged as committed.
+#[derive(Clone, Debug)]
+pub struct Acknowledged {
+    pub key: String,
+    pub value: String,
+    pub at: Instant,
+    pub height: u64,
+}
+
+impl Writer {
+    /// Writes `name/0`, `name/1`, ... with one request on the way at a time. A request whose time
+    /// is over counts as nothing: it may have taken effect or not.
+    pub fn start(client: Client, name: &str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, name) = (stop.clone(), name.to_owned());
+        let task = tokio::spawn(async move {
+            let mut session = fresh_session(&client).await;
+            let mut acknowledged = Vec::new();
+            for i in 0.. {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                let (key, value) = (format!("{name}/{i}"), format!("value {i}"));
+                match put(&client, &mut session, &key, &value).await {
+                    Ok(receipt) => acknowledged.push(Acknowledged {
+                        key,
+                        value,
+                        at: Instant::now(),
+                        height: receipt.height,
+                    }),
+                    Err(_) => sleep(Duration::from_millis(20)).await,
+                }
+            }
+            acknowledged
+        });
+        Self { stop, task }
+    }
+
+    /// What was acknowledged. Ends its writing.
+    pub async fn finish(self) -> Vec<Acknowledged> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.unwrap()
+    }
+}
