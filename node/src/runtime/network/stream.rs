@@ -128,9 +128,10 @@ async fn try_write_stream(
         };
         Ok((reader, writer))
     };
+    // It may have been opened on a connection that is already given up: try again, close nothing.
     let (mut reader, mut writer) = timeout(HANDSHAKE, handshake)
         .await
-        .unwrap_or(Err(End::Stalled("no hello")))?;
+        .unwrap_or(Err(End::Broken("no hello".into())))?;
     writer.encoder_mut().set_max_frame_length(lane.limits.frame);
     lane.queue.open();
     if lane.class == Class::Control {
@@ -206,7 +207,7 @@ async fn read_stream(shared: &Shared, peer: &Peer, lane: &Lane, stream: Stream) 
     };
     let theirs = timeout(HANDSHAKE, handshake)
         .await
-        .unwrap_or(Err(End::Stalled("no hello")))?;
+        .unwrap_or(Err(End::Broken("no hello".into())))?;
     tracing::debug!(node = %peer.node, class = class_name(lane.class), build = theirs.build, "stream");
     reader.decoder_mut().set_max_frame_length(lane.limits.frame);
     loop {

@@ -20,8 +20,8 @@ use tokio::time::sleep;
 const PENDING: u32 = 16;
 /// A handshake's time.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Connections of one validator: the one in use, and a newer one that takes its place.
-const PER_PEER: u32 = 3;
+/// Connections of one validator: the one in use, and earlier ones whose close a dead network holds up.
+const PER_PEER: u32 = 8;
 /// Streams of one connection: two of each side, and some that end.
 const STREAMS: usize = 32;
 /// Pause before the second attempt to connect; doubles up to [`BACKOFF_CAP`].
@@ -140,13 +140,17 @@ impl Connections {
                 };
                 let options = DialOpts::peer_id(peer.id)
                     .addresses(addresses)
-                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .condition(PeerCondition::NotDialing)
                     .allocate_new_port()
                     .build();
-                self.links.entry(node).or_default().scheduled = false;
+                let link = self.links.entry(node).or_default();
+                link.scheduled = false;
+                if link.current.is_some() {
+                    return;
+                }
                 match self.swarm.dial(options) {
                     Ok(()) => {}
-                    // Connected, or about to be: the outcome is reported as an event.
+                    // About to be connected: the outcome is reported as an event.
                     Err(DialError::DialPeerConditionFalse(_)) => {}
                     Err(error) => {
                         tracing::debug!(%node, %error, "not dialed");
@@ -155,12 +159,12 @@ impl Connections {
                 }
             }
             Command::Close(node, id) => {
-                if self
-                    .links
-                    .get(&node)
-                    .is_some_and(|l| l.current.is_some_and(|c| c.0 == id))
-                {
+                let link = self.links.entry(node).or_default();
+                let current = link.current.is_some_and(|(current, _)| current == id);
+                if let (true, Some(peer)) = (current, self.shared.peers.get(&node).cloned()) {
                     self.swarm.close_connection(id);
+                    // A dead network may keep the close from ending: do not wait for it.
+                    self.gone(&peer, id);
                 }
             }
         }
@@ -182,7 +186,9 @@ impl Connections {
                 ..
             } => {
                 tracing::debug!(%peer_id, ?cause, "connection closed");
-                self.closed(&peer_id, connection_id);
+                if let Some(peer) = self.peer(&peer_id) {
+                    self.gone(&peer, connection_id);
+                }
             }
             SwarmEvent::OutgoingConnectionError {
                 peer_id: Some(id),
@@ -223,8 +229,7 @@ impl Connections {
         peer.connection.send_replace(Some(connection));
     }
 
-    fn closed(&mut self, id: &PeerId, connection: ConnectionId) {
-        let Some(peer) = self.peer(id) else { return };
+    fn gone(&mut self, peer: &Arc<Peer>, connection: ConnectionId) {
         let link = self.links.entry(peer.node).or_default();
         let Some((_, since)) = link.current.take_if(|(current, _)| *current == connection) else {
             return;
@@ -235,7 +240,7 @@ impl Connections {
             0
         };
         peer.connection.send_replace(None);
-        self.dial_later(&peer);
+        self.dial_later(peer);
     }
 
     fn failed(&mut self, peer: &Arc<Peer>) {

@@ -373,6 +373,73 @@ async fn a_peer_that_sends_faster_than_it_is_processed_is_not_read_on() {
     fast.stop().await;
 }
 
+/// Forwards connections to a port; while it is frozen, bytes neither pass nor are refused.
+async fn proxy(to: u16, mut frozen: tokio::sync::watch::Receiver<bool>) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (near, _) = listener.accept().await.unwrap();
+            frozen.wait_for(|frozen| !frozen).await.unwrap();
+            let far = tokio::net::TcpStream::connect(("127.0.0.1", to))
+                .await
+                .unwrap();
+            let ((a, b), (c, d)) = (near.into_split(), far.into_split());
+            tokio::spawn(forward(a, d, frozen.clone()));
+            tokio::spawn(forward(c, b, frozen.clone()));
+        }
+    });
+    port
+}
+
+async fn forward(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mut frozen: tokio::sync::watch::Receiver<bool>,
+) {
+    let mut buffer = [0; 4_096];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        if frozen.wait_for(|frozen| !frozen).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..n]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_falls_silent_is_given_up_and_made_anew() {
+    let ports = ports(2);
+    let (freeze, frozen) = tokio::sync::watch::channel(false);
+    let callee = start(1, &ports).await;
+    let through = proxy(ports[1], frozen).await;
+    let caller = start_with(0, &ports, |config| {
+        config.peers[0].address = format!("127.0.0.1:{through}");
+    })
+    .await;
+    let both = || caller.is_connected(1) && callee.is_connected(0);
+    until("connected", both).await;
+    freeze.send_replace(true);
+    let began = Instant::now();
+    until("given up", || {
+        !caller.is_connected(1) && !callee.is_connected(0)
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(15));
+    freeze.send_replace(false);
+    until("connected again", both).await;
+    until("a frame", || {
+        caller
+            .network
+            .send(NodeId(1), Class::Control, Bytes::from_static(b"again"));
+        callee.frames() > 0
+    })
+    .await;
+    caller.stop().await;
+    callee.stop().await;
+}
+
 #[test]
 fn a_full_control_queue_drops_the_oldest_and_a_full_bulk_queue_the_newest() {
     use super::queue::{Overflow, Queue};
