@@ -168,9 +168,10 @@ impl Outward {
             Effect::Notice(text) => tracing::warn!("{text}"),
             Effect::Committed {
                 height,
+                batches,
                 transactions,
-                ..
             } => {
+                self.metrics.batches.inc_by(batches.len() as u64);
                 self.metrics.transactions.inc_by(transactions as u64);
                 if self.commits.len() >= COMMITS {
                     self.commits.pop_front();

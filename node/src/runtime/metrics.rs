@@ -54,6 +54,8 @@ pub struct Metrics {
     pub written_bytes: Counter,
     /// Committed transactions, as ordered (no-ops included).
     pub transactions: Counter,
+    /// Committed batches: transactions by batches is how well they are gathered.
+    pub batches: Counter,
     /// Proofs that a validator lied.
     pub evidence: Counter,
     view: Gauge,
@@ -88,6 +90,7 @@ impl Metrics {
             writes: Counter::default(),
             written_bytes: Counter::default(),
             transactions: Counter::default(),
+            batches: Counter::default(),
             evidence: Counter::default(),
             view: Gauge::default(),
             height: Gauge::default(),
@@ -127,6 +130,7 @@ impl Metrics {
                 "Committed transactions",
                 self.transactions.clone(),
             );
+            r.register("batches", "Committed batches", self.batches.clone());
             r.register(
                 "evidence",
                 "Proofs that a validator lied",
