@@ -30,14 +30,14 @@ fn draw(cluster: &mut Cluster, below: u64) -> u64 {
 /// A fault, or work, every few milliseconds.
 fn disturb(cluster: &mut Cluster, n: u16) {
     let node = draw(cluster, u64::from(n)) as u16;
-    match draw(cluster, 16) {
+    match draw(cluster, 20) {
         0 if cluster.up(node) => cluster.crash(node),
         1 if cluster.up(node) => {
             let after = 1 + draw(cluster, 5);
             cluster.crash_at_sync.insert(node, after);
         }
         2 => (0..n).for_each(|i| cluster.crash(i)),
-        3..=6 if !cluster.up(node) => cluster.start(node),
+        3..=6 | 16..=18 if !cluster.up(node) => cluster.start(node),
         7 => cluster.isolate(node),
         8 => {
             let camp = draw(cluster, 1 << n);
@@ -49,8 +49,8 @@ fn disturb(cluster: &mut Cluster, n: u16) {
             let other = draw(cluster, u64::from(n)) as u16;
             cluster.net.cut.insert((node, other));
         }
-        10..=12 => cluster.net.cut.clear(),
-        13 if cluster.up(node) => {
+        10..=14 => cluster.net.cut.clear(),
+        15 if cluster.up(node) => {
             let id = ReadId(draw(cluster, 1 << 40));
             cluster.input(node, Input::Read { id });
         }
@@ -66,10 +66,8 @@ fn run(seed: u64) -> u64 {
     cluster.net.twice = [0, 10, 50][(seed / 5 % 3) as usize];
     let most = [300_000, 5_000_000, 60_000_000][(seed / 7 % 3) as usize];
     cluster.net.delay = (Time(100_000), Time(most));
-    for round in 0..60 {
-        if round % 2 == 0 {
-            cluster.submit(round);
-        }
+    for round in 0..80 {
+        cluster.submit(round);
         disturb(&mut cluster, n);
         let span = [1, 5, 50, 400][draw(&mut cluster, 4) as usize];
         cluster.run(Time::millis(span));
