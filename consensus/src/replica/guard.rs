@@ -78,7 +78,7 @@ impl<P: Protocol> Guard<P> {
     }
 
     /// What to send for this promise: itself if its slot is free, the stored one if the slot is
-    /// occupied, nothing if the slot is closed or its tenure given up. `ops` makes what is new durable.
+    /// occupied, nothing if the slot is closed. `ops` makes what is new durable.
     pub(super) fn admit(
         &mut self,
         promise: Promise<P::Draft>,
@@ -86,9 +86,6 @@ impl<P: Protocol> Guard<P> {
         ops: &mut Vec<LogOp<P>>,
     ) -> Option<Promise<P::Draft>> {
         let slot = statement.slot;
-        if self.given_up(slot) {
-            return None;
-        }
         let again = planted!(SignTwice);
         if let Some(entry) = self.entries.get(&slot).filter(|_| !again) {
             return Some(entry.promise.clone());
@@ -143,7 +140,7 @@ impl<P: Protocol> Guard<P> {
             .get(&slot.kind)
             .is_some_and(|floor| slot <= *floor);
         let out_of_order = ascending(slot.kind) && self.highest(slot.kind) > Some(slot);
-        below_floor || out_of_order
+        below_floor || out_of_order || self.given_up(slot)
     }
 
     /// The highest slot of a kind that was ever taken.
@@ -157,7 +154,8 @@ impl<P: Protocol> Guard<P> {
     }
 
     /// Whether it lies in a tenure that was given up, or in one before: a timeout tells others that
-    /// no vote and no proposal of the tenure follows, not even one made earlier.
+    /// no new vote or proposal of the tenure follows. One that was stored before the timeout may
+    /// be sent again: it is as if it had been delayed, and late votes still make certificates.
     fn given_up(&self, slot: Slot) -> bool {
         if !matches!(slot.kind, Kind::Vote | Kind::Proposal) {
             return false;

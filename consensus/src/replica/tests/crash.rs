@@ -40,32 +40,31 @@ fn event() -> impl Strategy<Value = Event> {
 #[derive(Default)]
 struct Judge {
     said: BTreeMap<Slot, Digest>,
-    given_up: Option<u64>,
 }
 
 impl Judge {
     fn look(&mut self, bench: &mut Bench) {
+        let on_disk = bench.disk.writes[..bench.disk.durable].iter();
+        let promised: Vec<Slot> = on_disk
+            .flat_map(|(.., ops)| ops)
+            .filter_map(|op| match op {
+                LogOp::Guard(slot, _) => Some(*slot),
+                _ => None,
+            })
+            .collect();
         for statement in bench.statements() {
             let slot = statement.slot;
             let first = *self.said.entry(slot).or_insert(statement.content);
             assert_eq!(first, statement.content, "two statements for {slot:?}");
-            // Behind the fence: the guard's entry was on disk when it left.
-            let disk = &bench.disk;
-            let stored = disk.writes[..disk.durable].iter().flat_map(|(.., ops)| ops);
-            let mut stored = stored.filter(|op| matches!(op, LogOp::Guard(at, _) if *at == slot));
-            assert!(
-                stored.next().is_some(),
-                "{slot:?} left before it was durable"
-            );
-            match slot.kind {
-                Kind::Timeout => self.given_up = self.given_up.max(Some(slot.view.0)),
-                Kind::Vote | Kind::Proposal => {
-                    assert!(
-                        self.given_up < Some(slot.view.0 / TENURE),
-                        "{slot:?} was given up"
-                    );
-                }
-                _ => {}
+            let place = promised.iter().position(|at| *at == slot);
+            let place = place.unwrap_or_else(|| panic!("{slot:?} left before it was durable"));
+            if matches!(slot.kind, Kind::Vote | Kind::Proposal) {
+                let gave_up =
+                    |at: &Slot| at.kind == Kind::Timeout && at.view.0 >= slot.view.0 / TENURE;
+                assert!(
+                    !promised[..place].iter().any(gave_up),
+                    "{slot:?} was given up"
+                );
             }
         }
         bench.sent.clear();
