@@ -190,9 +190,13 @@ impl HotStuff {
         if let Some(sentence) = self.pacemaker.waiting(self.tenure(), self.quorum()) {
             return Some(sentence);
         }
-        if let Some(sentence) =
-            self.replication
-                .waiting(self.view, self.leader(self.view), self.me())
+        // Under load something is always under way; it is worth a word once it stands still.
+        let (view, leader) = (self.view, self.leader(self.view));
+        let stalled = self.pacemaker.stalled;
+        let replication = &self.replication;
+        if let Some(sentence) = stalled
+            .then(|| replication.waiting(view, leader, self.me()))
+            .flatten()
         {
             return Some(sentence);
         }

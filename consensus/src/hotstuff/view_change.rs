@@ -27,6 +27,8 @@ pub struct Pacemaker {
     timing: Timing,
     /// Since when the view lasts while there is work; `None` while there is none.
     since: Option<Time>,
+    /// The view stands still: promises were sent again in it.
+    pub stalled: bool,
     /// When to send promises again and ask for certificates.
     nudge_at: Time,
     /// Tenures given up since the last commit.
@@ -49,6 +51,7 @@ impl Pacemaker {
         Self {
             timing,
             since: None,
+            stalled: false,
             nudge_at: Time(0),
             failures: 0,
             observed: 0,
@@ -89,6 +92,7 @@ impl Pacemaker {
     /// Falls back to the configured time-out.
     pub fn on_commit(&mut self, now: Time) {
         self.failures = 0;
+        self.stalled = false;
         self.since = self.since.map(|_| now);
     }
     /// A new view: the timer starts afresh.
@@ -99,6 +103,7 @@ impl Pacemaker {
             self.observed = (self.observed / 8 * 7).saturating_add(took / 8);
         }
         self.since = None;
+        self.stalled = false;
     }
     fn may_help(&mut self, now: Time, peer: NodeId) -> bool {
         let gap = Time(self.timing.resend.0 / 8);
@@ -429,6 +434,7 @@ impl HotStuff {
 
     /// The view stands still: promises again, and a question to all who may know more.
     fn nudge(&mut self, out: &mut Out) {
+        self.pacemaker.stalled = true;
         self.replication.dry = false;
         self.resend_proposal(To::Others, out);
         if self.replication.voted() == self.view {

@@ -11,6 +11,11 @@ fn payload_commits_everywhere() {
         for number in 1..=20 {
             cluster.submit(number);
             cluster.run(Time::millis(2));
+            let statuses = cluster.statuses();
+            let waiting = statuses
+                .iter()
+                .find_map(|status| status.as_ref()?.waiting.clone());
+            assert_eq!(waiting, None, "nothing to say while all goes well");
         }
         cluster.run_until(Time::millis(100), "commit", Cluster::all_done);
         assert!(
