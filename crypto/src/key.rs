@@ -1,7 +1,8 @@
 //! Ed25519 keys and signatures as plain bytes, and secret keys that are wiped when dropped.
 
+use crate::expanded::expand;
 use crate::{Digest, Reject};
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer as _, SigningKey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -17,8 +18,8 @@ impl PublicKey {
     /// # Errors
     /// [`Reject::BadSignature`] if the bytes are no point or a weak one.
     pub fn checked(bytes: [u8; 32]) -> Result<Self, Reject> {
-        match VerifyingKey::from_bytes(&bytes) {
-            Ok(key) if !key.is_weak() => Ok(Self(bytes)),
+        match expand(&Self(bytes)) {
+            Some(key) if !key.weak => Ok(Self(bytes)),
             _ => Err(Reject::BadSignature),
         }
     }

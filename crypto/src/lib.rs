@@ -5,6 +5,7 @@ pub mod batch;
 pub mod certificate;
 pub mod codec;
 pub mod digest;
+mod expanded;
 pub mod id;
 pub mod key;
 pub mod key_file;

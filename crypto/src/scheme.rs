@@ -1,5 +1,6 @@
 //! Signature checking: ZIP-215 validity, alone or in batches, always with the same answer.
 
+use crate::expanded::expand;
 use crate::{Digest, PublicKey, SecretKey, Signature};
 
 /// One claim: this key signed this digest.
@@ -50,9 +51,9 @@ impl Scheme for Ed25519 {
 fn batch_passes(claims: &[Claim]) -> bool {
     let mut keys = Vec::with_capacity(claims.len());
     for (key, _, _) in claims {
-        match ed25519_dalek::VerifyingKey::from_bytes(&key.0) {
-            Ok(key) => keys.push(key),
-            Err(_) => return false,
+        match expand(key) {
+            Some(expanded) => keys.push(expanded.batch),
+            None => return false,
         }
     }
     let messages: Vec<&[u8]> = claims.iter().map(|(_, digest, _)| &digest.0[..]).collect();
@@ -64,9 +65,8 @@ fn batch_passes(claims: &[Claim]) -> bool {
 }
 
 fn zip215_valid((key, digest, signature): &Claim) -> bool {
-    ed25519_zebra::VerificationKey::try_from(key.0)
-        .and_then(|key| key.verify(&ed25519_zebra::Signature::from(signature.0), &digest.0))
-        .is_ok()
+    let signature = ed25519_zebra::Signature::from(signature.0);
+    expand(key).is_some_and(|key| key.single.verify(&signature, &digest.0).is_ok())
 }
 
 #[cfg(test)]
