@@ -262,15 +262,11 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn written(&mut self, token: u64, out: &mut Vec<Effect>) {
-        let mut durable = None;
         while let Some(&(of, fence)) = self.fences.front() {
             if of > token {
                 break;
             }
-            durable = Some(fence);
             self.fences.pop_front();
-        }
-        if let Some(fence) = durable {
             self.tell_replica(ReplicaInput::Durable(fence));
         }
         self.execution.written(token, out);
