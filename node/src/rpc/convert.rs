@@ -130,3 +130,6 @@ pub(super) fn key_value(pair: &Pair) -> proto::KeyValue {
         version: pair.version,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ const CALLS: u32 = 1024;
 const WINDOW: u32 = 4 << 20;
 /// A request besides its transaction's body.
 const OVERHEAD: usize = 1024;
+/// A request that has not even arrived by then is dropped: above the longest that one may wait.
+const STALLED: Duration = Duration::from_secs(65);
 /// How often the health service learns of the node's state.
 const HEALTH: Duration = Duration::from_millis(500);
 /// How long open calls may take to end when the node stops.
@@ -76,6 +78,7 @@ pub async fn serve(listeners: Listeners, handle: NodeHandle, info: NodeInfo) -> 
         LedgerServer::new(LedgerService { handle, info }).max_decoding_message_size(largest);
     let connections = CappedListener::new(listeners.rpc, most).into_stream();
     let rpc = Server::builder()
+        .timeout(STALLED)
         .max_concurrent_streams(CALLS)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)

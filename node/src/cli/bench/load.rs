@@ -300,8 +300,10 @@ async fn receive(
     // Whoever is left has no answer: the connection broke, or time is over.
     shared.over.fetch_or(broken.is_some(), Ordering::Relaxed);
     let lost = open.values().filter(|due| shared.measured(**due)).count() as u64;
-    if lost > 0 {
-        let cause = broken.unwrap_or_else(|| format!("no answer within {DRAIN:?} after the end"));
+    if let Some(cause) = broken {
+        measured.failures.insert(cause, lost.max(1));
+    } else if lost > 0 {
+        let cause = format!("no answer within {DRAIN:?} after the end");
         measured.failures.insert(cause, lost);
     }
     Ok(measured)

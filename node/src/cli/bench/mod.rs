@@ -50,9 +50,9 @@ pub(super) struct Args {
     /// Client keys.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
-    /// Transactions on the way at --rate max.
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
-    outstanding: u32,
+    /// Transactions on the way at --rate max [default: as many as hold 4 MiB of values, 64 to 2048].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    outstanding: Option<u32>,
     /// Also write the result as JSON to a file in this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -141,7 +141,10 @@ async fn measure(args: &Args, endpoints: &[String], pids: &[u32]) -> Result<Repo
         duration: args.duration,
         warmup: args.warmup,
         clients: args.clients.into(),
-        outstanding: args.outstanding as usize,
+        outstanding: args.outstanding.map_or_else(
+            || outstanding(args.size * usize::from(args.ops)),
+            |n| n as usize,
+        ),
     };
     let before = Cost::now(pids);
     let total = args.warmup + args.duration;
@@ -164,6 +167,11 @@ async fn measure(args: &Args, endpoints: &[String], pids: &[u32]) -> Result<Repo
     Ok(Report::new(&plan, &status, measured, cost, all))
 }
 
+/// Enough to keep the cluster busy, and not so much that it all waits in its queues.
+fn outstanding(bytes: usize) -> usize {
+    ((4 << 20) / bytes.max(1)).clamp(64, 2048)
+}
+
 /// A zero without its cause helps nobody.
 fn refuse_zero(measured: &Measured) -> Result<()> {
     if measured.completed > 0 && measured.committed > 0 {
@@ -171,8 +179,14 @@ fn refuse_zero(measured: &Measured) -> Result<()> {
     }
     let worst = measured.failures.iter().max_by_key(|(_, count)| **count);
     match worst {
-        Some((cause, count)) => bail!("nothing was committed: {count} times {cause}"),
-        None => bail!("nothing was submitted: the time was too short for the rate"),
+        Some((cause, count)) => bail!("nothing was committed in time: {count} times {cause}"),
+        None if measured.offered == 0 => {
+            bail!("nothing was submitted: the time was too short for the rate")
+        }
+        None => bail!(
+            "no receipt came while it was measured, all of them after: the cluster is overloaded; \
+             lower the rate or measure for longer"
+        ),
     }
 }
 
