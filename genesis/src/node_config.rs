@@ -97,7 +97,7 @@ pub struct Timing {
     /// How long a leader waits for more payload when the last block was small.
     #[serde(with = "duration")]
     pub linger: Time,
-    /// How long the first transaction of a batch waits for company.
+    /// How long the first transaction of a batch waits for company; four times at most under load.
     #[serde(with = "duration")]
     pub batch_delay: Time,
     /// How often an idle connection is tried.

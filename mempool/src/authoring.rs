@@ -25,11 +25,10 @@ impl Mempool {
     pub(crate) fn seal(&mut self, now: Time, wanted: bool, out: &mut Vec<Output>) {
         while let Some(since) = self.clients.since() {
             let room = self.config.batch_bytes - Batch::OVERHEAD;
-            let ready = wanted
-                || self.clients.fills(room, self.config.batch_transactions)
-                || now >= since.plus(self.config.batch_delay)
-                || (self.idle && !self.batches.any_of(self.config.me));
-            if !ready || !self.own_room() {
+            let full = self.clients.fills(room, self.config.batch_transactions);
+            let idle = self.idle && !self.batches.any_of(self.config.me);
+            let timed = now >= since.plus(self.pace.delay());
+            if !(wanted || full || idle || timed) || !self.own_room() {
                 return;
             }
             let transactions = self.clients.draw(now, room, self.config.batch_transactions);
@@ -37,6 +36,9 @@ impl Mempool {
                 !transactions.is_empty(),
                 "every transaction in the pool fits into a batch"
             );
+            if timed {
+                self.pace.closed(transactions.len());
+            }
             let sealed = self.pack(transactions);
             self.clients
                 .batched(sealed.reference().digest, sealed.batch());
@@ -71,7 +73,7 @@ impl Mempool {
     /// When the timer closes a batch, if the own quota lets it.
     pub(crate) fn seal_at(&self) -> Option<Time> {
         let since = self.clients.since()?;
-        self.own_room().then(|| since.plus(self.config.batch_delay))
+        self.own_room().then(|| since.plus(self.pace.delay()))
     }
 
     fn own_room(&self) -> bool {

@@ -30,7 +30,7 @@ pub struct Config {
     pub block_bytes: usize,
     /// Most batches in a block (genesis).
     pub block_batches: usize,
-    /// How long the first transaction of a batch waits for company.
+    /// How long the first transaction of a batch waits for company, while few come.
     pub batch_delay: Time,
     /// Uncommitted transactions of one client.
     pub client_transactions: usize,

@@ -22,6 +22,7 @@ mod mempool;
 mod message;
 mod ordering;
 mod output;
+mod pace;
 mod wants;
 
 pub use admit::{CheckedMessage, CheckedTransaction, Rules, Validate};

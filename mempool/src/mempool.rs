@@ -7,6 +7,7 @@ use crate::clients::Clients;
 use crate::committed::{Backlog, Memory};
 use crate::handing::Handing;
 use crate::loads::Loads;
+use crate::pace::Pace;
 use crate::wants::Wants;
 use crate::{CheckedMessage, Config, Dissemination, Input, Output, Recovered, Stats};
 use crypto::{Height, NodeId, Time};
@@ -27,6 +28,8 @@ pub struct Mempool {
     pub(crate) number: u64,
     /// Whether nothing is being ordered.
     pub(crate) idle: bool,
+    /// How long a batch waits for company.
+    pub(crate) pace: Pace,
     /// What was last said about waiting batches, and whether it must be said again.
     pub(crate) told: Option<Time>,
     pub(crate) tell: bool,
@@ -54,6 +57,7 @@ impl Mempool {
             handing: Handing::new(),
             number: recovered.number,
             idle: true,
+            pace: Pace::new(config.batch_delay),
             told: None,
             tell: false,
             announced: recovered.height,

@@ -21,7 +21,6 @@ impl<P: Protocol> Engine<P> {
                     rows::write(op, &mut self.writing.batch);
                 }
                 self.writing.sync |= sync;
-                self.writing.wanted = true;
                 self.fences.push_back((self.writing.token, fence));
             }
             Ordered::Send { to, message } => {

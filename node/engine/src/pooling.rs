@@ -63,6 +63,10 @@ impl<P: Protocol> Engine<P> {
     }
 
     pub(crate) fn load(&mut self, what: Loading, query: Query, out: &mut Vec<Effect>) {
+        // What is loaded may be in it.
+        if !self.writing.batch.is_empty() {
+            self.finish_write(out);
+        }
         self.last_load += 1;
         let token = self.last_load;
         self.loading.insert(token, what);

@@ -191,10 +191,7 @@ impl<P: Protocol> Engine<P> {
             requests: Requests::new(setup.requests),
             connected: [setup.config.me].into_iter().collect(),
             shutting_down: false,
-            writing: Writing {
-                token: 1,
-                ..Writing::default()
-            },
+            writing: Writing::first(),
             internal: VecDeque::new(),
             fences: VecDeque::new(),
             loading: BTreeMap::new(),
