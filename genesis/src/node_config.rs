@@ -97,7 +97,7 @@ pub struct Timing {
     /// How long a leader waits for more payload when the last block was small.
     #[serde(with = "duration")]
     pub linger: Time,
-    /// How long the first transaction of a batch waits for company; four times at most under load.
+    /// How long the first transaction of a batch waits for company; eight times that at most under load.
     #[serde(with = "duration")]
     pub batch_delay: Time,
     /// How often an idle connection is tried.
@@ -112,7 +112,7 @@ impl Default for Timing {
             timeout_cap: Time::millis(10_000),
             resend: Time::millis(100),
             linger: Time::millis(1),
-            batch_delay: Time(1_500_000),
+            batch_delay: Time(500_000),
             heartbeat: Time::millis(1_000),
         }
     }

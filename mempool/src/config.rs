@@ -78,7 +78,7 @@ impl Config {
             batch_transactions: 4_096,
             block_bytes: 4 << 20,
             block_batches: 256,
-            batch_delay: Time(1_500_000),
+            batch_delay: Time(500_000),
             client_transactions: 4_096,
             pool_transactions: 65_536,
             pool_bytes: 64 << 20,

@@ -7,7 +7,7 @@ const CROWDED: usize = 4;
 /// One of so few: nobody else comes, waiting longer only costs time.
 const LONELY: usize = 2;
 /// The delay grows to so many times the configured one.
-const MOST: u64 = 4;
+const MOST: u64 = 8;
 
 /// Small batches waste signature checks (a batch of 16 costs half for each) and wake every thread of
 /// every node; long waits waste time. So the delay follows the load: it doubles while batches are
@@ -51,6 +51,6 @@ mod tests {
             pace.closed(count);
             pace.delay().0
         });
-        assert_eq!(delays, [100, 200, 400, 400, 400, 200, 100, 100]);
+        assert_eq!(delays, [100, 200, 400, 800, 800, 400, 200, 100]);
     }
 }

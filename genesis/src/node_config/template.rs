@@ -56,7 +56,7 @@ fn sections(config: &NodeConfig) -> Vec<Section> {
             ("timeout_cap", value(text(timing.timeout_cap)), "The most that repeated time-outs may raise it to."),
             ("resend", value(text(timing.resend)), "How often a promise is sent again while nothing moves."),
             ("linger", value(text(timing.linger)), "How long a leader waits for more payload when the last block was small."),
-            ("batch_delay", value(text(timing.batch_delay)), "How long the first transaction of a batch waits for company; up to four times as long while many come."),
+            ("batch_delay", value(text(timing.batch_delay)), "How long the first transaction of a batch waits for company; up to eight times as long while many come."),
             ("heartbeat", value(text(timing.heartbeat)), "How often an idle connection is tried."),
         ]),
         ("pool", vec![

@@ -1,5 +1,6 @@
-//! The checks before the machine, on threads of their own: one for control messages, in order, so
-//! that no batch of a thousand signatures delays a vote; the others for batches and transactions.
+//! The checks before the machine: control messages at once where they are read, in the order of
+//! their stream and with no thread to wake; batches and transactions on threads of their own, so
+//! that no batch of a thousand signatures delays a vote.
 
 use super::failure::Failure;
 use super::inbox::Inbox;
@@ -30,7 +31,6 @@ type Submission = (RequestId, Transaction, Wait);
 /// Work that waits. Bounded by the permits of frames and the slots of requests.
 #[derive(Default)]
 struct Work {
-    control: VecDeque<Frame>,
     bulk: VecDeque<Frame>,
     submissions: VecDeque<Submission>,
     /// Whose turn it is among those that share the threads.
@@ -53,7 +53,6 @@ pub(crate) struct Verification<I: Ingress> {
     metrics: Arc<Metrics>,
     log: Occasionally,
     work: Mutex<Work>,
-    control_ready: Condvar,
     heavy_ready: Condvar,
 }
 
@@ -73,19 +72,17 @@ impl<I: Ingress> Verification<I> {
             metrics,
             log: Occasionally::default(),
             work: Mutex::default(),
-            control_ready: Condvar::new(),
             heavy_ready: Condvar::new(),
         }
     }
 
-    /// Starts the thread for control messages and `heavy` others.
+    /// Starts `heavy` threads for batches and transactions.
     pub(crate) fn start(
         self: &Arc<Self>,
         heavy: usize,
         failure: &Failure,
     ) -> std::io::Result<Vec<JoinHandle<()>>> {
-        let this = self.clone();
-        let mut threads = vec![failure.spawn("control", move || this.run_control())?];
+        let mut threads = Vec::new();
         for _ in 0..heavy.max(1) {
             let this = self.clone();
             threads.push(failure.spawn("verify", move || this.run_heavy())?);
@@ -99,7 +96,6 @@ impl<I: Ingress> Verification<I> {
             closed: true,
             ..Work::default()
         };
-        self.control_ready.notify_all();
         self.heavy_ready.notify_all();
     }
 
@@ -136,7 +132,7 @@ impl<I: Ingress> Verification<I> {
     /// How many frames and transactions wait.
     pub(crate) fn waiting(&self) -> usize {
         let work = self.lock();
-        work.control.len() + work.bulk.len() + work.submissions.len()
+        work.bulk.len() + work.submissions.len()
     }
 
     /// Counts a peer's fault, and writes of it now and then.
@@ -144,28 +140,6 @@ impl<I: Ingress> Verification<I> {
         self.metrics.reject(reject);
         if let Some(left_out) = self.log.may(&format!("{from} {}", reject.name())) {
             tracing::debug!(%from, left_out, "refused a message: {reject}");
-        }
-    }
-
-    fn run_control(&self) {
-        loop {
-            let mut work = self.lock();
-            let frames = loop {
-                if work.closed {
-                    return;
-                }
-                if !work.control.is_empty() {
-                    break std::mem::take(&mut work.control);
-                }
-                work = self
-                    .control_ready
-                    .wait(work)
-                    .unwrap_or_else(PoisonError::into_inner);
-            };
-            drop(work);
-            for frame in frames {
-                self.admit(frame);
-            }
         }
     }
 
@@ -267,18 +241,14 @@ impl<I: Ingress> Sink for Verification<I> {
             bytes,
             permit,
         };
-        let mut work = self.lock();
-        if work.closed {
-            return;
-        }
         match class {
-            Class::Control => {
-                work.control.push_back(frame);
-                self.control_ready.notify_one();
-            }
+            Class::Control => self.admit(frame),
             Class::Bulk => {
-                work.bulk.push_back(frame);
-                self.heavy_ready.notify_one();
+                let mut work = self.lock();
+                if !work.closed {
+                    work.bulk.push_back(frame);
+                    self.heavy_ready.notify_one();
+                }
             }
         }
     }
