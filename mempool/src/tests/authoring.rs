@@ -41,8 +41,11 @@ fn an_own_batch_under_way_is_not_idle() {
 fn a_batch_closes_by_time() {
     let mut rig = busy();
     rig.submit(1, 1, 10);
-    assert_eq!(rig.pool.deadline(), Some(rig.now.plus(rig.pool.config.batch_delay)));
-    rig.now = rig.now.plus(Time(1_499_999));
+    assert_eq!(
+        rig.pool.deadline(),
+        Some(rig.now.plus(rig.pool.config.batch_delay))
+    );
+    rig.now = rig.now.plus(Time(rig.pool.config.batch_delay.0 - 1));
     assert_eq!(spread(&rig.step(Input::Tick)).len(), 0);
     rig.now = rig.now.plus(Time(1));
     assert_eq!(spread(&rig.step(Input::Tick)).len(), 1);
