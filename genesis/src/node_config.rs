@@ -53,7 +53,7 @@ impl Default for Log {
     fn default() -> Self {
         Self {
             format: LogFormat::Text,
-            filter: "info".into(),
+            filter: "info,libp2p_swarm=warn".into(),
         }
     }
 }

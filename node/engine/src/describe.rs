@@ -31,12 +31,6 @@ impl<P: Protocol> Engine<P> {
                 missing.join(", ")
             ));
         }
-        if self.held_want.is_some() {
-            return Some(format!(
-                "execution is {} heights behind",
-                self.execution.lag()
-            ));
-        }
         self.replica.status().waiting
     }
 }

@@ -7,7 +7,7 @@ use crate::ingress::Checked;
 use crate::requests::Requests;
 use crate::{Effect, Input, Machine, Refusal, RequestId, Setup, Status, Wait};
 use consensus::replica::{Fence, Replica, ReplicaInput};
-use consensus::{Protocol, ReadId, Ticket, Token, Window};
+use consensus::{Protocol, ReadId, Token, Window};
 use crypto::{Digest, Height, NodeId, NodeSet, PublicKey, Time};
 use mempool::{CheckedTransaction, Mempool};
 use std::collections::{BTreeMap, VecDeque};
@@ -26,14 +26,6 @@ pub(crate) enum Loading {
     Batch(Digest),
 }
 
-/// The payload that the leader wants while execution lags: asked for when it has caught up.
-#[derive(Debug)]
-pub(crate) struct Want {
-    pub(crate) ticket: Ticket,
-    pub(crate) budget: u32,
-    pub(crate) exclude: Vec<Digest>,
-}
-
 /// A node that runs the protocol `P`.
 pub struct Engine<P: Protocol> {
     pub(crate) setup: Setup,
@@ -50,7 +42,6 @@ pub struct Engine<P: Protocol> {
     pub(crate) fences: VecDeque<(u64, Fence)>,
     pub(crate) loading: BTreeMap<u64, Loading>,
     pub(crate) last_load: u64,
-    pub(crate) held_want: Option<Want>,
     /// Since when the oldest batch waits; `None`: none does.
     pub(crate) pending: Option<Time>,
     pub(crate) now: Time,

@@ -70,9 +70,4 @@ impl Execution {
             out.push(Effect::Execute { to: self.requested });
         }
     }
-
-    /// How many committed heights wait to be executed.
-    pub(crate) fn lag(&self) -> u64 {
-        self.committed.0.saturating_sub(self.executed.0)
-    }
 }

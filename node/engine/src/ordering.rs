@@ -1,6 +1,6 @@
 //! What the protocol and its shell want done.
 
-use crate::engine::{Engine, Loading, Want};
+use crate::engine::{Engine, Loading};
 use crate::{Effect, Query, Refusal, RequestId, rows, wire};
 use consensus::replica::Effect as Ordered;
 use consensus::{Committed, Input, Loaded, Protocol, ReadId, Retry, To, Token};
@@ -8,8 +8,6 @@ use crypto::{Digest, Height, Payload, Time};
 use std::sync::Arc;
 use storage::{Executed, RecordAt, Scan, Table};
 
-/// Ordering waits when it is so many heights ahead of execution.
-const EXECUTION_LAG: u64 = 1024;
 /// Bytes of old records loaded for one peer's request.
 const LOAD_BYTES: usize = 1 << 20;
 
@@ -32,12 +30,8 @@ impl<P: Protocol> Engine<P> {
             }
             Ordered::Commit(committed) => self.commit(&committed, out),
             Ordered::WantPayload { ticket, budget, exclude } => {
-                let want = Want { ticket, budget, exclude };
-                if self.execution.lag() > EXECUTION_LAG {
-                    self.held_want = Some(want);
-                } else {
-                    self.want(want);
-                }
+                let ticket = ticket.0;
+                self.tell_pool(mempool::Input::Want { ticket, budget, exclude });
             }
             Ordered::CheckPayload { block, height, payload } => {
                 self.tell_pool(mempool::Input::Check { block, height, payload });
@@ -60,19 +54,6 @@ impl<P: Protocol> Engine<P> {
             Ordered::Stable(_) => {}
             Ordered::Halt(reason) => out.push(Effect::Halt { reason }),
         }
-    }
-
-    fn want(&mut self, want: Want) {
-        let Want {
-            ticket,
-            budget,
-            exclude,
-        } = want;
-        self.tell_pool(mempool::Input::Want {
-            ticket: ticket.0,
-            budget,
-            exclude,
-        });
     }
 
     fn commit(&mut self, committed: &Arc<Committed<P::Proof>>, out: &mut Vec<Effect>) {
@@ -136,11 +117,6 @@ impl<P: Protocol> Engine<P> {
             self.execution.state = state;
             self.requests.executed(&receipts, height, out);
             self.tell_protocol(Input::Executed { height, state });
-        }
-        if self.execution.lag() <= EXECUTION_LAG
-            && let Some(want) = self.held_want.take()
-        {
-            self.want(want);
         }
     }
 }

@@ -196,7 +196,6 @@ impl<P: Protocol> Engine<P> {
             fences: VecDeque::new(),
             loading: BTreeMap::new(),
             last_load: 0,
-            held_want: None,
             pending: None,
             now,
             setup,
