@@ -170,7 +170,12 @@ impl Executor {
                 });
             }
         }
-        let machine = Machine::load(&*state, applied.revision, config.limits)?;
+        let revision = if crypto::planted!(DigestDrifts) {
+            0
+        } else {
+            applied.revision
+        };
+        let machine = Machine::load(&*state, revision, config.limits)?;
         Ok(Self {
             log,
             state,
@@ -253,7 +258,9 @@ impl Executor {
     /// # Errors
     /// Stop the process.
     pub fn flush(&mut self, wait: bool) -> Result<(), ExecuteError> {
-        self.log.store().sync()?;
+        if !crypto::planted!(StateAhead) {
+            self.log.store().sync()?;
+        }
         self.state.flush(wait)?;
         self.unflushed = 0;
         self.since = None;

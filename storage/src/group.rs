@@ -115,6 +115,13 @@ impl GroupCommit {
         let fence = self.last.fence + 1;
         log::put_fence(&mut all, fence);
         self.log.write(all)?;
+        if crypto::planted!(AnswerBeforeSync) {
+            self.last.fence = fence;
+            return Ok(Committed {
+                tokens,
+                fence: Some(fence),
+            });
+        }
         self.log.sync()?;
         self.last.fence = fence;
         self.file.write(&self.last)?;

@@ -46,10 +46,14 @@ impl Safety {
             fence: 0,
         }
     }
-    /// Where this one lies in the file: the slots take turns.
+    /// The slot of a file to be written next: the one without the newest valid content. The
+    /// fence does not tell it: after a torn write the next fence has the parity of the one before.
     #[must_use]
-    pub fn slot(&self) -> usize {
-        (self.fence % 2) as usize
+    pub fn free_slot(file: &[u8]) -> usize {
+        let fence = |slot: &[u8]| Self::decode(slot).map(|safety| safety.fence);
+        let first = file.get(..SLOT).and_then(fence);
+        let second = file.get(SLOT..).and_then(fence);
+        usize::from(first > second)
     }
     /// Its bytes: magic, chain, key, epoch, view, fence (little-endian), CRC-32C of all before.
     #[must_use]

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub struct RealSafetyFile {
     path: PathBuf,
     file: Option<File>,
+    /// The slot to be written next, once it is known.
+    next: Option<usize>,
 }
 
 impl RealSafetyFile {
@@ -31,8 +33,7 @@ impl RealSafetyFile {
         };
         let mut bytes = vec![0; 2 * SLOT];
         let encoded = first.encode();
-        let at = first.slot() * SLOT;
-        bytes[at..at + encoded.len()].copy_from_slice(&encoded);
+        bytes[..encoded.len()].copy_from_slice(&encoded);
         file.write_all(&bytes)
             .and_then(|()| file.sync_all())
             .map_err(failed)?;
@@ -50,26 +51,18 @@ impl RealSafetyFile {
             Ok(file) => Ok(Self {
                 path: path.into(),
                 file: Some(file),
+                next: None,
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self {
                 path: path.into(),
                 file: None,
+                next: None,
             }),
             Err(error) => Err(fail(path, "read", &error)),
         }
     }
-}
-
-fn fail(path: &Path, what: &'static str, error: &std::io::Error) -> SafetyError {
-    SafetyError::Failed {
-        path: path.display().to_string(),
-        what,
-        why: error.to_string(),
-    }
-}
-
-impl SafetyFile for RealSafetyFile {
-    fn read(&mut self) -> Result<Option<Safety>, SafetyError> {
+    /// The whole file, as far as it goes; `None` if there is none.
+    fn bytes(&self) -> Result<Option<Vec<u8>>, SafetyError> {
         let Some(file) = &self.file else {
             return Ok(None);
         };
@@ -83,15 +76,37 @@ impl SafetyFile for RealSafetyFile {
                 Err(error) => return Err(fail(&self.path, "read", &error)),
             }
         }
-        Ok(Safety::newest(&bytes[..filled]))
+        bytes.truncate(filled);
+        Ok(Some(bytes))
+    }
+}
+
+fn fail(path: &Path, what: &'static str, error: &std::io::Error) -> SafetyError {
+    SafetyError::Failed {
+        path: path.display().to_string(),
+        what,
+        why: error.to_string(),
+    }
+}
+
+impl SafetyFile for RealSafetyFile {
+    fn read(&mut self) -> Result<Option<Safety>, SafetyError> {
+        let bytes = self.bytes()?;
+        Ok(bytes.and_then(|bytes| Safety::newest(&bytes)))
     }
     fn write(&mut self, safety: &Safety) -> Result<(), SafetyError> {
+        let slot = match self.next {
+            Some(slot) => slot,
+            None => Safety::free_slot(&self.bytes()?.unwrap_or_default()),
+        };
         let Some(file) = &self.file else {
             let missing = std::io::Error::from(ErrorKind::NotFound);
             return Err(fail(&self.path, "written", &missing));
         };
-        file.write_all_at(&safety.encode(), (safety.slot() * SLOT) as u64)
+        file.write_all_at(&safety.encode(), (slot * SLOT) as u64)
             .and_then(|()| file.sync_data())
-            .map_err(|error| fail(&self.path, "written", &error))
+            .map_err(|error| fail(&self.path, "written", &error))?;
+        self.next = Some(1 - slot);
+        Ok(())
     }
 }

@@ -90,7 +90,7 @@ impl MemorySafetyFile {
 
 impl Inner {
     fn put(&mut self, safety: &Safety, succeeds: bool) {
-        let (slot, new) = (safety.slot(), safety.encode());
+        let (slot, new) = (Safety::free_slot(&self.bytes), safety.encode());
         let place = &mut self.bytes[slot * SLOT..slot * SLOT + ENCODED];
         self.last = Some(LastWrite {
             slot,
