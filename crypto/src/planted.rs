@@ -41,40 +41,44 @@ mod chosen {
     }
 
     bugs! {
+        /// Quorums are one short.
+        ShortQuorum,
         /// Gate: messages leave before what they rely on is durable.
         SendBeforeDurable,
-        /// Guard: a second statement for an occupied slot is signed.
-        SignTwice,
-        /// Guard: what was promised is forgotten by a restart.
+        /// Recovery: what was promised is forgotten.
         ForgetPromises,
-        /// HotStuff: votes regardless of the view last voted in.
-        VoteAgain,
-        /// HotStuff: the lock is never taken.
-        NoLock,
+        /// HotStuff and guard: votes go on in a tenure that was given up.
+        VoteAfterTimeout,
+        /// HotStuff: certificates inside timeout certificates count for nothing, nor does the lock.
+        ForgetHighest,
         /// HotStuff: the commit rule without consecutive views.
         CommitGaps,
-        /// HotStuff: commits what is certified once.
+        /// HotStuff: what is certified is committed.
         CommitEarly,
-        /// HotStuff: the view starts at 1 after a restart.
+        /// HotStuff: a restart forgets by which timeout certificate the view was entered.
         ForgetView,
-        /// HotStuff: timeouts are sent once and never again.
+        /// HotStuff: a timeout is sent once.
         NoResend,
-        /// HotStuff: a timeout certificate's leader proposes on any certificate.
-        ForgetHighest,
-        /// Mempool: a payload is held before it is.
+        /// HotStuff: who lags is not answered.
+        NoHelp,
+        /// HotStuff: who asks for blocks is not answered.
+        NoCatchUp,
+        /// HotStuff: a read asks nobody else.
+        ReadAlone,
+        /// Mempool: a vote is given for payload that is not held.
         VoteBlind,
         /// Mempool: what is missing is never asked for.
         NoFetch,
+        /// Engine: batches are kept in memory only.
+        StoreNothing,
+        /// Storage: the log is not synced, nor the safety file written.
+        AnswerBeforeSync,
+        /// Storage: the state goes to disk before the log.
+        StateAhead,
         /// Storage: the session check is skipped.
         ExecuteTwice,
-        /// Storage: the state digest depends on the node's history of restarts.
+        /// Storage: a restart counts revisions anew.
         DigestDrifts,
-        /// Storage: answers before the sync.
-        AnswerBeforeSync,
-        /// Engine: a client is answered before his transaction is committed.
-        AckEarly,
-        /// Engine: a replica counts a quorum one short.
-        ShortQuorum,
     }
 
     thread_local! {

@@ -45,7 +45,10 @@ impl Quorums {
         let (f, q) = match model {
             FaultModel::Byzantine => {
                 let f = n.saturating_sub(1) / 3;
-                (f, (n + f) / 2 + 1)
+                (
+                    f,
+                    (n + f) / 2 + 1 - usize::from(crate::planted!(ShortQuorum)),
+                )
             }
             FaultModel::Crash => (n.saturating_sub(1) / 2, n / 2 + 1),
         };

@@ -164,7 +164,7 @@ impl HotStuff {
     pub(super) fn on_fetch(&mut self, now: Time, from: NodeId, fetch: &FetchBlocks, out: &mut Out) {
         self.adopt(now, &fetch.target, Some(from), out);
         let root = self.log.root().height;
-        if from == self.me() {
+        if from == self.me() || crypto::planted!(NoCatchUp) {
             return;
         }
         if fetch.from > root {

@@ -195,6 +195,9 @@ impl Log {
     }
     /// What a certificate of `b0` commits: the digest of b2, if it is above the root.
     pub fn committed_by(&self, b0: &Digest) -> Option<Digest> {
+        if crypto::planted!(CommitEarly) && self.entries.contains_key(b0) {
+            return Some(*b0);
+        }
         let b0 = self.entries.get(b0)?;
         let b1 = self.entries.get(&b0.header().parent)?;
         let digest = b1.header().parent;

@@ -41,7 +41,7 @@ pub fn entered_rightly(leaders: &LeaderSchedule, header: &Header) -> bool {
             !direct
                 && is_of_its_tenure(leaders, timeout)
                 && header.view == leaders.first(timeout.tenure + 1)
-                && header.justify.view >= timeout.high.view
+                && (header.justify.view >= timeout.high.view || crypto::planted!(ForgetHighest))
         }
     }
 }
@@ -92,10 +92,10 @@ pub struct Voter<'a> {
 pub fn may_vote(leaders: &LeaderSchedule, voter: Voter<'_>, header: &Header) -> bool {
     header.view == voter.view
         && header.view > voter.voted
-        && voter
-            .given_up
-            .is_none_or(|tenure| leaders.tenure_of(header.view) > tenure)
-        && header.justify.view >= voter.locked.view
+        && voter.given_up.is_none_or(|tenure| {
+            leaders.tenure_of(header.view) > tenure || crypto::planted!(VoteAfterTimeout)
+        })
+        && (header.justify.view >= voter.locked.view || crypto::planted!(ForgetHighest))
 }
 
 /// The lock to take on seeing a certificate of `header`'s block: its parent's certificate, if that
@@ -113,6 +113,5 @@ pub fn raises_lock(locked: &QuorumCertificate, header: &Header) -> bool {
 pub fn commits(b2: &Header, b1: &Header, b0: &Header) -> bool {
     b0.justify.view == b1.view
         && b1.justify.view == b2.view
-        && b0.view == b1.view.next()
-        && b1.view == b2.view.next()
+        && (b0.view == b1.view.next() && b1.view == b2.view.next() || crypto::planted!(CommitGaps))
 }

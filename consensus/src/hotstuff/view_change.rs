@@ -161,7 +161,9 @@ impl HotStuff {
             }
             return;
         }
-        self.adopt(now, &timeout.high, hint, out);
+        if !crypto::planted!(ForgetHighest) {
+            self.adopt(now, &timeout.high, hint, out);
+        }
         if self
             .high_timeout
             .as_ref()
@@ -199,7 +201,7 @@ impl HotStuff {
 
     /// Answers a message of an older view with the proof of the newer one, now and then.
     pub(super) fn answer_stale(&mut self, now: Time, to: NodeId, out: &mut Out) {
-        if to != self.me() && self.pacemaker.may_help(now, to) {
+        if to != self.me() && self.pacemaker.may_help(now, to) && !crypto::planted!(NoHelp) {
             out.send(
                 To::One(to),
                 Draft(Message::Certificate(self.certificates())),
@@ -207,7 +209,8 @@ impl HotStuff {
         }
     }
     pub(super) fn on_ask_certificate(&self, from: NodeId, ask: AskCertificate, out: &mut Out) {
-        if from != self.me() && (ask.view < self.view || ask.high < self.high.view) {
+        let ahead = ask.view < self.view || ask.high < self.high.view;
+        if from != self.me() && ahead && !crypto::planted!(NoHelp) {
             out.send(
                 To::One(from),
                 Draft(Message::Certificate(self.certificates())),
@@ -416,7 +419,9 @@ impl HotStuff {
                     .min(self.config.timing.timeout_cap.0),
             );
             self.pacemaker.resend = Some((now.plus(longer), longer));
-            self.send_timeout(To::All, out);
+            if !crypto::planted!(NoResend) {
+                self.send_timeout(To::All, out);
+            }
         }
         let Some(since) = self.pacemaker.since else {
             return;

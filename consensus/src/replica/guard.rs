@@ -157,7 +157,7 @@ impl<P: Protocol> Guard<P> {
     /// no new vote or proposal of the tenure follows. One that was stored before the timeout may
     /// be sent again: it is as if it had been delayed, and late votes still make certificates.
     fn given_up(&self, slot: Slot) -> bool {
-        if !matches!(slot.kind, Kind::Vote | Kind::Proposal) {
+        if !matches!(slot.kind, Kind::Vote | Kind::Proposal) || crypto::planted!(VoteAfterTimeout) {
             return false;
         }
         self.highest(Kind::Timeout).is_some_and(|timeout| {

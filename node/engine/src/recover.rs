@@ -7,7 +7,7 @@ use crate::rows::{self, GuardRow, UNCOMMITTED};
 use crate::{Effect, Setup};
 use bytes::Bytes;
 use consensus::replica::{Damaged, Fence, Replica, Stored};
-use consensus::{Anchor, Protocol};
+use consensus::{Anchor, Protocol, Record as _};
 use crypto::{BatchRef, Digest, Height, NodeId, Payload, SealedBatch, Signer, Time};
 use mempool::Mempool;
 use std::collections::{BTreeMap, VecDeque};
@@ -180,6 +180,12 @@ impl<P: Protocol> Engine<P> {
             applied,
         } = recovered;
         stored.fence = Fence::default();
+        if crypto::planted!(ForgetPromises) {
+            stored.guard.clear();
+            stored
+                .records
+                .retain(|record| matches!(record.key(), consensus::RecordKey::At(..)));
+        }
         let tip = stored.anchor.height;
         let mut effects = Vec::new();
         let config = setup.config.clone();

@@ -3,6 +3,7 @@
 use super::Scenario;
 use crypto::{Height, NodeId, Time};
 use engine::Machine;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use storage::{
     Executor, ExecutorConfig, FlushPolicy, GroupCommit, Job, Limits, Log, Memory, MemorySafetyFile,
@@ -61,6 +62,8 @@ pub struct Host<M> {
     pub paused: Time,
     /// How much longer each input takes.
     pub slow: Time,
+    /// Peers it believes to be connected to.
+    pub peers: BTreeSet<NodeId>,
     /// It stays down for the rest of the run.
     pub retired: bool,
     /// Highest height it ever executed: below, it executes again.
@@ -83,6 +86,7 @@ impl<M: Machine> Host<M> {
             clock,
             paused: Time(0),
             slow: Time(0),
+            peers: BTreeSet::new(),
             retired: false,
             executed: Height(0),
         }

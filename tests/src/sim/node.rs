@@ -3,6 +3,7 @@
 use super::counters::Sometimes;
 use super::event::{Event, Process};
 use super::host::Life;
+use super::network::pairs;
 use super::system::System;
 use super::world::World;
 use crate::check::Seen;
@@ -88,26 +89,30 @@ impl<S: System> World<S> {
         self.see(Seen::Started(node, report));
         self.started(node);
         self.carry_out(node, effects);
-        for peer in 0..self.hosts.len() as u16 {
-            let peer = NodeId(peer);
-            if peer == node
-                || self.hosts[peer.index()].life.is_none()
-                || self.network.is_cut(node, peer)
-            {
+        self.connect();
+    }
+
+    /// Whoever is up and can reach another connects to it, sooner or later.
+    pub(super) fn connect(&mut self) {
+        for (one, other) in pairs(self.hosts.len()) {
+            let up = |node: NodeId| self.hosts[node.index()].life.is_some();
+            if !up(one) || !up(other) || self.network.is_cut(one, other) {
                 continue;
             }
-            for (node, peer) in [(node, peer), (peer, node)] {
-                let at = self
-                    .now
-                    .plus(Time(1 + self.fate.below(self.plan.delay.0 * 2)));
-                self.queue.push(
-                    at,
-                    Event::Link {
-                        node,
-                        peer,
-                        up: true,
-                    },
-                );
+            for (node, peer) in [(one, other), (other, one)] {
+                if !self.hosts[node.index()].peers.contains(&peer) {
+                    let at = self
+                        .now
+                        .plus(Time(1 + self.fate.below(self.plan.delay.0 * 2)));
+                    self.queue.push(
+                        at,
+                        Event::Link {
+                            node,
+                            peer,
+                            up: true,
+                        },
+                    );
+                }
             }
         }
     }
@@ -196,7 +201,8 @@ impl<S: System> World<S> {
             lost.torn = false;
         }
         host.disk.state.crash(|_| 0);
-        host.disk.safety.fail_write_after(u64::MAX);
+        host.peers.clear();
+        host.disk.safety.crash();
         if lost.lost > 0 {
             self.counters.hit(Sometimes::LostUnsynced);
         }
@@ -265,14 +271,21 @@ impl<S: System> World<S> {
     }
 
     pub(super) fn link(&mut self, node: NodeId, peer: NodeId, up: bool) {
+        if self.hosts[node.index()].life.is_none() {
+            return;
+        }
         // It may be old news.
         let there = self.hosts[peer.index()].life.is_some() && !self.network.is_cut(node, peer);
-        let input = if up {
-            Input::Connected(peer)
-        } else {
-            Input::Disconnected(peer)
-        };
         if up && !there {
+            return;
+        }
+        let peers = &mut self.hosts[node.index()].peers;
+        let (changed, input) = if up {
+            (peers.insert(peer), Input::Connected(peer))
+        } else {
+            (peers.remove(&peer), Input::Disconnected(peer))
+        };
+        if !changed {
             return;
         }
         self.trace.say(self.now, || {
@@ -326,7 +339,8 @@ impl<S: System> World<S> {
         if host.slow.0 > 0 {
             host.paused = self.now.plus(host.slow);
         }
-        let changed = !effects.is_empty();
+        let telling = |e: &Effect| matches!(e, Effect::Write { .. } | Effect::Committed { .. });
+        let changed = effects.iter().any(telling);
         let incarnation = host.incarnation;
         self.carry_out(node, effects);
         if changed && self.alive((node, incarnation)).is_some() {

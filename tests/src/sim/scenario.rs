@@ -137,7 +137,7 @@ impl Scenario {
             window: c.pick(&[4, 64, 1_024]),
             checkpoints: c.pick(&[4, 16, 1_024]),
             tight: c.one_in(6),
-            tenure: c.pick(&[4, 4, 5, 6, 8, 8, 32, 1_000]),
+            tenure: c.pick(&[2, 4, 4, 5, 6, 8, 8, 32, 1_000]),
             timing: Timing {
                 timeout,
                 timeout_cap: Time(timeout.0 * c.between(2, 8)),
@@ -155,7 +155,7 @@ impl Scenario {
             net: NetFaults::default(),
             process: ProcessFaults::default(),
             disk: DiskFaults::default(),
-            safety: Time(timeout.0 * c.between(6, 40)),
+            safety: Time(timeout.0 * c.between(4, 24)),
             phase: Time(timeout.0 * c.between(1, 6)),
             stay_down: if calm || !c.one_in(3) {
                 0
@@ -163,8 +163,8 @@ impl Scenario {
                 c.between(1, f as u64) as usize
             },
             clients,
-            transactions: c.between(100, 160) / clients as u64,
-            think: Time(timeout.0 * c.between(1, 8) * clients as u64 / 60),
+            transactions: c.between(75, 100) / clients as u64,
+            think: Time(timeout.0 * c.between(1, 8) * clients as u64 / 80),
         };
         if calm { plan } else { plan.with_faults(c) }
     }

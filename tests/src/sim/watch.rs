@@ -121,6 +121,7 @@ impl<S: System> World<S> {
     /// A frame leaves a node.
     pub(super) fn sent(&mut self, node: NodeId, frame: &Bytes) {
         self.trace.bytes(frame);
+        self.frames += 1;
         let it = self.system.inspect().frame(frame);
         self.trace
             .say(self.now, || format!("{node} -> {} {}", it.name, it.view));

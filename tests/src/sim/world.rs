@@ -4,7 +4,7 @@ use super::client::Clients;
 use super::counters::{Counters, Sometimes};
 use super::event::Event;
 use super::host::Host;
-use super::network::{Change, Network, pairs};
+use super::network::{Change, Network};
 use super::queue::Queue;
 use super::system::System;
 use super::trace::Trace;
@@ -61,6 +61,10 @@ pub struct World<S: System> {
     pub(super) blackout: bool,
     pub(super) events: u64,
     pub(super) done: bool,
+    /// Since when all is done, and how many frames had left by then.
+    rest: Option<(Time, u64)>,
+    /// Frames that left a node.
+    pub(super) frames: u64,
 }
 
 impl<S: System> World<S> {
@@ -93,6 +97,8 @@ impl<S: System> World<S> {
             blackout: false,
             events: 0,
             done: false,
+            rest: None,
+            frames: 0,
             plan,
             system,
         }
@@ -211,6 +217,7 @@ impl<S: System> World<S> {
         self.trace
             .say(self.now, || format!("phase: {}", change.text));
         self.announce(&change);
+        self.connect();
         self.later(self.plan.phase, Event::Phase);
     }
 
@@ -290,17 +297,7 @@ impl<S: System> World<S> {
             }
         }
         self.announce(&change);
-        // Connections that nobody noticed to be gone may be gone: nodes are told once more.
-        for (one, other) in pairs(n) {
-            let down = |node: NodeId| self.hosts[node.index()].life.is_none();
-            if !down(one) && !down(other) && self.fate.one_in(4) {
-                let again = Change {
-                    connections: vec![(one, other, false), (one, other, true)],
-                    ..Change::default()
-                };
-                self.announce(&again);
-            }
-        }
+        self.connect();
         self.judge();
     }
 
@@ -316,11 +313,33 @@ impl<S: System> World<S> {
             return self.watch.blame(property, at, what);
         }
         if self.clients.done() && Liveness::converged(&standing) {
+            return self.rest(liveness.bound);
+        }
+        self.rest = None;
+        self.queue
+            .push(self.now.plus(self.plan.timing.timeout), Event::Judge);
+    }
+
+    /// All is done: what follows must be silence. The last certificates and checkpoints may still
+    /// be under way, and resends; then no frame leaves any more.
+    fn rest(&mut self, bound: Time) {
+        let timeout = self.plan.timing.timeout;
+        let (since, frames) = *self.rest.get_or_insert((self.now, self.frames));
+        if self.frames > frames && self.now.since(since) < bound {
+            self.rest = Some((since, self.frames));
+        } else if self.frames > frames {
+            let what = format!(
+                "an idle cluster still sends after {} ms",
+                bound.0 / 1_000_000
+            );
+            return self.watch.blame("idle", self.now, what);
+        } else if self.now > since {
+            self.counters.hit(Sometimes::Idle);
             self.done = true;
             return;
         }
         self.queue
-            .push(self.now.plus(self.plan.timing.timeout), Event::Judge);
+            .push(self.now.plus(Time(timeout.0 * 4)), Event::Judge);
     }
 }
 
