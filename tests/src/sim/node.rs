@@ -430,6 +430,13 @@ impl<S: System> World<S> {
                 let at = self.now.plus(Time(self.fate.below(self.plan.delay.0)));
                 self.queue.push(at, Event::Answer(request, reply));
             }
+            told => self.told(node, told),
+        }
+    }
+
+    /// What a machine tells, and nothing has to be done about.
+    fn told(&mut self, node: NodeId, effect: Effect) {
+        match effect {
             Effect::Evidence(it) => {
                 let what = format!("{:?} and {:?}", it.first.0, it.second.0);
                 self.see(Seen::Accused {
@@ -464,6 +471,12 @@ impl<S: System> World<S> {
                 self.watch
                     .blame("S5", self.now, format!("node {node} halts: {reason}"))
             }
+            Effect::Send { .. }
+            | Effect::Broadcast { .. }
+            | Effect::Write { .. }
+            | Effect::Load { .. }
+            | Effect::Execute { .. }
+            | Effect::Reply { .. } => unreachable!("done by `effect`"),
         }
     }
 
