@@ -8,6 +8,7 @@ pub mod campaign;
 mod chance;
 mod client;
 mod counters;
+mod effects;
 mod event;
 mod host;
 mod hotstuff;

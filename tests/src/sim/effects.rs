@@ -1,0 +1,301 @@
+//! What a node wants done, and how it is done here: sends, writes, loads, execution.
+
+use super::counters::Sometimes;
+use super::event::{Event, Process};
+use super::system::System;
+use super::world::World;
+use crate::check::Seen;
+use bytes::Bytes;
+use crypto::{Height, NodeId, Time};
+use engine::{Class, Effect, Input, Query};
+use storage::memory::Fault;
+use storage::{Executed, Job, Read as _};
+
+impl<S: System> World<S> {
+    pub(super) fn effect(&mut self, node: NodeId, effect: Effect) {
+        match effect {
+            Effect::Send { to, class, frame } => {
+                self.sent(node, &frame);
+                self.send(node, to, class, &frame);
+            }
+            Effect::Broadcast { class, frame } => {
+                self.sent(node, &frame);
+                let process = self.process(node);
+                for to in (0..self.hosts.len() as u16)
+                    .map(NodeId)
+                    .filter(|to| *to != node)
+                {
+                    self.send(node, to, class, &frame);
+                    if self.alive(process).is_none() {
+                        return;
+                    }
+                }
+            }
+            Effect::Write {
+                token,
+                batch,
+                sync,
+                view,
+            } => {
+                self.stored(node, &batch);
+                if self.boundary(node, Sometimes::CrashedAtWrite) {
+                    return;
+                }
+                if let Some(life) = &mut self.hosts[node.index()].life {
+                    life.waiting.push(Job {
+                        token,
+                        batch,
+                        sync,
+                        view,
+                    });
+                }
+                self.next_group(node);
+            }
+            Effect::Load { token, query } => {
+                let at = self
+                    .now
+                    .plus(Time(self.disk.exponential(self.plan.disk_times.load.0)));
+                self.queue
+                    .push(at, Event::Loaded(self.process(node), token, query));
+            }
+            Effect::Execute { to } => self.execute_up_to(node, to),
+            Effect::Reply { request, reply } => {
+                self.replied(node, request, &reply);
+                let at = self.now.plus(Time(self.fate.below(self.plan.delay.0)));
+                self.queue.push(at, Event::Answer(request, reply));
+            }
+            told => self.told(node, told),
+        }
+    }
+
+    /// What a machine tells, and nothing has to be done about.
+    fn told(&mut self, node: NodeId, effect: Effect) {
+        match effect {
+            Effect::Evidence(it) => {
+                let what = format!("{:?} and {:?}", it.first.0, it.second.0);
+                self.see(Seen::Accused {
+                    by: node,
+                    node: it.node,
+                    what,
+                });
+            }
+            Effect::Rejected { from, reject } => {
+                self.trace.say(self.now, || {
+                    format!("{node} refuses a message of {from}: {reject}")
+                });
+                self.see(Seen::Rejected {
+                    by: node,
+                    from,
+                    reject,
+                });
+            }
+            Effect::Notice(text) => self.trace.say(self.now, || format!("{node} notes: {text}")),
+            Effect::Committed {
+                height,
+                batches,
+                transactions,
+            } => {
+                self.trace.number(height.0);
+                self.trace.say(self.now, || {
+                    format!("{node} commits {height}: {transactions} in {batches:?}")
+                });
+                self.committed(height, !batches.is_empty());
+            }
+            Effect::Halt { reason } => {
+                self.watch
+                    .blame("S5", self.now, format!("node {node} halts: {reason}"))
+            }
+            Effect::Send { .. }
+            | Effect::Broadcast { .. }
+            | Effect::Write { .. }
+            | Effect::Load { .. }
+            | Effect::Execute { .. }
+            | Effect::Reply { .. } => unreachable!("done by `effect`"),
+        }
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, class: Class, frame: &Bytes) {
+        if self.boundary(from, Sometimes::CrashedAtSend) {
+            return;
+        }
+        let Self {
+            network,
+            plan,
+            counters,
+            queue,
+            now,
+            ..
+        } = self;
+        for (at, class, frame) in network.send(*now, (from, to), (class, frame), plan, counters) {
+            queue.push(
+                at,
+                Event::Deliver {
+                    to,
+                    from,
+                    class,
+                    frame,
+                },
+            );
+        }
+    }
+
+    /// Has the storage thread take up what waits, if it is idle.
+    fn next_group(&mut self, node: NodeId) {
+        let Self {
+            hosts,
+            plan,
+            disk,
+            queue,
+            now,
+            ..
+        } = self;
+        let host = &mut hosts[node.index()];
+        let Some(life) = &mut host.life else { return };
+        if life.writing.is_some() || life.waiting.is_empty() {
+            return;
+        }
+        let group = std::mem::take(&mut life.waiting);
+        let times = &plan.disk_times;
+        let mut span = disk.exponential(times.write.0);
+        if group.iter().any(|job| job.sync) {
+            let stalled = disk.per_million(plan.disk.stalls);
+            span += disk.exponential(times.sync.0) * if stalled { 50 } else { 1 };
+        }
+        life.writing = Some(group);
+        queue.push(
+            now.plus(Time(span)),
+            Event::Written((node, host.incarnation)),
+        );
+    }
+
+    pub(super) fn written(&mut self, process: Process) {
+        let node = process.0;
+        let Some(life) = self.alive(process) else {
+            return;
+        };
+        let Some(group) = life.writing.take() else {
+            return;
+        };
+        let synced = group.iter().any(|job| job.sync);
+        // A crash between the write and its sync, or between the sync and the answer.
+        if synced && life.countdown == Some(1) {
+            let log = &self.hosts[node.index()].disk.log;
+            log.fail(Fault::Sync, 0);
+            if let Some(life) = self.alive(process) {
+                // It fails as it was made to.
+                let _ = life.group.commit(group);
+            }
+            self.boundary(node, Sometimes::CrashedAtSync);
+            return;
+        }
+        if let Some(countdown) = &mut life.countdown
+            && synced
+        {
+            *countdown -= 1;
+        }
+        match life.group.commit(group) {
+            Ok(done) => {
+                if self.boundary(node, Sometimes::CrashedAtAnswer) {
+                    return;
+                }
+                for token in done.tokens {
+                    self.trace.number(token);
+                    if self.alive(process).is_none() {
+                        return;
+                    }
+                    self.input(node, Input::Written { token });
+                }
+                if self.alive(process).is_some() {
+                    self.next_group(node);
+                }
+            }
+            Err(error) => self.stop(node, &error.to_string()),
+        }
+    }
+
+    pub(super) fn loaded(&mut self, process: Process, token: u64, query: &Query) {
+        if self.alive(process).is_none() {
+            return;
+        }
+        let node = process.0;
+        match self.hosts[node.index()]
+            .disk
+            .log
+            .scan(query.table, &query.scan)
+        {
+            Ok(rows) => self.input(node, Input::Loaded { token, rows }),
+            Err(error) => self.stop(node, &error.to_string()),
+        }
+    }
+
+    fn execute_up_to(&mut self, node: NodeId, to: Height) {
+        let process = self.process(node);
+        let Some(life) = self.alive(process) else {
+            return;
+        };
+        life.execute_to = life.execute_to.max(to);
+        if !life.executing {
+            life.executing = true;
+            self.schedule_execution(process);
+        }
+    }
+
+    fn schedule_execution(&mut self, process: Process) {
+        let span = self.disk.exponential(self.plan.disk_times.execute.0);
+        self.queue
+            .push(self.now.plus(Time(span)), Event::Execute(process));
+    }
+
+    pub(super) fn execute(&mut self, process: Process) {
+        let node = process.0;
+        if self.alive(process).is_none() || self.boundary(node, Sometimes::CrashedAtExecute) {
+            return;
+        }
+        let now = self.hosts[node.index()].local(self.now);
+        let Some(life) = self.alive(process) else {
+            return;
+        };
+        match life.executor.step(now, life.execute_to) {
+            Ok(list) => self.executed(process, list),
+            Err(error) => self.stop(node, &error.to_string()),
+        }
+    }
+
+    fn executed(&mut self, process: Process, list: Vec<Executed>) {
+        let node = process.0;
+        let Some(last) = list.last().map(|it| it.height) else {
+            let Some(life) = self.alive(process) else {
+                return;
+            };
+            life.executing = false;
+            let behind = life.executor.applied().height < life.execute_to;
+            if behind {
+                self.watch.blame(
+                    "S8",
+                    self.now,
+                    format!("node {node} is told to execute what its log lacks"),
+                );
+            }
+            return;
+        };
+        for it in &list {
+            self.execution_seen(node, it);
+        }
+        let host = &mut self.hosts[node.index()];
+        host.executed = host.executed.max(last);
+        let known = host.executed;
+        if let Some(life) = &mut host.life
+            && life.recovering
+            && last >= known
+        {
+            life.recovering = false;
+        }
+        if self.boundary(node, Sometimes::CrashedAtExecute) {
+            return;
+        }
+        self.input(node, Input::Executed(list));
+        if self.alive(process).is_some() {
+            self.schedule_execution(process);
+        }
+    }
+}
