@@ -83,6 +83,15 @@ pub struct Timing {
     pub linger: Time,
 }
 
+impl Timing {
+    /// How often a replica that has nothing to do asks one of its peers where it stands: four times
+    /// the time-out. It is what ends the wait of one that missed the last message of a run of work.
+    #[must_use]
+    pub fn at_rest(&self) -> Time {
+        Time(self.timeout.0.saturating_mul(4))
+    }
+}
+
 impl Default for Timing {
     fn default() -> Self {
         Self {

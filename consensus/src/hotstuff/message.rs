@@ -126,6 +126,8 @@ pub struct AskCertificate {
     pub view: View,
     /// The view of its high certificate.
     pub high: View,
+    /// Whether it has work that does not move, and so wants to hear the promises of others again.
+    pub stalled: bool,
 }
 
 /// Asks for certified blocks.

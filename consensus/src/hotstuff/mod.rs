@@ -143,7 +143,7 @@ impl HotStuff {
             Message::Vote(vote) => self.on_vote(now, from, vote, out),
             Message::Timeout(timeout) => self.on_timeout(now, from, *timeout, out),
             Message::Certificate(pair) => self.on_certificate(now, from, &pair, out),
-            Message::AskCertificate(ask) => self.on_ask_certificate(from, ask, out),
+            Message::AskCertificate(ask) => self.on_ask_certificate(now, from, ask, out),
             Message::FetchBlocks(fetch) => self.on_fetch(now, from, &fetch, out),
             Message::Blocks(blocks) => self.on_blocks(now, from, blocks, out),
             Message::ReadAsk(ask) => self.on_read_ask(from, ask, out),

@@ -31,6 +31,10 @@ pub struct Pacemaker {
     pub stalled: bool,
     /// When to send promises again and ask for certificates.
     nudge_at: Time,
+    /// When to ask a peer where it stands, while there is nothing to do; unset while there is.
+    ask_at: Option<Time>,
+    /// Who was asked last.
+    asked: usize,
     /// Tenures given up since the last commit.
     failures: u32,
     /// A moving average of how long views last that end in a certificate, in nanoseconds.
@@ -53,6 +57,8 @@ impl Pacemaker {
             since: None,
             stalled: false,
             nudge_at: Time(0),
+            ask_at: None,
+            asked: 0,
             failures: 0,
             observed: 0,
             given: BTreeMap::new(),
@@ -87,7 +93,10 @@ impl Pacemaker {
         let view = self
             .since
             .map(|since| since.plus(self.span()).min(self.nudge_at));
-        view.into_iter().chain(self.resend.map(|(at, _)| at)).min()
+        view.into_iter()
+            .chain(self.resend.map(|(at, _)| at))
+            .chain(self.ask_at)
+            .min()
     }
     /// Falls back to the configured time-out.
     pub fn on_commit(&mut self, now: Time) {
@@ -208,13 +217,30 @@ impl HotStuff {
             );
         }
     }
-    pub(super) fn on_ask_certificate(&self, from: NodeId, ask: AskCertificate, out: &mut Out) {
-        let ahead = ask.view < self.view || ask.high < self.high.view;
-        if from != self.me() && ahead && !crypto::planted!(NoHelp) {
+    /// Answers one who asks because nothing moves, or because it is at rest and may have missed
+    /// something: with what it lacks, and, if it waits for that, the timeout of the tenure.
+    pub(super) fn on_ask_certificate(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        ask: AskCertificate,
+        out: &mut Out,
+    ) {
+        if from == self.me() || crypto::planted!(NoHelp) {
+            return;
+        }
+        if ask.view < self.view || ask.high < self.high.view {
             out.send(
                 To::One(from),
                 Draft(Message::Certificate(self.certificates())),
             );
+        } else if ask.view > self.view || ask.high > self.high.view {
+            return self.ask_one(now, from, out);
+        }
+        // One who has nothing to do does not send its timeout again by itself; and a timeout is
+        // not answered by a timeout, or two of them would never fall silent.
+        if ask.stalled && self.config.leaders.tenure_of(ask.view) == self.tenure() {
+            self.send_timeout(To::One(from), out);
         }
     }
     fn ask_certificate(&self) -> Draft {
@@ -223,6 +249,7 @@ impl HotStuff {
             epoch,
             view: self.view,
             high: self.high.view,
+            stalled: self.pacemaker.stalled,
         }))
     }
     /// Asks one who seems to be far ahead, now and then.
@@ -323,13 +350,6 @@ impl HotStuff {
         if timeout.tenure < self.tenure() {
             return self.answer_stale(now, from, out);
         }
-        // One who has nothing to do does not send its timeout again by itself.
-        if from != self.me()
-            && self.pacemaker.given_up() == Some(self.tenure())
-            && self.pacemaker.may_help(now, from)
-        {
-            self.send_timeout(To::One(from), out);
-        }
         // Its entry proof was processed: it cannot be of a later tenure than the current one.
         let (statement, signature) = (timeout.statement(), timeout.signature);
         match self.pacemaker.given.get(&from) {
@@ -399,8 +419,12 @@ impl HotStuff {
         if !self.has_work() {
             self.pacemaker.since = None;
             self.pacemaker.resend = None;
+            self.pacemaker.stalled = false;
+            let gap = self.config.timing.at_rest();
+            self.pacemaker.ask_at.get_or_insert(now.plus(gap));
             return;
         }
+        self.pacemaker.ask_at = None;
         if self.pacemaker.since.is_none() {
             self.pacemaker.since = Some(now);
             self.pacemaker.nudge_at = now.plus(self.pacemaker.nudge_gap());
@@ -423,6 +447,9 @@ impl HotStuff {
                 self.send_timeout(To::All, out);
             }
         }
+        if self.pacemaker.ask_at.is_some_and(|at| at <= now) {
+            self.ask_next(out);
+        }
         let Some(since) = self.pacemaker.since else {
             return;
         };
@@ -434,6 +461,18 @@ impl HotStuff {
             self.time_out(out);
             // Given up already: the timer is of no more use in this view.
             self.pacemaker.since = Some(now);
+        }
+    }
+
+    /// Nothing to do: asks one peer after the other where it stands. Whoever missed the last
+    /// message of a run of work has no other reason to speak, nor has anyone to speak to it.
+    fn ask_next(&mut self, out: &mut Out) {
+        self.pacemaker.ask_at = None;
+        let turn = self.pacemaker.asked;
+        self.pacemaker.asked = turn.wrapping_add(1);
+        let others = self.peers().count().max(1);
+        if let Some(peer) = self.peers().nth(turn % others) {
+            out.send(To::One(peer), self.ask_certificate());
         }
     }
 

@@ -320,14 +320,17 @@ impl<S: System> World<S> {
             .push(self.now.plus(self.plan.timing.timeout), Event::Judge);
     }
 
-    /// All is done: what follows must be silence. The last certificates and checkpoints may still
-    /// be under way, and resends; then no frame leaves any more.
+    /// All is done: what follows must be rest. The last certificates and checkpoints may still be
+    /// under way, and resends; then each node asks one peer a span where it stands, and is
+    /// answered, and no other frame leaves any more.
     fn rest(&mut self, bound: Time) {
-        let timeout = self.plan.timing.timeout;
+        let span = self.plan.timing.at_rest();
+        let questions = 2 * self.hosts.len() as u64;
         let (since, frames) = *self.rest.get_or_insert((self.now, self.frames));
-        if self.frames > frames && self.now.since(since) < bound {
+        let restless = self.frames > frames + 2 * questions;
+        if restless && self.now.since(since) < bound {
             self.rest = Some((since, self.frames));
-        } else if self.frames > frames {
+        } else if restless {
             let what = format!(
                 "an idle cluster still sends after {} ms",
                 bound.0 / 1_000_000
@@ -338,8 +341,7 @@ impl<S: System> World<S> {
             self.done = true;
             return;
         }
-        self.queue
-            .push(self.now.plus(Time(timeout.0 * 4)), Event::Judge);
+        self.queue.push(self.now.plus(span), Event::Judge);
     }
 }
 

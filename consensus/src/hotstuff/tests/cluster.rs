@@ -293,6 +293,12 @@ impl Cluster {
             self.run(Time::millis(1));
         }
     }
+    /// Messages by name, but for the questions of those at rest.
+    pub fn spoken(&self) -> BTreeMap<&'static str, u64> {
+        let mut spoken = self.sent.clone();
+        spoken.remove("ask_certificate");
+        spoken
+    }
     pub fn statuses(&self) -> Vec<Option<Status>> {
         self.nodes
             .iter()

@@ -30,7 +30,7 @@ const MESSAGES: [&str; 9] = [
     "vote 126 68bf9d464c0d2df0",
     "timeout 994 e4039b7cf88ac829",
     "certificate 789 e2daefdb2835cd70",
-    "ask_certificate 28 335538cc56e4a826",
+    "ask_certificate 29 39d017227f70bc06",
     "fetch_blocks 284 1032a3a500abe6c9",
     "blocks 930 933c5ec76dbe6845",
     "read_ask 20 03259c7e2ae34a40",
@@ -49,7 +49,7 @@ fn small_messages_in_full() {
     };
     assert_eq!(
         hex(4),
-        "04000000000000000000000004000000000000000200000000000000"
+        "0400000000000000000000000400000000000000020000000000000001"
     );
     assert!(hex(5).starts_with("0500000000000000000000000100000000000000"));
     assert_eq!(hex(7), "0700000000000000000000000500000000000000");

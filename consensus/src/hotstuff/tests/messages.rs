@@ -37,6 +37,7 @@ pub fn one_of_each(craft: &Craft) -> Vec<Message> {
             epoch: Epoch(0),
             view: View(4),
             high: View(2),
+            stalled: true,
         }),
         Message::FetchBlocks(FetchBlocks {
             epoch: Epoch(0),

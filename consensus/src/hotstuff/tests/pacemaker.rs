@@ -4,7 +4,7 @@ use super::super::message::CertificatePair;
 use super::super::{Message, rules};
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, payload, round_robin};
-use crate::{Input, LeaderSchedule, Protocol as _, To};
+use crate::{Input, LeaderSchedule, To};
 use crypto::{BatchRef, NodeId, Reject, Time};
 use std::sync::Arc;
 
@@ -77,17 +77,85 @@ fn a_live_leader_between_two_dead_ones_commits_in_his_own_tenure_of_four() {
 fn the_timer_runs_only_while_there_is_work() {
     let mut solo = Solo::new(Craft::new(4, round_robin(8)), 1);
     solo.pass(Time::millis(10_000));
-    assert!(solo.sent.is_empty());
-    assert_eq!(solo.replica.deadline(), None);
+    assert!(solo.gave_up().is_empty());
     pending(&mut solo);
-    assert!(solo.replica.deadline().is_some());
     solo.input(Input::Pending { oldest: None });
-    assert_eq!(solo.replica.deadline(), None);
+    solo.pass(Time::millis(10_000));
+    assert!(solo.gave_up().is_empty());
     pending(&mut solo);
     solo.pass(Time::millis(290));
     assert!(solo.gave_up().is_empty());
     solo.pass(Time::millis(20));
     assert_eq!(solo.gave_up(), [0]);
+}
+
+/// At rest nobody has a reason to speak, so whoever missed the last certificate would never learn
+/// it (simulator seeds 2466 and 3276).
+#[test]
+fn at_rest_it_asks_one_peer_after_the_other_where_they_stand_and_says_nothing_else() {
+    let mut solo = Solo::new(Craft::new(4, round_robin(8)), 1);
+    let every = solo.craft.config(1).timing.at_rest();
+    solo.pass(every);
+    let first = solo.sent.len();
+    solo.pass(Time(every.0 * 5));
+    let asked: Vec<To> = solo
+        .sent
+        .iter()
+        .map(|(to, m)| {
+            assert!(matches!(m, Message::AskCertificate(_)), "{m:?}");
+            *to
+        })
+        .collect();
+    assert!(first <= 1);
+    assert_eq!(asked.len() - first, 5, "one in each span");
+    for peer in [0, 2, 3] {
+        assert!(asked.contains(&To::One(NodeId(peer))), "{asked:?}");
+    }
+}
+
+#[test]
+fn who_missed_the_end_of_the_work_and_knows_of_none_learns_it_at_rest() {
+    for n in [4, 7] {
+        let mut cluster = Cluster::new(n, round_robin(8));
+        cluster.isolate(n - 1);
+        cluster.submit(1);
+        cluster.input(n - 1, Input::Pending { oldest: None });
+        cluster.run(Time::millis(2_000));
+        assert!(cluster.done(0) && !cluster.done(n - 1));
+        cluster.heal();
+        cluster.run_until(Time::millis(10_000), "convergence", |cluster| {
+            cluster.done(n - 1)
+        });
+    }
+}
+
+/// Each answered the other's timeout with its own, for ever (simulator seed 1829).
+#[test]
+fn two_who_gave_up_and_have_nothing_to_do_fall_silent() {
+    let mut cluster = Cluster::new(7, round_robin(8));
+    for i in [1, 5] {
+        cluster.isolate(i);
+        cluster.input(
+            i,
+            Input::Pending {
+                oldest: Some(Time(0)),
+            },
+        );
+    }
+    cluster.run(Time::millis(400));
+    for i in [1, 5] {
+        assert_eq!(cluster.statuses()[i].as_ref().unwrap().timeouts, 1);
+        cluster.input(i as u16, Input::Pending { oldest: None });
+    }
+    cluster.heal();
+    cluster.net.delay = (Time::millis(20), Time::millis(20));
+    let (one, other) = (NodeId(1), NodeId(5));
+    cluster.input(1, Input::Connected { peer: other });
+    cluster.input(5, Input::Connected { peer: one });
+    cluster.run(Time::millis(5_000));
+    let sent = cluster.sent["timeout"];
+    cluster.run(Time::millis(60_000));
+    assert_eq!(cluster.sent["timeout"], sent);
 }
 
 #[test]

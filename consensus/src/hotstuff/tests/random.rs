@@ -91,9 +91,9 @@ fn run(seed: u64) -> u64 {
     );
     assert!(cluster.evidence.is_empty(), "seed {seed}: S10: nobody lied");
     cluster.run(Time::millis(60_000));
-    let sent = cluster.sent.clone();
+    let spoken = cluster.spoken();
     cluster.run(Time::millis(60_000));
-    assert_eq!(cluster.sent, sent, "seed {seed}: idle");
+    assert_eq!(cluster.spoken(), spoken, "seed {seed}: idle");
     under_faults.unwrap_or(0)
 }
 

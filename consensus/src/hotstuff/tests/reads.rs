@@ -49,9 +49,9 @@ fn a_read_at_any_node_of_an_idle_cluster_is_answered_with_what_was_committed_bef
             }
         }
         cluster.run(Time::millis(1000));
-        let sent = cluster.sent.clone();
+        let spoken = cluster.spoken();
         cluster.run(Time::millis(10_000));
-        assert_eq!(cluster.sent, sent, "idle again");
+        assert_eq!(cluster.spoken(), spoken, "idle again");
     }
 }
 
