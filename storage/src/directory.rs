@@ -135,19 +135,31 @@ impl Directory {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
-        let format = path.join("FORMAT");
-        let text = match fs::read_to_string(&format) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(OpenError::Missing(path.display().to_string()));
-            }
-            other => other.map_err(|error| io(&format, error))?,
-        };
-        check(path, &text, identity)?;
+        check(path, &read_format(path)?, identity)?;
         let lock = lock(path)?;
         Ok(Self {
             path: path.into(),
             _lock: lock,
         })
+    }
+    /// Checks whose it is, and tells which process has it, if one does. Nothing is changed, and it
+    /// stays unlocked.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; that it is in use is none.
+    pub fn look(path: &Path, identity: &Identity) -> Result<Option<String>, OpenError> {
+        check(path, &read_format(path)?, identity)?;
+        let name = path.join("LOCK");
+        let mut file = match File::open(&name) {
+            // No node has ever opened it.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|error| io(&name, error))?,
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(None),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(owner(&mut file))),
+            Err(error) => Err(io(&name, error.into())),
+        }
     }
     /// Where it is.
     #[must_use]
@@ -175,6 +187,20 @@ fn io(path: &Path, error: std::io::Error) -> OpenError {
     OpenError::Io {
         path: path.display().to_string(),
         error,
+    }
+}
+
+fn read_format(path: &Path) -> Result<String, OpenError> {
+    let format = path.join("FORMAT");
+    match fs::read_to_string(&format) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(OpenError::Missing(path.display().to_string()))
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err(OpenError::Damaged {
+            path: path.display().to_string(),
+            why: "no text".into(),
+        }),
+        other => other.map_err(|error| io(&format, error)),
     }
 }
 
@@ -241,16 +267,9 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         if error != rustix::io::Errno::WOULDBLOCK {
             return Err(fail(error.into()));
         }
-        let mut owner = String::new();
-        let _ = file.read_to_string(&mut owner); // only to be of help
-        let owner = if owner.trim().is_empty() {
-            "unknown".into()
-        } else {
-            owner.trim().into()
-        };
         return Err(OpenError::Locked {
             path: path.display().to_string(),
-            owner,
+            owner: owner(&mut file),
         });
     }
     let note = |file: &mut File| {
@@ -259,6 +278,16 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     };
     note(&mut file).map_err(fail)?;
     Ok(file)
+}
+
+/// Who has it locked, as he says.
+fn owner(lock: &mut File) -> String {
+    let mut owner = String::new();
+    let _ = lock.read_to_string(&mut owner); // only to be of help
+    match owner.trim() {
+        "" => "unknown".into(),
+        owner => owner.into(),
+    }
 }
 
 #[cfg(feature = "rocksdb")]

@@ -110,3 +110,43 @@ fn a_damaged_format_file_is_refused() {
         );
     }
 }
+
+#[test]
+fn a_look_tells_who_has_it_and_changes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    Directory::create(home.path(), &identity()).unwrap();
+    let files = || {
+        let mut names: Vec<_> = fs::read_dir(home.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let before = files();
+    assert_eq!(Directory::look(home.path(), &identity()).unwrap(), None);
+    assert_eq!(files(), before);
+
+    let held = Directory::open(home.path(), &identity()).unwrap();
+    let owner = Directory::look(home.path(), &identity()).unwrap();
+    assert_eq!(owner, Some(std::process::id().to_string()));
+    drop(held);
+    assert_eq!(Directory::look(home.path(), &identity()).unwrap(), None);
+    // The look itself has let go of it.
+    Directory::open(home.path(), &identity()).unwrap();
+
+    let other = Identity {
+        chain: ChainId(Digest([1; 32])),
+        ..identity()
+    };
+    let error = Directory::look(home.path(), &other).unwrap_err();
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+}
+
+#[test]
+fn a_format_file_that_is_no_text_is_damaged() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("FORMAT"), [0xFF, 0xFE, 0]).unwrap();
+    let error = Directory::open(home.path(), &identity()).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+}

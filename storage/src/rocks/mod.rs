@@ -8,7 +8,7 @@
 mod options;
 mod recovery;
 
-pub use recovery::{Recovery, open_log, open_log_read_only, open_state};
+pub use recovery::{Recovery, open_log, open_log_read_only, open_state, open_state_read_only};
 
 use crate::{
     Op, REBUILD_STATE, REPLACE_NODE, Read, Row, Scan, Statistics, Store, StoreError, Table,

@@ -91,3 +91,16 @@ pub fn open_state(path: &Path, log: Arc<Rocks>) -> Result<Rocks, StoreError> {
     state.ahead = Some(log);
     Ok(state)
 }
+
+/// Opens `data/state` to look at it, as far as it was flushed, while no node runs. Writing to it
+/// fails.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn open_state_read_only(path: &Path) -> Result<Rocks, StoreError> {
+    let tuning = Tuning::state();
+    let only = [(DEFAULT_COLUMN_FAMILY_NAME, tuning.db.clone())];
+    let db = DB::open_cf_with_opts_for_read_only(&tuning.db, path, only, false)
+        .map_err(|error| store_error(&path.display().to_string(), Kind::State, "open", &error))?;
+    Ok(Rocks::new(db, Kind::State, path, tuning))
+}

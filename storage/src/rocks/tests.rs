@@ -379,6 +379,22 @@ fn a_log_can_be_looked_at_while_it_is_in_use() {
 }
 
 #[test]
+fn a_closed_state_can_be_looked_at_and_not_written() {
+    let (_home, path) = fresh();
+    let (data, group) = open(&path);
+    let mut batch = WriteBatch::new();
+    batch.put(Table::Key, "k", "v");
+    data.state.write(batch).unwrap();
+    drop((group, data));
+    let view = open_state_read_only(&path.join("state")).unwrap();
+    assert_eq!(
+        view.get(Table::Key, b"k").unwrap().as_deref(),
+        Some(&b"v"[..])
+    );
+    assert!(view.write(job(2, true).batch).is_err());
+}
+
+#[test]
 fn it_is_small_at_start() {
     let (_home, path) = fresh();
     let (data, _group) = open(&path);
