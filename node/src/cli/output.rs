@@ -40,11 +40,27 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// Adds `name` as text, or `name_hex` if the bytes are no UTF-8.
-pub(crate) fn insert_bytes(object: &mut serde_json::Map<String, Value>, name: &str, bytes: &[u8]) {
+fn insert_bytes(object: &mut serde_json::Map<String, Value>, name: &str, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => object.insert(name.to_owned(), text.into()),
         Err(_) => object.insert(format!("{name}_hex"), hex::encode(bytes).into()),
     };
+}
+
+/// A key with its value; the numbers are the revisions that created it and wrote it last, and its
+/// version.
+pub(crate) fn pair_object(key: &[u8], value: &[u8], numbers: [u64; 3]) -> Value {
+    let mut object = serde_json::Map::new();
+    insert_bytes(&mut object, "key", key);
+    insert_bytes(&mut object, "value", value);
+    let names = ["create_revision", "mod_revision", "version"];
+    object.extend(
+        names
+            .iter()
+            .zip(numbers)
+            .map(|(name, n)| ((*name).to_owned(), n.into())),
+    );
+    Value::Object(object)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn run(arguments: &[&str]) -> Output {
+/// The program with these arguments.
+pub fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(program());
     command
         .args(arguments)
@@ -17,7 +18,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 /// Expects failure with one line on stderr that says all of this.
-fn fails(arguments: &[&str], status: i32, says: &[&str]) {
+pub fn fails(arguments: &[&str], status: i32, says: &[&str]) {
     let output = run(arguments);
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
@@ -78,6 +79,7 @@ fn every_command_has_help_with_an_example() {
         vec!["inspect"],
         vec!["inspect", "log"],
         vec!["inspect", "safety"],
+        vec!["inspect", "state"],
         vec!["inspect", "verify"],
     ] {
         let output = run(&[&command[..], &["--help"]].concat());

@@ -9,5 +9,6 @@
 mod command_line;
 mod crash;
 mod durable;
+mod inspect;
 mod requests;
 mod world;

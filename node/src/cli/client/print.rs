@@ -1,9 +1,9 @@
 //! What the client prints: a line for people, or an object for scripts.
 
-use crate::cli::output::insert_bytes;
+use crate::cli::output;
 use crate::rpc::proto::operation_result::Result as Operation;
 use crate::rpc::proto::{Block, KeyValue, OperationResult, Receipt, StatusResponse};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// A key with its value, as JSON.
 pub(super) fn pair(pair: &KeyValue) -> String {
@@ -11,13 +11,8 @@ pub(super) fn pair(pair: &KeyValue) -> String {
 }
 
 fn pair_object(pair: &KeyValue) -> Value {
-    let mut object = Map::new();
-    insert_bytes(&mut object, "key", &pair.key);
-    insert_bytes(&mut object, "value", &pair.value);
-    object.insert("create_revision".into(), pair.create_revision.into());
-    object.insert("mod_revision".into(), pair.mod_revision.into());
-    object.insert("version".into(), pair.version.into());
-    Value::Object(object)
+    let numbers = [pair.create_revision, pair.mod_revision, pair.version];
+    output::pair_object(&pair.key, &pair.value, numbers)
 }
 
 /// A transaction's receipt.
