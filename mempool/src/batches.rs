@@ -171,8 +171,8 @@ impl Batches {
         }
     }
 
-    /// Batches to order, one of each account in turn and each account's in order of arrival, that
-    /// live above `height`.
+    /// Batches to order at `height`, one of each account in turn and each account's in order of
+    /// arrival.
     pub(crate) fn next(
         &mut self,
         budget: usize,
@@ -192,7 +192,7 @@ impl Batches {
             queues.retain_mut(|queue| {
                 let fit = queue
                     .map(|digest| self.held[digest].reference)
-                    .find(|r| r.expires > height && !exclude.contains(&r.digest));
+                    .find(|r| r.expires >= height && !exclude.contains(&r.digest));
                 // If an account's next batch does not fit, no later one of it overtakes.
                 let Some(r) = fit.filter(|r| r.bytes as usize <= room) else {
                     return false;

@@ -137,10 +137,4 @@ impl Config {
     pub(crate) fn horizon(&self, height: Height) -> Height {
         Height(height.0.saturating_add(self.lifetime))
     }
-
-    /// Blocks that may be uncommitted below the one that is to be filled: no batch goes into it
-    /// which expires that soon.
-    pub(crate) fn margin(&self) -> u64 {
-        (self.lifetime / 4).min(64)
-    }
 }

@@ -25,6 +25,8 @@ pub enum Input {
     Want {
         /// Comes back with the answer.
         ticket: u64,
+        /// At which height it would commit.
+        height: Height,
         /// Most bytes of batches.
         budget: u32,
         /// Digests of batches in uncommitted ancestors.

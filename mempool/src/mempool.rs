@@ -86,9 +86,10 @@ impl Mempool {
             Input::Message { from, message } => self.receive(now, from, message, out),
             Input::Want {
                 ticket,
+                height,
                 budget,
                 exclude,
-            } => self.want(now, ticket, budget, exclude, out),
+            } => self.want(now, ticket, height, (budget, exclude), out),
             Input::Check {
                 block,
                 height,

@@ -7,22 +7,21 @@ use crypto::{BatchRef, Digest, Height, NodeId, Payload, SealedBatch, Time};
 use std::collections::BTreeSet;
 
 impl Mempool {
-    /// Something to order, now.
+    /// Something to order at a height, now: at most so many bytes, and without some.
     pub(crate) fn want(
         &mut self,
         now: Time,
         ticket: u64,
-        budget: u32,
-        exclude: Vec<Digest>,
+        height: Height,
+        (budget, exclude): (u32, Vec<Digest>),
         out: &mut Vec<Output>,
     ) {
         self.seal(now, true, out);
         let exclude: BTreeSet<Digest> = exclude.into_iter().collect();
         let budget = self.config.block_bytes.min(budget as usize);
-        let above = Height(self.height().0.saturating_add(self.config.margin()));
         let refs = self
             .batches
-            .next(budget, self.config.block_batches, &exclude, above);
+            .next(budget, self.config.block_batches, &exclude, height);
         let payload = if self.broadcasts() {
             Payload::Refs(refs)
         } else {

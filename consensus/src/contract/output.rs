@@ -70,6 +70,8 @@ pub enum Output<P: Protocol> {
     WantPayload {
         /// Comes back with the answer.
         ticket: Ticket,
+        /// At which height it would commit (for expiry).
+        height: Height,
         /// Most bytes of batches.
         budget: u32,
         /// Digests of batches in uncommitted ancestors.
@@ -142,9 +144,16 @@ impl<P: Protocol> Outputs<P> {
         self.0.push(Output::Commit(committed));
     }
     /// Asks for payload.
-    pub fn want_payload(&mut self, ticket: Ticket, budget: u32, exclude: Vec<Digest>) {
+    pub fn want_payload(
+        &mut self,
+        ticket: Ticket,
+        height: Height,
+        budget: u32,
+        exclude: Vec<Digest>,
+    ) {
         self.0.push(Output::WantPayload {
             ticket,
+            height,
             budget,
             exclude,
         });

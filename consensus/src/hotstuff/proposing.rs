@@ -91,6 +91,7 @@ impl HotStuff {
         self.replication.ticket = Some((ticket, self.view));
         out.want_payload(
             ticket,
+            self.high.height.next(),
             self.config.block_bytes,
             self.log.batches(&self.high.block),
         );
@@ -114,8 +115,11 @@ impl HotStuff {
             }
         };
         if payload.is_empty() {
-            self.replication.dry = true;
-            if !self.must_flush() {
+            // Work that fits into no block, since it expires before: an empty one moves the height
+            // on, and so ends it. Without, every leader would be given up for ever.
+            let stuck = self.replication.pending.is_some() && !self.must_flush();
+            self.replication.dry = !stuck;
+            if !stuck && !self.must_flush() {
                 return;
             }
         }

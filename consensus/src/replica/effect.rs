@@ -69,6 +69,8 @@ pub enum Effect<P: Protocol> {
     WantPayload {
         /// Comes back with the answer.
         ticket: Ticket,
+        /// At which height it would commit (for expiry).
+        height: Height,
         /// Most bytes of batches.
         budget: u32,
         /// Digests of batches in uncommitted ancestors.

@@ -234,10 +234,12 @@ impl<P: Protocol> Replica<P> {
                 }
                 Output::WantPayload {
                     ticket,
+                    height,
                     budget,
                     exclude,
                 } => Effect::WantPayload {
                     ticket,
+                    height,
                     budget,
                     exclude,
                 },

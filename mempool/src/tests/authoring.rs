@@ -301,6 +301,7 @@ fn to_leader_sends_batches_to_the_leader_only_and_orders_them_whole() {
     rig.push(&theirs);
     let out = rig.step(Input::Want {
         ticket: 1,
+        height: Height(1),
         budget: 8_000,
         exclude: vec![],
     });

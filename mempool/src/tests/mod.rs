@@ -198,13 +198,18 @@ impl Rig {
         self.receive(from, Message::Batches(list))
     }
     pub fn want(&mut self, budget: u32, exclude: &[Digest]) -> Vec<BatchRef> {
+        self.want_at(self.height.next(), budget, exclude)
+    }
+    pub fn want_at(&mut self, height: Height, budget: u32, exclude: &[Digest]) -> Vec<BatchRef> {
         let exclude = exclude.to_vec();
         let out = self.step(Input::Want {
             ticket: 9,
+            height,
             budget,
             exclude,
         });
         let payload = out.into_iter().find_map(|o| match o {
+            Output::Payload { ticket: 9, payload } if payload.is_empty() => Some(Vec::new()),
             Output::Payload {
                 ticket: 9,
                 payload: Payload::Refs(refs),

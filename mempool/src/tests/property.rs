@@ -240,6 +240,7 @@ impl World {
     fn want(&mut self, budget: u32, exclude: Vec<Digest>) -> Vec<BatchRef> {
         let input = Input::Want {
             ticket: 1,
+            height: self.rig.height.next(),
             budget,
             exclude: exclude.clone(),
         };

@@ -29,9 +29,9 @@ impl<P: Protocol> Engine<P> {
                 });
             }
             Ordered::Commit(committed) => self.commit(&committed, out),
-            Ordered::WantPayload { ticket, budget, exclude } => {
+            Ordered::WantPayload { ticket, height, budget, exclude } => {
                 let ticket = ticket.0;
-                self.tell_pool(mempool::Input::Want { ticket, budget, exclude });
+                self.tell_pool(mempool::Input::Want { ticket, height, budget, exclude });
             }
             Ordered::CheckPayload { block, height, payload } => {
                 self.tell_pool(mempool::Input::Check { block, height, payload });

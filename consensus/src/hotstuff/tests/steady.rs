@@ -1,7 +1,8 @@
 //! The normal case: what is submitted commits, then silence.
 
 use super::cluster::Cluster;
-use super::craft::round_robin;
+use super::craft::{Craft, Solo, round_robin};
+use crate::Input;
 use crypto::Time;
 
 #[test]
@@ -78,4 +79,21 @@ fn a_tenure_ends_without_a_timeout() {
             );
         }
     }
+}
+
+/// A batch that expires before the next block is work, and fits into no block: unless the height
+/// moves on, it stays so, and leaders are given up for it (simulator seed 100875).
+#[test]
+fn work_that_fits_into_no_block_moves_the_height_by_empty_ones() {
+    let mut solo = Solo::new(Craft::new(1, round_robin(8)), 0);
+    solo.input(Input::Pending {
+        oldest: Some(Time(0)),
+    });
+    solo.pass(Time::millis(20));
+    assert!(solo.heights().len() >= 2, "{:?}", solo.heights());
+    solo.input(Input::Pending { oldest: None });
+    solo.pass(Time::millis(20));
+    let heights = solo.heights();
+    solo.pass(Time::millis(200));
+    assert_eq!(solo.heights(), heights, "and no longer than it lasts");
 }
