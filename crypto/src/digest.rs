@@ -6,7 +6,7 @@ use std::fmt;
 /// A BLAKE3-256 digest.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Digest(pub [u8; 32]);
+pub struct Digest(#[serde(with = "crate::words")] pub [u8; 32]);
 
 impl Digest {
     /// All zero: the parent of genesis, the history before the first commit.

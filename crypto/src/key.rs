@@ -10,7 +10,7 @@ use std::fmt;
 /// through which every validator's and client's key passes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PublicKey(pub [u8; 32]);
+pub struct PublicKey(#[serde(with = "crate::words")] pub [u8; 32]);
 
 impl PublicKey {
     /// Decompresses the point and refuses small order.
@@ -38,8 +38,9 @@ impl fmt::Debug for PublicKey {
 }
 
 /// An Ed25519 signature (R, s).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Signature(pub [u8; 64]);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Signature(#[serde(with = "crate::words")] pub [u8; 64]);
 
 impl Signature {
     /// The placeholder of a draft whose kind needs no signature; never valid.
@@ -49,24 +50,6 @@ impl Signature {
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(&self.0[..4]))
-    }
-}
-
-// serde has no arrays of 64: two halves, which fixed-int bincode writes as 64 plain bytes.
-impl Serialize for Signature {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (r, s) = self.0.split_at(32);
-        let half = |h: &[u8]| -> [u8; 32] { std::array::from_fn(|i| h[i]) };
-        (half(r), half(s)).serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Signature {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (r, s) = <([u8; 32], [u8; 32])>::deserialize(deserializer)?;
-        Ok(Self(std::array::from_fn(|i| {
-            if i < 32 { r[i] } else { s[i - 32] }
-        })))
     }
 }
 

@@ -20,6 +20,7 @@ pub mod signed;
 pub mod statement;
 pub mod transaction;
 pub mod validators;
+mod words;
 
 pub use batch::{Batch, SealedBatch};
 pub use certificate::Certificate;

@@ -4,7 +4,7 @@
 //! without a write-ahead log: what a crash loses is executed again from the log, with the same
 //! result. So before state may reach the disk the log is synced, else the state could be ahead of it.
 
-use crate::kv::{Limits, Machine, Overlay, Receipt};
+use crate::kv::{Limits, Machine, Overlay, Receipt, Recent};
 use crate::{CommitRow, Log, REBUILD_STATE, Read, Store, StoreError, Table};
 use bytes::Bytes;
 use crypto::batch::Batch;
@@ -140,7 +140,7 @@ pub enum ExecuteError {
 /// Executes committed heights. Owned by one thread.
 pub struct Executor {
     log: Log,
-    state: Arc<dyn Store>,
+    state: Recent,
     machine: Machine,
     applied: Applied,
     config: ExecutorConfig,
@@ -178,7 +178,7 @@ impl Executor {
         let machine = Machine::load(&*state, revision, config.limits)?;
         Ok(Self {
             log,
-            state,
+            state: Recent::new(state),
             machine,
             applied,
             config,
@@ -216,8 +216,7 @@ impl Executor {
         if commits.is_empty() {
             return Ok(executed);
         }
-        let state = Arc::clone(&self.state);
-        let mut over = Overlay::new(&*state);
+        let mut over = Overlay::new(&self.state);
         let mut applied = self.applied;
         let mut bytes = 0;
         for commit in &commits {
@@ -246,8 +245,9 @@ impl Executor {
             Bytes::from_static(APPLIED),
             codec::encode(&applied).into(),
         );
-        self.unflushed += (over.bytes() + over.ops().len() * OVERHEAD) as u64;
-        self.state.write(over.into_batch())?;
+        let batch = over.into_batch();
+        self.unflushed += (batch.bytes() + batch.ops().len() * OVERHEAD) as u64;
+        self.state.write(batch)?;
         self.applied = applied;
         self.since.get_or_insert(now);
         self.flush_if_due(now)?;
@@ -261,7 +261,7 @@ impl Executor {
         if !crypto::planted!(StateAhead) {
             self.log.store().sync()?;
         }
-        self.state.flush(wait)?;
+        self.state.store().flush(wait)?;
         self.unflushed = 0;
         self.since = None;
         Ok(())

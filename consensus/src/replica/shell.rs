@@ -25,6 +25,8 @@ pub struct Replica<P: Protocol> {
     witness: Witness,
     /// What is to be handled in this step: the input, then own messages that came through the gate.
     inbox: VecDeque<ReplicaInput<P>>,
+    /// The last statement signed: it goes to several receivers, and is signed for the first.
+    signed: Option<(Statement, Signature)>,
     refused: u64,
     halted: bool,
 }
@@ -78,6 +80,7 @@ impl<P: Protocol> Replica<P> {
             checkpoints,
             witness: Witness::default(),
             inbox: VecDeque::new(),
+            signed: None,
             refused: 0,
             halted: false,
         };
@@ -336,10 +339,15 @@ impl<P: Protocol> Replica<P> {
         }
     }
 
-    fn sign(&self, promise: Promise<P::Draft>) -> Option<Wire<P::Message>> {
+    fn sign(&mut self, promise: Promise<P::Draft>) -> Option<Wire<P::Message>> {
         let statement = promise.statement().expect("only statements are promised");
-        let sign = self.guard.may_sign(&statement);
-        sign.then(|| promise.seal(Some(self.signer.sign(&statement))))
+        if !self.guard.may_sign(&statement) {
+            return None;
+        }
+        let again = self.signed.filter(|(last, _)| *last == statement);
+        let signature = again.map_or_else(|| self.signer.sign(&statement), |(_, it)| it);
+        self.signed = Some((statement, signature));
+        Some(promise.seal(Some(signature)))
     }
 
     /// An own message that came through the gate.

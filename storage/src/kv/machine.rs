@@ -44,14 +44,13 @@ impl Machine {
         previous: &Digest,
         transactions: impl Iterator<Item = &'t Transaction>,
     ) -> Result<(Digest, Vec<Receipt>), StoreError> {
-        let first = over.ops().len();
         self.sessions.drop_idle(over, height)?;
         let mut receipts = Vec::new();
         for (index, transaction) in (0..).zip(transactions) {
             receipts.push(self.transaction(over, height, index, transaction)?);
         }
         Ok((
-            state_digest(previous, height, &over.ops()[first..]),
+            state_digest(previous, height, &over.take_changes()),
             receipts,
         ))
     }

@@ -5,11 +5,13 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// A store and what will be written to it, in order.
+/// A store and what will be written to it.
 pub struct Overlay<'a> {
     base: &'a dyn Read,
+    /// The last write of each row.
     rows: [BTreeMap<Bytes, Option<Bytes>>; Table::STATE.len()],
-    batch: WriteBatch,
+    /// All writes since they were last taken, in order.
+    changes: Vec<Op>,
 }
 
 impl<'a> Overlay<'a> {
@@ -18,30 +20,36 @@ impl<'a> Overlay<'a> {
         Self {
             base,
             rows: Default::default(),
-            batch: WriteBatch::new(),
+            changes: Vec::new(),
         }
     }
     /// Inserts or overwrites.
     pub fn put(&mut self, table: Table, key: Bytes, value: Bytes) {
         self.rows[index(table)].insert(key.clone(), Some(value.clone()));
-        self.batch.put(table, key, value);
+        self.changes.push(Op::Put(table, key, value));
     }
     /// Removes.
     pub fn delete(&mut self, table: Table, key: Bytes) {
         self.rows[index(table)].insert(key.clone(), None);
-        self.batch.delete(table, key);
+        self.changes.push(Op::Delete(table, key));
     }
-    /// All writes so far.
-    pub fn ops(&self) -> &[Op] {
-        self.batch.ops()
+    /// All writes since the last call, in order.
+    pub fn take_changes(&mut self) -> Vec<Op> {
+        std::mem::take(&mut self.changes)
     }
-    /// Bytes of all writes so far.
-    pub fn bytes(&self) -> usize {
-        self.batch.bytes()
-    }
-    /// What to write.
+    /// What to write: the last write of each row, in the order of tables and keys, which is the
+    /// cheapest to insert.
     pub fn into_batch(self) -> WriteBatch {
-        self.batch
+        let mut batch = WriteBatch::new();
+        for (table, rows) in Table::STATE.into_iter().zip(self.rows) {
+            for (key, value) in rows {
+                match value {
+                    Some(value) => batch.put(table, key, value),
+                    None => batch.delete(table, key),
+                }
+            }
+        }
+        batch
     }
 }
 

@@ -1,0 +1,113 @@
+//! Rows read or written lately, in front of a store whose only writer keeps them: what is written
+//! again and again is not looked up again each time.
+
+use crate::{Op, Read, Row, Scan, Store, StoreError, Table, WriteBatch};
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The tables of small rows that are read before they are written.
+const TABLES: [Table; 2] = [Table::Key, Table::Session];
+/// Bytes in each of the two generations.
+const BYTES: usize = 4 << 20;
+/// Bytes of memory that a row costs besides key and value, about.
+const OVERHEAD: usize = 96;
+
+type Rows = [BTreeMap<Bytes, Option<Bytes>>; TABLES.len()];
+
+/// A store with a memory. Nothing else may write to the store.
+pub struct Recent {
+    store: Arc<dyn Store>,
+    memory: RefCell<Memory>,
+}
+
+/// Two generations: when the younger is full, the older is forgotten. What is used stays.
+#[derive(Default)]
+struct Memory {
+    young: Rows,
+    old: Rows,
+    bytes: usize,
+}
+
+impl Recent {
+    /// With nothing remembered.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            memory: RefCell::default(),
+        }
+    }
+    /// The store behind.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+    /// Writes, and remembers what was written.
+    pub fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        let rows: Vec<(usize, Bytes, Option<Bytes>)> = batch.ops().iter().filter_map(row).collect();
+        self.store.write(batch)?;
+        let mut memory = self.memory.borrow_mut();
+        for (table, key, value) in rows {
+            memory.insert(table, key, value);
+        }
+        Ok(())
+    }
+}
+
+/// What is remembered of a write.
+fn row(op: &Op) -> Option<(usize, Bytes, Option<Bytes>)> {
+    match op {
+        Op::Put(table, key, value) => Some((index(*table)?, key.clone(), Some(value.clone()))),
+        Op::Delete(table, key) => Some((index(*table)?, key.clone(), None)),
+        Op::DeleteRange(..) => unreachable!("the state machine removes rows one by one"),
+    }
+}
+
+fn index(table: Table) -> Option<usize> {
+    TABLES.iter().position(|other| *other == table)
+}
+
+impl Memory {
+    /// What is known of a row: `Some(None)` if it is known not to be there.
+    fn get(&mut self, table: usize, key: &[u8]) -> Option<Option<Bytes>> {
+        if let Some(value) = self.young[table].get(key) {
+            return Some(value.clone());
+        }
+        let (key, value) = self.old[table].remove_entry(key)?;
+        self.insert(table, key, value.clone());
+        Some(value)
+    }
+    fn insert(&mut self, table: usize, key: Bytes, value: Option<Bytes>) {
+        let size = OVERHEAD + key.len() + value.as_ref().map_or(0, Bytes::len);
+        self.old[table].remove(&key);
+        if self.young[table].insert(key, value).is_some() {
+            return; // about as large as the one before
+        }
+        self.bytes += size;
+        if self.bytes >= BYTES {
+            self.old = std::mem::take(&mut self.young);
+            self.bytes = 0;
+        }
+    }
+}
+
+impl Read for Recent {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let Some(place) = index(table) else {
+            return self.store.get(table, key);
+        };
+        if let Some(known) = self.memory.borrow_mut().get(place, key) {
+            return Ok(known);
+        }
+        let value = self.store.get(table, key)?;
+        let key = Bytes::copy_from_slice(key);
+        self.memory.borrow_mut().insert(place, key, value.clone());
+        Ok(value)
+    }
+    fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<Row>, StoreError> {
+        self.store.scan(table, scan)
+    }
+}
+
+#[cfg(test)]
+mod tests;
