@@ -217,6 +217,9 @@ impl Outward {
 
     /// A new leader after time-outs is worth a line; a leader in turn is not.
     fn tell_of_changes(&self, before: &consensus::Status, now: &consensus::Status) {
+        if before.leader.is_some() && now.leader.is_some() && now.leader != before.leader {
+            self.metrics.leader_changes.inc();
+        }
         if now.timeouts > before.timeouts
             && let Some(left_out) = self.log.may("view change")
         {

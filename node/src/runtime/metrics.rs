@@ -58,6 +58,10 @@ pub struct Metrics {
     pub batches: Counter,
     /// Proofs that a validator lied.
     pub evidence: Counter,
+    /// Peers that went out of touch.
+    pub disconnects: Counter,
+    /// Leaders that followed another one.
+    pub leader_changes: Counter,
     view: Gauge,
     height: Gauge,
     executed_height: Gauge,
@@ -92,6 +96,8 @@ impl Metrics {
             transactions: Counter::default(),
             batches: Counter::default(),
             evidence: Counter::default(),
+            disconnects: Counter::default(),
+            leader_changes: Counter::default(),
             view: Gauge::default(),
             height: Gauge::default(),
             executed_height: Gauge::default(),
@@ -108,6 +114,7 @@ impl Metrics {
             }),
         };
         metrics.register_all();
+        metrics.register_disturbances();
         metrics
     }
 
@@ -179,6 +186,21 @@ impl Metrics {
                 "stage_seconds",
                 "Submission to receipt, by stage",
                 self.stages.clone(),
+            );
+        });
+    }
+
+    fn register_disturbances(&self) {
+        self.register(|r| {
+            r.register(
+                "disconnects",
+                "Peers that went out of touch",
+                self.disconnects.clone(),
+            );
+            r.register(
+                "leader_changes",
+                "Leaders that followed another one",
+                self.leader_changes.clone(),
             );
         });
     }

@@ -87,6 +87,9 @@ impl Shared {
             .filter(|peer| peer.is_connected())
             .count();
         self.metrics.connections(count);
+        if !connected {
+            self.metrics.disconnects.inc();
+        }
         tracing::info!(node = %peer.node, peers = count, "{}", if connected { "connected" } else { "disconnected" });
         self.sink.touched(peer.node, connected);
     }
