@@ -1,8 +1,10 @@
 //! `quorate bench`: what a cluster achieves, and what it costs.
 
+mod climb;
 mod load;
 mod process;
 mod report;
+mod scrape;
 
 use super::cluster::{self, Cluster};
 use super::output::{progress, say};
@@ -10,7 +12,8 @@ use super::{Usage, genesis as genesis_command};
 use crate::client::Client;
 use anyhow::{Context as _, Result, bail};
 use load::{Measured, Plan, Shared};
-use report::{Cost, Report};
+use report::{Cost, Observed, Report};
+use scrape::Scrape;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -24,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Measures throughput and latency, open loop: latency counts from when a request was due.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: a cluster of its own, at 1,000 transactions a second\n  quorate bench --rate 1000 --duration 20s\nExample: as fast as it goes, 64 operations a transaction\n  quorate bench --rate max --ops 64\nExample: a running cluster\n  quorate bench --endpoint http://127.0.0.1:7001 --endpoint http://127.0.0.1:7011 --rate 500"
+    after_help = "Example: a cluster of its own, at 1,000 transactions a second\n  quorate bench --rate 1000 --duration 20s\nExample: as fast as it goes, 64 operations a transaction\n  quorate bench --rate max --ops 64\nExample: how much it carries, in steps of 5 seconds\n  quorate bench --rate climb --duration 5s\nExample: a running cluster\n  quorate bench --endpoint http://127.0.0.1:7001 --endpoint http://127.0.0.1:7011 --rate 500"
 )]
 pub(super) struct Args {
     /// Nodes of a running cluster; without, a cluster of its own is started in a temporary directory.
@@ -32,8 +35,9 @@ pub(super) struct Args {
     endpoint: Vec<String>,
     #[command(flatten)]
     shape: genesis_command::Shape,
-    /// Transactions a second, or max.
-    #[arg(long, value_name = "N|max", default_value = "1000", value_parser = rate)]
+    /// Transactions a second; or max; or climb: step by step, each --duration long, until the
+    /// cluster loses some or its p99 is above --p99.
+    #[arg(long, value_name = "N|max|climb", default_value = "1000", value_parser = rate)]
     rate: Rate,
     /// Bytes of each value.
     #[arg(long, value_name = "BYTES", default_value_t = 512)]
@@ -47,6 +51,9 @@ pub(super) struct Args {
     /// How long the load runs before that.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
     warmup: Duration,
+    /// Most that p99 may be while --rate climb goes on.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    p99: Duration,
     /// Client keys.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
@@ -61,17 +68,24 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// `--rate`: `None` is max.
-#[derive(Clone, Copy, Debug)]
-struct Rate(Option<f64>);
+/// `--rate`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rate {
+    /// Transactions a second.
+    At(f64),
+    Max,
+    Climb,
+}
 
 fn rate(text: &str) -> Result<Rate, String> {
-    if text == "max" {
-        return Ok(Rate(None));
+    match text {
+        "max" => return Ok(Rate::Max),
+        "climb" => return Ok(Rate::Climb),
+        _ => {}
     }
     match text.parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(Rate(Some(rate))),
-        _ => Err("give transactions a second, or max".into()),
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(Rate::At(rate)),
+        _ => Err("give transactions a second, max or climb".into()),
     }
 }
 
@@ -94,8 +108,8 @@ pub(super) fn run(args: Args) -> Result<()> {
 
 async fn execute(args: Args) -> Result<()> {
     if !args.endpoint.is_empty() {
-        let report = measure(&args, &args.endpoint, &[]).await?;
-        return finish(&args, &report);
+        let target = Target::running(&args.endpoint).await?;
+        return result(&args, &target).await?.finish(&args);
     }
     let directory = Temporary::new()?;
     let ports = cluster::free_ports(args.shape.nodes())?;
@@ -105,37 +119,121 @@ async fn execute(args: Args) -> Result<()> {
     let mut cluster = Cluster::open(&program, &directory.0)?;
     cluster.start_all()?;
     progress("waiting for the cluster to commit");
-    let report = tokio::select! {
-        report = own(&args, &mut cluster) => report,
+    let result = tokio::select! {
+        result = own(&args, &mut cluster, &directory.0) => result,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     let stopped = cluster.stop_all().await;
     progress("");
-    let report = report?;
+    let result = result?;
     stopped?;
-    finish(&args, &report)
+    result.finish(&args)
+}
+
+/// What is measured: where its nodes are, as far as that is known.
+struct Target {
+    /// RPC.
+    endpoints: Vec<String>,
+    /// The operator's HTTP of those nodes that let themselves be asked.
+    http: Vec<String>,
+    /// Their processes, if they run here.
+    pids: Vec<u32>,
+    on_disk: Option<bool>,
+}
+
+impl Target {
+    /// A cluster that runs somewhere. Nodes serve HTTP one port above RPC unless their `node.toml`
+    /// says otherwise: whoever answers there with the same chain is asked for his metrics.
+    async fn running(endpoints: &[String]) -> Result<Self> {
+        let client = Client::new(endpoints, Duration::from_secs(5))?;
+        let chain = hex::encode(client.status().await?.chain);
+        let mut http = Vec::new();
+        for url in endpoints {
+            let Some(above) = one_port_above(url) else {
+                continue;
+            };
+            let asked =
+                tokio::time::timeout(Duration::from_secs(2), scrape::get(&above, "/status"));
+            if asked
+                .await
+                .ok()
+                .flatten()
+                .is_some_and(|said| said.contains(&chain))
+            {
+                http.push(above);
+            }
+        }
+        Ok(Self {
+            endpoints: endpoints.to_vec(),
+            http,
+            pids: Vec::new(),
+            on_disk: None,
+        })
+    }
+}
+
+fn one_port_above(url: &str) -> Option<String> {
+    let (host, port) = url.trim_end_matches('/').rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    Some(format!("{host}:{}", port.checked_add(1)?))
+}
+
+/// One measurement, or those of a climb.
+enum Outcome {
+    One(Box<Report>),
+    Climb(climb::Climb),
+}
+
+impl Outcome {
+    fn finish(&self, args: &Args) -> Result<()> {
+        let (name, table, json) = match self {
+            Self::One(report) => (report.name(), report.table(), report.json()),
+            Self::Climb(climb) => (climb.name(), climb.table(), climb.json()),
+        };
+        say(if args.json { &json } else { &table })?;
+        let Some(dir) = &args.out else { return Ok(()) };
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let path = free_name(dir, &name);
+        std::fs::write(&path, json + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("written to {}", path.display());
+        Ok(())
+    }
+}
+
+async fn result(args: &Args, target: &Target) -> Result<Outcome> {
+    Ok(match args.rate {
+        Rate::Climb => Outcome::Climb(climb::climb(args, target).await?),
+        Rate::At(rate) => Outcome::One(Box::new(measure(args, target, Some(rate)).await?)),
+        Rate::Max => Outcome::One(Box::new(measure(args, target, None).await?)),
+    })
 }
 
 /// Measures the benchmark's own cluster.
-async fn own(args: &Args, cluster: &mut Cluster) -> Result<Report> {
+async fn own(args: &Args, cluster: &mut Cluster, directory: &Path) -> Result<Outcome> {
     cluster.ready(PATIENCE).await?;
-    let pids: Vec<u32> = (0..cluster.n())
-        .filter_map(|node| cluster.pid(node))
-        .collect();
-    let report = measure(args, &cluster.endpoints(), &pids).await;
+    let nodes = 0..cluster.n();
+    let target = Target {
+        endpoints: cluster.endpoints(),
+        http: nodes
+            .clone()
+            .map(|node| cluster.http(node).to_owned())
+            .collect(),
+        pids: nodes.filter_map(|node| cluster.pid(node)).collect(),
+        on_disk: Some(process::on_disk(directory)),
+    };
+    let result = result(args, &target).await;
     if let Some((node, why)) = cluster.ended() {
         bail!("node{node} stopped during the benchmark: {why}");
     }
-    report
+    result
 }
 
-/// Runs the load and says what came of it. `pids` are the nodes' processes, if they are known.
-async fn measure(args: &Args, endpoints: &[String], pids: &[u32]) -> Result<Report> {
-    let status = Client::new(endpoints, Duration::from_secs(5))?
-        .status()
-        .await?;
+/// Runs the load and says what came of it. `rate`: `None` is max.
+async fn measure(args: &Args, target: &Target, rate: Option<f64>) -> Result<Report> {
+    let client = Client::new(&target.endpoints, Duration::from_secs(5))?;
     let plan = Plan {
-        rate: args.rate.0,
+        rate,
         size: args.size,
         operations: args.ops.into(),
         duration: args.duration,
@@ -146,7 +244,6 @@ async fn measure(args: &Args, endpoints: &[String], pids: &[u32]) -> Result<Repo
             |n| n as usize,
         ),
     };
-    let before = Cost::now(pids);
     let total = args.warmup + args.duration;
     let terminal = std::io::stderr().is_terminal();
     let show = |shared: &Shared, elapsed: Duration| {
@@ -160,11 +257,22 @@ async fn measure(args: &Args, endpoints: &[String], pids: &[u32]) -> Result<Repo
             ));
         }
     };
-    let (measured, all) = load::run(endpoints, plan.clone(), show).await?;
+    let signed = load::forged_is_refused(&target.endpoints[0]).await;
+    let before = client.status().await?;
+    let counted = Scrape::of(&target.http).await;
+    let cost = Cost::now(&target.pids);
+    let (measured, all) = load::run(&target.endpoints, plan.clone(), show).await?;
     progress("");
     refuse_zero(&measured)?;
-    let cost = Cost::now(pids).since(&before);
-    Ok(Report::new(&plan, &status, measured, cost, all))
+    let seen = Observed {
+        cost: Cost::now(&target.pids).since(&cost),
+        counted: Scrape::of(&target.http).await.since(&counted),
+        after: client.status().await?,
+        before,
+        signed,
+        on_disk: target.on_disk,
+    };
+    Ok(Report::new(&plan, seen, measured, all))
 }
 
 /// Enough to keep the cluster busy, and not so much that it all waits in its queues.
@@ -188,21 +296,6 @@ fn refuse_zero(measured: &Measured) -> Result<()> {
              lower the rate or measure for longer"
         ),
     }
-}
-
-fn finish(args: &Args, report: &Report) -> Result<()> {
-    if args.json {
-        say(report.json())?;
-    } else {
-        say(report.table())?;
-    }
-    let Some(dir) = &args.out else { return Ok(()) };
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let path = free_name(dir, &report.name());
-    std::fs::write(&path, report.json() + "\n")
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    eprintln!("written to {}", path.display());
-    Ok(())
 }
 
 /// An earlier result is never overwritten.

@@ -10,6 +10,8 @@ pub(super) struct Usage {
     pub(super) cpu: f64,
     /// Resident memory now, in bytes.
     pub(super) memory: u64,
+    /// Bytes that it caused to be written to disks.
+    pub(super) written: u64,
 }
 
 /// Of a process; `None` if it is gone.
@@ -24,7 +26,16 @@ pub(super) fn usage(pid: u32) -> Option<Usage> {
     Some(Usage {
         cpu: ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
         memory: kib * 1024,
+        written: written(pid).unwrap_or(0),
     })
+}
+
+fn written(pid: u32) -> Option<u64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let line = io
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes:"))?;
+    line.trim().parse().ok()
 }
 
 /// utime and stime: the fields 14 and 15, counted behind the name, which may hold anything.
