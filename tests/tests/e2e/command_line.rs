@@ -1,11 +1,12 @@
 //! Bad input to the program: one line that names the thing and the way out, and the right status.
 
-use crate::world::{World, program};
+use crate::world::{PATIENCE, World, fresh_session, program, put};
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// The program with these arguments.
 pub fn run(arguments: &[&str]) -> Output {
@@ -279,6 +280,75 @@ async fn the_client_does_what_its_help_says() {
         world.blocks(1).await.len() as u64
     );
 
+    world.end().await;
+}
+
+#[tokio::test]
+async fn whoever_follows_the_log_sees_each_block_as_it_commits() {
+    let world = World::start(4).await;
+    let follow = |flags: &[&str]| {
+        let mut command = Command::new(program());
+        command
+            .args(["client", "--endpoint", world.cluster.rpc(2), "blocks"])
+            .args(["--follow", "--json"])
+            .args(flags)
+            .stdout(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut child = follow(&["--from", "1"]);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (sender, heights) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in lines {
+            let block: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            sender.send(block["height"].as_u64().unwrap()).ok();
+        }
+    });
+    let client = world.client(&[0]);
+    let mut session = fresh_session(&client).await;
+    let mut expected = 1;
+    for i in 0..3 {
+        let receipt = put(&client, &mut session, &format!("k{i}"), "v").await;
+        let height = receipt.unwrap().height;
+        while expected <= height {
+            assert_eq!(heights.recv_timeout(PATIENCE), Ok(expected));
+            expected += 1;
+        }
+    }
+    // He leaves; the node serves the next one.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut again = follow(&["--from", "2"]);
+    let mut first = String::new();
+    BufReader::new(again.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    assert!(first.contains("\"height\":2"), "{first}");
+    again.kill().unwrap();
+    again.wait().unwrap();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn logs_are_json_if_so_configured() {
+    let configure = |_, text: String| text.replace("format = \"text\"", "format = \"json\"");
+    let mut world = World::start_with(4, configure).await;
+    world.cluster.stop(3).await.unwrap();
+    let text = fs::read_to_string(world.cluster.home(3).log_file()).unwrap();
+    let mut said = Vec::new();
+    for line in text.lines() {
+        let event: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(event["timestamp"].is_string(), "{line}");
+        assert!(event["level"].is_string(), "{line}");
+        said.push(event["message"].as_str().unwrap().to_owned());
+    }
+    for event in ["started", "stopping on SIGTERM", "stopped"] {
+        assert!(
+            said.iter().any(|message| message == event),
+            "{event}: {said:?}"
+        );
+    }
     world.end().await;
 }
 

@@ -11,4 +11,6 @@ mod crash;
 mod durable;
 mod inspect;
 mod requests;
+mod sleep;
+mod slow;
 mod world;

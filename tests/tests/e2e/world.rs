@@ -42,10 +42,20 @@ pub struct World {
 impl World {
     /// A running cluster that has committed.
     pub async fn start(nodes: usize) -> Self {
+        Self::start_with(nodes, |_, text| text).await
+    }
+
+    /// The same, after `configure` has rewritten the text of each node's `node.toml`.
+    pub async fn start_with(nodes: usize, configure: impl Fn(usize, String) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ports = cluster::free_ports(nodes).unwrap();
         let built = genesis::Testnet::new(ports).build().unwrap();
         cluster::create(dir.path(), &built).unwrap();
+        for node in 0..nodes {
+            let path = dir.path().join(format!("node{node}/node.toml"));
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, configure(node, text)).unwrap();
+        }
         let cluster = Cluster::open(&program(), dir.path()).unwrap();
         let mut world = Self { cluster, dir };
         world.cluster.start_all().unwrap();

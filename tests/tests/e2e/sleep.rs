@@ -1,0 +1,51 @@
+//! Nodes that are stopped in the middle of what they do, and go on later as if nothing had been.
+
+use crate::world::{World, Writer};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+fn signal(world: &World, node: usize, name: &str) {
+    let pid = world.cluster.pid(node).unwrap().to_string();
+    let status = Command::new("kill").args([name, &pid]).status().unwrap();
+    assert!(status.success(), "kill {name} {pid}");
+}
+
+/// Puts a node to sleep under load; the others go on, and it catches up once it wakes.
+async fn sleeps_through_load(world: &World, sleeper: usize) {
+    let others: Vec<usize> = (0..4).filter(|node| *node != sleeper).collect();
+    let writer = Writer::start(world.client(&others), &format!("without {sleeper}"));
+    sleep(Duration::from_millis(500)).await;
+    signal(world, sleeper, "-STOP");
+    let asleep = Instant::now();
+    sleep(Duration::from_secs(3)).await;
+    let awake = Instant::now();
+    signal(world, sleeper, "-CONT");
+    sleep(Duration::from_millis(500)).await;
+    let written = writer.finish().await;
+
+    let meanwhile: Vec<_> = written
+        .iter()
+        .filter(|write| write.at > asleep && write.at < awake)
+        .collect();
+    assert!(meanwhile.len() > 10, "only {} writes", meanwhile.len());
+    world.reaches(sleeper, written.last().unwrap().height).await;
+    world.agrees(&[0, 1, 2, 3]).await;
+}
+
+#[tokio::test]
+async fn a_node_that_slept_catches_up() {
+    let world = World::start(4).await;
+    let leader = world.leader(0).await;
+    sleeps_through_load(&world, (leader + 1) % 4).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_slept_is_replaced_and_catches_up() {
+    let world = World::start(4).await;
+    let leader = world.leader(0).await;
+    sleeps_through_load(&world, leader).await;
+    assert_ne!(world.leader((leader + 1) % 4).await, leader);
+    world.end().await;
+}
