@@ -376,3 +376,47 @@ async fn the_client_turns_away_from_what_does_not_answer() {
     fails(&["client", "put", "a", "b"], 1, &["--key", "QUORATE_KEY"]);
     world.end().await;
 }
+
+#[test]
+fn a_benchmark_measures_what_it_states() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(program())
+        .args([
+            "bench",
+            "--rate",
+            "200",
+            "--duration",
+            "2s",
+            "--warmup",
+            "500ms",
+            "--json",
+        ])
+        .arg("--out")
+        .arg(dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["signed"], true, "a forged transaction was refused");
+    assert_eq!(report["executed"], true);
+    assert_eq!(report["nodes_observed"], 4);
+    assert!(report["synced"].is_boolean(), "{report}");
+    assert!(report["faults"]["timeouts"].is_u64(), "{report}");
+    for cost in [
+        "network_bytes_per_transaction",
+        "log_bytes_per_transaction",
+        "syncs_per_transaction",
+        "nodes_cpu_us_per_operation",
+    ] {
+        assert!(report[cost].as_f64().unwrap() > 0.0, "{cost}: {report}");
+    }
+    // A value of 512 bytes goes to three others and to four logs.
+    assert!(report["network_bytes_per_transaction"].as_f64().unwrap() > 3.0 * 512.0);
+    assert!(report["log_bytes_per_transaction"].as_f64().unwrap() > 4.0 * 512.0);
+    let files: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(files.len(), 1);
+    let path = files[0].as_ref().unwrap().path();
+    let written: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert_eq!(written, report);
+}
