@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The tables of small rows that are read before they are written.
 const TABLES: [Table; 2] = [Table::Key, Table::Session];
 /// Bytes in each of the two generations.
-const BYTES: usize = 4 << 20;
+const BYTES: usize = 16 << 20;
 /// Bytes of memory that a row costs besides key and value, about.
 const OVERHEAD: usize = 96;
 

@@ -67,7 +67,7 @@ fn it_is_bounded_and_keeps_what_is_used() {
     let mut batch = WriteBatch::new();
     batch.put(Table::Key, used.clone(), Bytes::from_static(b"here"));
     recent.write(batch).unwrap();
-    for number in 0..200_000u32 {
+    for number in 0..800_000u32 {
         let key = number.to_be_bytes();
         recent.get(Table::Key, &key).unwrap();
         if number % 1_000 == 0 {
