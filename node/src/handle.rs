@@ -204,7 +204,7 @@ impl NodeHandle {
         let Some((mut waiting, answer)) = shared.requests.open() else {
             let full = Refusal::Full {
                 retry_after: Time::millis(50),
-                what: "requests in flight",
+                what: "the list of requests in flight",
             };
             return Err(RequestError::Refused(full));
         };

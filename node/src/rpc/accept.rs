@@ -1,5 +1,6 @@
-//! A listener that holds at most so many connections open.
+//! A listener that holds at most so many connections open, and none for one who is slow to ask.
 
+use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,22 +10,45 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// How long to rest when the process has no file descriptor left.
 const REST: Duration = Duration::from_millis(100);
 
+/// Bytes with which every HTTP/2 connection begins.
+const PREFACE: usize = 24;
+
+/// What a client must have sent in time, or be cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owes {
+    /// The first bytes of HTTP/2; after them its own pings tell whether he is there.
+    Preface,
+    /// HTTP/1: a request, from its first byte to the answer; and soon another one.
+    Requests,
+}
+
 /// Accepts while fewer connections than the cap are open; others wait in the kernel's backlog.
 pub(super) struct CappedListener {
     listener: TcpListener,
     permits: Arc<Semaphore>,
+    owes: Owes,
+    patience: Duration,
 }
 
 impl CappedListener {
-    pub(super) fn new(listener: TcpListener, connections: usize) -> Self {
+    /// With at most so many connections, whose clients have so long for what they owe.
+    pub(super) fn new(
+        listener: TcpListener,
+        connections: usize,
+        owes: Owes,
+        patience: Duration,
+    ) -> Self {
         Self {
             listener,
             permits: Arc::new(Semaphore::new(connections)),
+            owes,
+            patience,
         }
     }
 
@@ -37,13 +61,12 @@ impl CappedListener {
                 Ok((stream, peer)) => {
                     // A lost option costs latency, nothing else.
                     stream.set_nodelay(true).ok();
-                    return (
-                        CappedStream {
-                            stream,
-                            _permit: permit,
-                        },
-                        peer,
-                    );
+                    let stream = CappedStream {
+                        stream,
+                        debt: Some(Debt::new(self.owes, self.patience)),
+                        _permit: permit,
+                    };
+                    return (stream, peer);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "accepting a connection failed");
@@ -80,10 +103,60 @@ impl axum::serve::Listener for CappedListener {
 /// A connection that counts against the cap while it lives.
 pub(super) struct CappedStream {
     stream: TcpStream,
+    /// `None`: paid for good.
+    debt: Option<Debt>,
     _permit: OwnedSemaphorePermit,
 }
 
+/// What a client still owes, and until when.
+struct Debt {
+    owes: Owes,
+    patience: Duration,
+    heard: usize,
+    /// HTTP/1: whether he is asking, and not yet answered.
+    asking: bool,
+    until: Pin<Box<Sleep>>,
+}
+
+impl Debt {
+    fn new(owes: Owes, patience: Duration) -> Self {
+        Self {
+            owes,
+            patience,
+            heard: 0,
+            asking: true,
+            until: Box::pin(tokio::time::sleep(patience)),
+        }
+    }
+    fn renew(&mut self) {
+        self.until.as_mut().reset(Instant::now() + self.patience);
+    }
+    /// Bytes came; true once nothing more is owed for good.
+    fn heard(&mut self, bytes: usize) -> bool {
+        self.heard = self.heard.saturating_add(bytes);
+        if self.owes == Owes::Requests && !std::mem::replace(&mut self.asking, true) {
+            self.renew();
+        }
+        self.owes == Owes::Preface && self.heard >= PREFACE
+    }
+    /// Bytes were sent: an answer.
+    fn told(&mut self) {
+        if self.owes == Owes::Requests {
+            self.asking = false;
+            self.renew();
+        }
+    }
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        self.until.as_mut().poll(context).is_ready()
+    }
+}
+
 impl CappedStream {
+    fn told(&mut self, written: &Poll<io::Result<usize>>) {
+        if let (Some(debt), Poll::Ready(Ok(1..))) = (&mut self.debt, written) {
+            debt.told();
+        }
+    }
     fn inner(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
         Pin::new(&mut self.get_mut().stream)
     }
@@ -103,7 +176,22 @@ impl AsyncRead for CappedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.inner().poll_read(context, buffer)
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let Some(debt) = &mut this.debt else {
+            return read;
+        };
+        if read.is_ready() {
+            if debt.heard(buffer.filled().len() - before) {
+                this.debt = None;
+            }
+            return read;
+        }
+        if debt.is_late(context) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
     }
 }
 
@@ -113,7 +201,10 @@ impl AsyncWrite for CappedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.inner().poll_write(context, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.told(&written);
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -129,10 +220,87 @@ impl AsyncWrite for CappedStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.inner().poll_write_vectored(context, slices)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.told(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::sleep;
+
+    const PATIENCE: Duration = Duration::from_millis(100);
+
+    async fn connected(owes: Owes) -> (TcpStream, CappedStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut listener = CappedListener::new(listener, 1, owes, PATIENCE);
+        let client = TcpStream::connect(address).await.unwrap();
+        (client, listener.next().await.0)
+    }
+
+    fn is_cut_off(read: io::Result<usize>) -> bool {
+        read.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    }
+
+    #[tokio::test]
+    async fn who_does_not_speak_is_cut_off() {
+        for owes in [Owes::Preface, Owes::Requests] {
+            let (_client, mut server) = connected(owes).await;
+            assert!(is_cut_off(server.read(&mut [0; 64]).await), "{owes:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_dribbles_is_cut_off_however_often_he_dribbles() {
+        for owes in [Owes::Preface, Owes::Requests] {
+            let (mut client, mut server) = connected(owes).await;
+            let dribble = tokio::spawn(async move {
+                for _ in 0..20 {
+                    if client.write_all(b"P").await.is_err() {
+                        return;
+                    }
+                    sleep(PATIENCE / 5).await;
+                }
+            });
+            let mut read = Ok(1);
+            while matches!(read, Ok(1..)) {
+                read = server.read(&mut [0; 64]).await;
+            }
+            assert!(is_cut_off(read), "{owes:?}");
+            dribble.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_said_his_preface_may_be_silent() {
+        let (mut client, mut server) = connected(Owes::Preface).await;
+        client.write_all(&[1; PREFACE]).await.unwrap();
+        server.read_exact(&mut [0; PREFACE]).await.unwrap();
+        sleep(2 * PATIENCE).await;
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(server.read(&mut [0; 64]).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_gives_time_for_the_next_request() {
+        let (mut client, mut server) = connected(Owes::Requests).await;
+        for _ in 0..3 {
+            sleep(PATIENCE * 2 / 3).await;
+            client.write_all(b"ask").await.unwrap();
+            assert_eq!(server.read(&mut [0; 64]).await.unwrap(), 3);
+            server.write_all(b"answer").await.unwrap();
+        }
+        assert!(is_cut_off(server.read(&mut [0; 64]).await));
     }
 }

@@ -1,7 +1,7 @@
 //! The operator's HTTP, on loopback: /healthz, /readyz, /status, /metrics.
 
 use super::NodeInfo;
-use super::accept::CappedListener;
+use super::accept::{CappedListener, Owes};
 use crate::handle::NodeHandle;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -11,11 +11,14 @@ use axum::{Json, Router};
 use serde::Serialize;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 64;
+/// How long a request may take to arrive, and the next one to begin. Scrapers ask every 15 seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `/status`. Field names are stable.
 #[derive(Debug, Serialize)]
@@ -62,7 +65,8 @@ pub(super) async fn serve(
         .route("/status", get(status))
         .route("/metrics", get(metrics))
         .with_state(Arc::new((handle, info)));
-    axum::serve(CappedListener::new(listener, CONNECTIONS), router)
+    let listener = CappedListener::new(listener, CONNECTIONS, Owes::Requests, PATIENCE);
+    axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }

@@ -15,7 +15,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -25,8 +25,6 @@ const STREAM_REQUESTS: usize = 4096;
 const STREAM_ANSWERS: usize = 1024;
 /// How long a request of a stream may wait: a stream has no deadline of its own for each.
 const STREAM_DEADLINE: Duration = Duration::from_secs(30);
-/// How often the state is asked for a receipt that is awaited.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The service.
 #[derive(Clone)]
@@ -149,9 +147,12 @@ impl Ledger for LedgerService {
         let end = deadline(request.metadata());
         let request = request.into_inner();
         let client = public_key("client", &request.client)?;
+        // The question is put to the machine before the state is looked at: what is executed after
+        // the look is told by the machine, so one look is enough.
         let found = tokio::select! {
+            biased;
             found = self.handle.await_receipt(client, request.sequence, end) => found,
-            stored = self.stored_receipt(client, request.sequence) => Ok(stored?),
+            Some(stored) = self.stored_receipt(client, request.sequence) => Ok(stored?),
         };
         match found {
             Ok(found) => Ok(Response::new(receipt(&found)?)),
@@ -215,21 +216,15 @@ impl LedgerService {
         }
     }
 
-    /// Looks for a receipt in the state, again and again: the machine only knows those to come, and
-    /// one may be executed between a look at the state and the machine's learning of the question.
+    /// The receipt of what is executed already; `None` if it is not.
     async fn stored_receipt(
         &self,
         client: PublicKey,
         sequence: u64,
-    ) -> Result<storage::Receipt, Status> {
-        loop {
-            let state = self.handle.state();
-            let look = move || state.receipt(&client, sequence).map_err(range::failed);
-            if let Some(found) = range::blocking(look).await? {
-                return Ok(found);
-            }
-            sleep(LOOK_AGAIN).await;
-        }
+    ) -> Option<Result<storage::Receipt, Status>> {
+        let state = self.handle.state();
+        let look = move || state.receipt(&client, sequence).map_err(range::failed);
+        range::blocking(look).await.transpose()
     }
 
     fn report(&self) -> StatusResponse {

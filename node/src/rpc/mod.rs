@@ -2,6 +2,7 @@
 
 mod accept;
 mod admin;
+mod arrival;
 mod blocks;
 mod convert;
 mod deadline;

@@ -29,7 +29,7 @@ fn refused(refusal: Refusal) -> Status {
         Refusal::Expired { height } => expired(height),
         Refusal::Full { retry_after, what } => later(
             Code::ResourceExhausted,
-            format!("too many {what}: try again in {} ms", millis(retry_after)),
+            format!("no room in {what}: try again in {} ms", millis(retry_after)),
             retry_after,
         ),
         Refusal::NoQuorum { missing } => later(

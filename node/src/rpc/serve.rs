@@ -1,6 +1,7 @@
 //! Starts and stops the servers.
 
-use super::accept::CappedListener;
+use super::accept::{CappedListener, Owes};
+use super::arrival::{InTime, PATIENCE};
 use super::ledger::LedgerService;
 use super::proto::ledger_server::LedgerServer;
 use super::{NodeInfo, admin};
@@ -76,7 +77,8 @@ pub async fn serve(listeners: Listeners, handle: NodeHandle, info: NodeInfo) -> 
     let most = info.caps.connections;
     let ledger =
         LedgerServer::new(LedgerService { handle, info }).max_decoding_message_size(largest);
-    let connections = CappedListener::new(listeners.rpc, most).into_stream();
+    let connections = CappedListener::new(listeners.rpc, most, Owes::Preface, PATIENCE);
+    let connections = connections.into_stream();
     let rpc = Server::builder()
         .timeout(STALLED)
         .max_concurrent_streams(CALLS)
@@ -85,7 +87,7 @@ pub async fn serve(listeners: Listeners, handle: NodeHandle, info: NodeInfo) -> 
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .add_service(health_service)
-        .add_service(ledger)
+        .add_service(InTime::new(ledger))
         .serve_with_incoming_shutdown(Box::pin(connections), stop.clone().cancelled_owned());
     let both = async {
         tokio::try_join!(

@@ -1,13 +1,98 @@
-//! Clients who ask for much.
+//! Clients who ask for much or never finish asking.
 
 use crate::world::{World, fresh_session, put};
 use quorate::client::{Client, Outcome, SubmitStream};
 use quorate::rpc::proto::Wait;
-use std::time::Duration;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 use storage::{Operation, Request};
 
-/// How long a burst may take.
+/// More than the node gives a client to finish a request (5 s).
 const SOON: Duration = Duration::from_secs(9);
+
+fn connect(url: &str) -> TcpStream {
+    let stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream
+}
+
+/// Reads until the node hangs up; how long that took.
+fn until_it_hangs_up(mut stream: TcpStream) -> Duration {
+    let begun = Instant::now();
+    loop {
+        match stream.read(&mut [0; 256]) {
+            Ok(0) => return begun.elapsed(),
+            Ok(_) => assert!(begun.elapsed() < SOON, "it goes on talking"),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return begun.elapsed(),
+            Err(error) => panic!("it does not hang up: {error}"),
+        }
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A header field that is not in HPACK's table: no index, name and value as they are.
+fn field(name: &str, value: &str) -> Vec<u8> {
+    let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+    [vec![0], text(name), text(value)].concat()
+}
+
+/// A call of Submit over HTTP/2 whose message of a mebibyte stops behind its first kilobyte.
+fn half_a_submit() -> Vec<u8> {
+    let headers = [
+        vec![0x83, 0x86], // :method POST, :scheme http
+        field(":path", "/quorate.v1.Ledger/Submit"),
+        field(":authority", "node"),
+        field("content-type", "application/grpc"),
+        field("te", "trailers"),
+    ]
+    .concat();
+    let begun = [&[0][..], &(1_u32 << 20).to_be_bytes(), &[0x0A; 1_000]].concat();
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(4, 0, 0, &[]),      // settings
+        frame(1, 4, 1, &headers), // headers, complete
+        frame(0, 0, 1, &begun),   // data, more to come
+    ]
+    .concat()
+}
+
+/// Waits for headers on stream 1: the answer to the call.
+fn until_it_answers(mut stream: TcpStream) -> Duration {
+    let begun = Instant::now();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).unwrap();
+        if head[3] == 1 && head[8] == 1 {
+            return begun.elapsed();
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_never_finishes_asking_is_cut_off_and_the_others_are_served() {
+    let world = World::start(4).await;
+    let rpc = world.cluster.rpc(0);
+    let silent = connect(rpc);
+    let mut half = connect(rpc);
+    half.write_all(&half_a_submit()).unwrap();
+    let silent = tokio::task::spawn_blocking(move || until_it_hangs_up(silent));
+    let half = tokio::task::spawn_blocking(move || until_it_answers(half));
+
+    let client = world.client(&[0]);
+    let mut session = fresh_session(&client).await;
+    put(&client, &mut session, "k", "v").await.unwrap();
+    for waited in [silent.await.unwrap(), half.await.unwrap()] {
+        assert!(waited > Duration::from_secs(3), "cut off after {waited:?}");
+    }
+    world.end().await;
+}
 
 /// What became of a burst of so many transactions of one client, sent without waiting.
 async fn burst(world: &World, node: usize, count: u64) -> (u64, Vec<quorate::rpc::proto::Failure>) {
