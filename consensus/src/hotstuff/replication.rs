@@ -86,6 +86,11 @@ impl Replication {
             self.parentless = None;
         }
     }
+    /// Views of which votes are kept.
+    #[cfg(test)]
+    pub fn votes_kept(&self) -> usize {
+        self.votes.len()
+    }
     pub fn waiting(&self, view: View, leader: NodeId, me: NodeId) -> Option<String> {
         self.pending?;
         if leader == me {
@@ -397,8 +402,14 @@ impl HotStuff {
             return;
         }
         of_view.insert(vote.author, cast);
+        if self.replication.votes.len() > VIEWS_KEPT {
+            // The lowest view: after many timeouts there may be thousands above the high certificate.
+            self.replication.votes.pop_first();
+        }
+        let of_view = self.replication.votes.get(&vote.view);
         let same = of_view
-            .iter()
+            .into_iter()
+            .flatten()
             .filter(|(_, cast)| cast.block == (vote.height, vote.block));
         let signed: Vec<_> = same.map(|(node, cast)| (*node, cast.signature)).collect();
         if signed.len() < self.quorum() {

@@ -459,6 +459,24 @@ fn far_future_votes_fill_no_memory() {
     assert_eq!(asked, 1, "who is that far ahead is asked, now and then");
 }
 
+/// Between the high certificate and the current view there may be whole tenures of views.
+#[test]
+fn votes_of_views_long_past_fill_no_memory() {
+    let mut solo = Solo::new(Craft::new(4, round_robin(1000)), 0);
+    let genesis = solo.craft.genesis();
+    let signers = [(1, &genesis), (2, &genesis), (3, &genesis)];
+    let entry = solo.craft.timeout_certificate(0, &signers);
+    let timeout = solo.craft.timeout(1, 1, &genesis, Some(entry));
+    solo.deliver(1, Message::Timeout(Box::new(timeout)));
+    assert_eq!(solo.view(), 1000);
+    for view in 1..=1000 {
+        let block = solo.craft.block(view, &genesis, payload(view));
+        let vote = solo.craft.vote(1, &block);
+        solo.deliver(1, Message::Vote(vote));
+    }
+    assert!(solo.replica.replication.votes_kept() <= 64);
+}
+
 #[test]
 fn isolated_for_many_views_it_rejoins() {
     for n in [4, 7] {
