@@ -9,6 +9,7 @@ mod liveness;
 mod monotone;
 mod one_certificate;
 mod promises;
+mod proof;
 mod retention;
 mod state;
 
@@ -20,6 +21,7 @@ pub use liveness::{Liveness, Standing};
 pub use monotone::Monotone;
 pub use one_certificate::OneCertificate;
 pub use promises::Promises;
+pub use proof::{Link, Proof, Proven};
 pub use retention::Retention;
 pub use state::State;
 
@@ -121,6 +123,15 @@ pub enum Seen {
         /// All certificates.
         certified: Vec<Certified>,
     },
+    /// A node stored a new vote.
+    Voted {
+        /// Who.
+        node: NodeId,
+        /// The block's view.
+        view: u64,
+    },
+    /// A node stored a commit.
+    Committed(NodeId, Proven),
     /// A node executed a height.
     Executed(NodeId, ExecutedHeight),
     /// A client signed a transaction.
@@ -201,20 +212,25 @@ pub trait Check: Send {
 pub struct Checks(Vec<Box<dyn Check>>);
 
 impl Checks {
-    /// All of them, for `nodes` nodes.
+    /// All of them, for `nodes` nodes, each of which leads for `tenure` views in turn.
     #[must_use]
-    pub fn all(nodes: usize) -> Self {
+    pub fn all(nodes: usize, tenure: u64) -> Self {
         Self(vec![
             Box::new(History::default()),
             Box::new(OneCertificate::default()),
-            Box::new(Promises::default()),
+            Box::new(Promises::new(tenure)),
+            Box::new(Proof::new(nodes)),
             Box::new(State::default()),
-            Box::new(Monotone::new(nodes)),
+            Box::new(Monotone::new(nodes, tenure)),
             Box::new(ExactlyOnce::new(nodes)),
             Box::new(Retention::default()),
             Box::new(Linearizable::default()),
             Box::new(Honesty),
         ])
+    }
+    /// Keeps only the one of this name, if it is here.
+    pub fn only(&mut self, property: &str) {
+        self.0.retain(|check| check.property() == property);
     }
     /// Judges one thing.
     ///

@@ -12,24 +12,39 @@ struct Node {
     /// Highest view of an own vote that left, in any life.
     voted: u64,
     /// Highest tenure of an own timeout that left, in any life.
-    gave_up: u64,
+    gave_up: Option<u64>,
 }
 
 /// See the module.
-pub struct Monotone(Vec<Node>);
+pub struct Monotone {
+    /// Views of a tenure.
+    tenure: u64,
+    nodes: Vec<Node>,
+}
 
 impl Monotone {
-    /// For this many nodes.
+    /// For this many nodes, and tenures of this many views.
     #[must_use]
-    pub fn new(nodes: usize) -> Self {
-        Self(vec![Node::default(); nodes])
+    pub fn new(nodes: usize, tenure: u64) -> Self {
+        Self {
+            tenure,
+            nodes: vec![Node::default(); nodes],
+        }
     }
     fn started(&mut self, id: NodeId, report: &Report) -> Result<(), String> {
-        let node = &mut self.0[id.index()];
+        let node = &mut self.nodes[id.index()];
         if report.view < node.voted {
             return Err(format!(
                 "node {id} starts in view {} below view {} in which it voted",
                 report.view, node.voted
+            ));
+        }
+        if let Some(tenure) = node.gave_up
+            && report.view / self.tenure < tenure
+        {
+            return Err(format!(
+                "node {id} starts in view {} below tenure {tenure}, which it gave up",
+                report.view
             ));
         }
         if report.height < report.state_height {
@@ -42,7 +57,7 @@ impl Monotone {
         Ok(())
     }
     fn reported(&mut self, id: NodeId, report: &Report) -> Result<(), String> {
-        let node = &mut self.0[id.index()];
+        let node = &mut self.nodes[id.index()];
         if report.view < node.view || report.height.0 < node.height {
             return Err(format!(
                 "node {id} went from view {}, height {} back to view {}, height {}",
@@ -65,11 +80,11 @@ impl Check for Monotone {
             Seen::Sent {
                 node: id, promises, ..
             } => {
-                let node = &mut self.0[id.index()];
+                let node = &mut self.nodes[id.index()];
                 for promise in promises.iter().filter(|p| p.signer == *id) {
                     match promise.slot.kind {
                         "vote" => node.voted = node.voted.max(promise.slot.view),
-                        "timeout" => node.gave_up = node.gave_up.max(promise.slot.view),
+                        "timeout" => node.gave_up = node.gave_up.max(Some(promise.slot.view)),
                         _ => {}
                     }
                 }

@@ -1,23 +1,37 @@
 //! S3: an honest key never signs two conflicting statements, across crashes and restarts: a ledger
 //! of everything that any key ever signed. And, across kinds: no new vote in a tenure that its
-//! signer gave up.
+//! signer gave up. (One that was stored before may leave later, as if it had been delayed.)
 
 use super::{Check, Promise, Seen, Slot};
 use crypto::{Digest, NodeId};
 use std::collections::BTreeMap;
 
 /// See the module.
-#[derive(Default)]
-pub struct Promises(BTreeMap<(NodeId, Slot), Digest>);
+pub struct Promises {
+    /// Views of a tenure.
+    tenure: u64,
+    signed: BTreeMap<(NodeId, Slot), Digest>,
+    /// The highest tenure of a timeout that left its signer.
+    gave_up: BTreeMap<NodeId, u64>,
+}
 
 impl Promises {
+    /// For tenures of this many views.
+    #[must_use]
+    pub fn new(tenure: u64) -> Self {
+        Self {
+            tenure,
+            signed: BTreeMap::new(),
+            gave_up: BTreeMap::new(),
+        }
+    }
     fn enter(&mut self, promise: &Promise, node: NodeId) -> Result<(), String> {
         let Promise {
             signer,
             slot,
             content,
         } = promise;
-        let known = *self.0.entry((*signer, *slot)).or_insert(*content);
+        let known = *self.signed.entry((*signer, *slot)).or_insert(*content);
         if known == *content {
             return Ok(());
         }
@@ -35,11 +49,24 @@ impl Check for Promises {
         "S3"
     }
     fn see(&mut self, seen: &Seen) -> Result<(), String> {
-        let Seen::Sent { node, promises, .. } = seen else {
-            return Ok(());
-        };
-        promises
-            .iter()
-            .try_for_each(|promise| self.enter(promise, *node))
+        match seen {
+            Seen::Sent { node, promises, .. } => {
+                for promise in promises {
+                    self.enter(promise, *node)?;
+                    if promise.signer == *node && promise.slot.kind == "timeout" {
+                        let highest = self.gave_up.entry(*node).or_default();
+                        *highest = promise.slot.view.max(*highest);
+                    }
+                }
+                Ok(())
+            }
+            Seen::Voted { node, view } => match self.gave_up.get(node) {
+                Some(tenure) if view / self.tenure <= *tenure => Err(format!(
+                    "node {node} votes in view {view}, and had given up tenure {tenure}"
+                )),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
     }
 }

@@ -1,6 +1,11 @@
 //! Every property is shown to fail on what breaks it, and to hold on what does not.
 
+#![allow(clippy::unwrap_used)]
+
 use super::*;
+
+/// Views of a tenure.
+const TENURE: u64 = 4;
 
 fn digest(number: u8) -> Digest {
     Digest([number; 32])
@@ -84,7 +89,7 @@ fn signed(sequence: u64) -> Seen {
 
 /// The property broken by a sequence of things, if any.
 fn judge(list: &[Seen]) -> Option<&'static str> {
-    let mut checks = Checks::all(4);
+    let mut checks = Checks::all(4, TENURE);
     let seen = list.iter().try_for_each(|seen| checks.see(Time(0), seen));
     seen.and_then(|()| checks.finish(Time(0)))
         .err()
@@ -144,6 +149,77 @@ fn s3_counts_what_stands_in_a_certificate() {
 }
 
 #[test]
+fn s3_a_new_vote_in_a_tenure_given_up() {
+    let gave_up = sent(0, vec![promise(0, "timeout", 1, 1)]);
+    let voted = |node, view| Seen::Voted {
+        node: NodeId(node),
+        view,
+    };
+    assert_eq!(judge(&[voted(0, 7), gave_up.clone(), voted(0, 8)]), None);
+    assert_eq!(judge(&[gave_up.clone(), voted(1, 7)]), None);
+    // Another's timeout, passed on, gives up nothing.
+    let passed_on = sent(1, vec![promise(0, "timeout", 1, 1)]);
+    assert_eq!(judge(&[passed_on, voted(0, 7)]), None);
+    // The vote may leave later than it was stored.
+    let vote = sent(0, vec![promise(0, "vote", 7, 1)]);
+    assert_eq!(judge(&[voted(0, 7), gave_up.clone(), vote]), None);
+    assert_eq!(judge(&[gave_up, voted(0, 7)]), Some("S3"));
+}
+
+#[test]
+fn s4_a_commit_without_proof() {
+    let link = |view: u8, height| Link {
+        block: digest(view),
+        view: u64::from(view),
+        height,
+        parent: (digest(view - 1), u64::from(view) - 1),
+        payload: digest(100),
+    };
+    let sound = Proven {
+        height: 3,
+        payload: digest(100),
+        links: vec![link(7, 3), link(8, 4), link(9, 5)],
+        certified: (digest(9), 9),
+        signers: [0, 2, 3].map(NodeId).to_vec(),
+    };
+    let with = |change: &dyn Fn(&mut Proven)| {
+        let mut it = sound.clone();
+        change(&mut it);
+        judge(&[Seen::Committed(NodeId(0), it)])
+    };
+    assert_eq!(with(&|_| {}), None);
+    // More blocks than three: the gap lies below the last three.
+    let longer = |it: &mut Proven| {
+        let first = Link {
+            parent: (digest(1), 1),
+            ..link(5, 3)
+        };
+        let second = Link {
+            parent: (digest(5), 5),
+            ..link(7, 4)
+        };
+        it.links = vec![first, second, link(8, 5), link(9, 6)];
+    };
+    assert_eq!(with(&longer), None);
+    let broken: [&dyn Fn(&mut Proven); 8] = [
+        &|it| it.links.clear(),
+        &|it| it.links.truncate(2),
+        &|it| it.height = 4,
+        &|it| it.payload = digest(101),
+        &|it| it.links[1].parent.0 = digest(1),
+        &|it| {
+            it.links[0].view = 6;
+            it.links[1].parent.1 = 6;
+        },
+        &|it| it.certified.1 = 8,
+        &|it| it.signers = [0, 2, 2].map(NodeId).to_vec(),
+    ];
+    for (i, change) in broken.into_iter().enumerate() {
+        assert_eq!(with(change), Some("S4"), "change {i}");
+    }
+}
+
+#[test]
 fn s5_two_states_at_one_height() {
     assert_eq!(
         judge(&[executed(0, 3, 1, vec![]), executed(1, 3, 1, vec![])]),
@@ -174,6 +250,14 @@ fn s6_a_restart_below_the_last_vote() {
     let start = |view| Seen::Started(NodeId(0), report(view, 1, 1));
     assert_eq!(judge(&[vote.clone(), start(7)]), None);
     assert_eq!(judge(&[vote, start(6)]), Some("S6"));
+}
+
+#[test]
+fn s6_a_restart_below_the_tenure_given_up() {
+    let gave_up = sent(0, vec![promise(0, "timeout", 1, 1)]);
+    let start = |view| Seen::Started(NodeId(0), report(view, 1, 1));
+    assert_eq!(judge(&[gave_up.clone(), start(4)]), None);
+    assert_eq!(judge(&[gave_up, start(3)]), Some("S6"));
 }
 
 #[test]
@@ -272,6 +356,21 @@ fn s9_a_read_below_what_was_acknowledged_before() {
     assert_eq!(run(&[&told, &begun, &served(3)]), None);
     assert_eq!(run(&[&begun, &told, &served(2)]), None);
     assert_eq!(run(&[&told, &begun, &served(2)]), Some("S9"));
+}
+
+#[test]
+fn one_check_may_judge_alone() {
+    let both = [
+        certified(0, 3, 1),
+        sent(0, vec![promise(0, "vote", 7, 1)]),
+        sent(0, vec![promise(0, "vote", 7, 2)]),
+        certified(1, 3, 2),
+    ];
+    assert_eq!(judge(&both), Some("S3"));
+    let mut checks = Checks::all(4, TENURE);
+    checks.only("S2");
+    let verdict = both.iter().try_for_each(|seen| checks.see(Time(0), seen));
+    assert_eq!(verdict.unwrap_err().property, "S2");
 }
 
 #[test]

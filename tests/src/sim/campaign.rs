@@ -25,6 +25,14 @@ pub fn run_plan(plan: Scenario, verbose: bool) -> Outcome {
     World::new(plan, system, verbose).run()
 }
 
+/// Runs a seed and judges one property only.
+#[must_use]
+pub fn run_only(seed: u64, property: &'static str) -> Outcome {
+    let plan = Scenario::draw(seed);
+    let system = Honest::hotstuff(&plan);
+    World::new(plan, system, false).only(property).run()
+}
+
 /// The command that replays a seed.
 #[must_use]
 pub fn replay(seed: u64) -> String {
@@ -172,5 +180,53 @@ impl Campaign {
             }
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Enough for scenarios with and without each fault.
+    const SEEDS: Range<u64> = 0..24;
+
+    #[test]
+    fn a_seed_run_twice_takes_the_same_course() {
+        let mut traces = Vec::new();
+        for seed in SEEDS {
+            let (once, again) = (run(seed, false), run(seed, false));
+            assert_eq!(once.trace, again.trace, "seed {seed}");
+            assert_eq!(
+                (once.events, once.time, once.heights),
+                (again.events, again.time, again.heights),
+                "seed {seed}"
+            );
+            traces.push(once.trace);
+        }
+        traces.sort_unstable();
+        traces.dedup();
+        assert_eq!(traces.len() as u64, SEEDS.end, "every seed has its own");
+    }
+
+    #[test]
+    fn words_change_nothing() {
+        for seed in SEEDS.step_by(6) {
+            assert_eq!(run(seed, false).trace, run(seed, true).trace, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_campaign_adds_up_and_ends_where_it_is_told() {
+        let campaign = Campaign {
+            seeds: SEEDS,
+            jobs: 2,
+            limit: None,
+            failures: 1,
+            twice: 4,
+        };
+        let report = campaign.run(&|seed, violation| panic!("seed {seed}: {violation:?}"));
+        assert_eq!(report.seeds, SEEDS.end);
+        let heights: u64 = SEEDS.map(|seed| run(seed, false).heights).sum();
+        assert_eq!(report.heights, heights);
     }
 }

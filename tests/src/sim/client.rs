@@ -47,6 +47,20 @@ pub struct Task {
     pub answered: bool,
 }
 
+impl Task {
+    /// A read.
+    #[must_use]
+    pub fn read(now: Time) -> Self {
+        Self {
+            manner: Manner::Read,
+            transactions: vec![],
+            since: now,
+            attempts: 0,
+            answered: false,
+        }
+    }
+}
+
 /// A client.
 pub struct Client {
     key: Arc<SecretKey>,

@@ -32,6 +32,8 @@ sometimes! {
     /// Frames.
     Replayed => "old frames replayed",
     /// Frames.
+    Muted => "frames of a kind that does not pass",
+    /// Frames.
     Reordered => "frames reordered",
     /// Phases.
     Partitioned => "phases with a partition",
@@ -105,6 +107,8 @@ sometimes! {
     Conflicted => "sequences used twice",
     /// Clients.
     Failover => "clients that turned to another node",
+    /// Clients.
+    LookedElsewhere => "reads at another node right after a write",
     /// Clients.
     ReadServed => "linearizable reads served",
     /// Idle.

@@ -2,6 +2,7 @@
 
 use super::counters::Sometimes;
 use super::event::{Event, Process};
+use super::network::Frame;
 use super::system::System;
 use super::world::World;
 use crate::check::Seen;
@@ -15,17 +16,17 @@ impl<S: System> World<S> {
     pub(super) fn effect(&mut self, node: NodeId, effect: Effect) {
         match effect {
             Effect::Send { to, class, frame } => {
-                self.sent(node, &frame);
-                self.send(node, to, class, &frame);
+                let about = self.sent(node, &frame);
+                self.send((node, to), class, about, &frame);
             }
             Effect::Broadcast { class, frame } => {
-                self.sent(node, &frame);
+                let about = self.sent(node, &frame);
                 let process = self.process(node);
                 for to in (0..self.hosts.len() as u16)
                     .map(NodeId)
                     .filter(|to| *to != node)
                 {
-                    self.send(node, to, class, &frame);
+                    self.send((node, to), class, about, &frame);
                     if self.alive(process).is_none() {
                         return;
                     }
@@ -38,6 +39,7 @@ impl<S: System> World<S> {
                 view,
             } => {
                 self.stored(node, &batch);
+                self.stored_commits(node, &batch);
                 if self.boundary(node, Sometimes::CrashedAtWrite) {
                     return;
                 }
@@ -114,7 +116,13 @@ impl<S: System> World<S> {
         }
     }
 
-    fn send(&mut self, from: NodeId, to: NodeId, class: Class, frame: &Bytes) {
+    fn send(
+        &mut self,
+        (from, to): (NodeId, NodeId),
+        class: Class,
+        (name, view): (&'static str, u64),
+        frame: &Bytes,
+    ) {
         if self.boundary(from, Sometimes::CrashedAtSend) {
             return;
         }
@@ -126,7 +134,13 @@ impl<S: System> World<S> {
             now,
             ..
         } = self;
-        for (at, class, frame) in network.send(*now, (from, to), (class, frame), plan, counters) {
+        let it = Frame {
+            class,
+            name,
+            view,
+            bytes: frame,
+        };
+        for (at, class, frame) in network.send(*now, (from, to), it, plan, counters) {
             queue.push(
                 at,
                 Event::Deliver {

@@ -1,13 +1,16 @@
 //! HotStuff's frames and records, read from the outside.
 
 use super::inspect::{Inspect, Inspected, Proposed, StoredVote, content};
-use crate::check::Certified;
+use crate::check::{Certified, Link, Proven};
 use bytes::Bytes;
 use consensus::hotstuff::message::Vote;
-use consensus::hotstuff::{Block, Message, QuorumCertificate, Record, TimeoutCertificate};
+use consensus::hotstuff::{
+    Block, Header, Message, Proof, QuorumCertificate, Record, TimeoutCertificate,
+};
 use consensus::replica::Wire;
 use crypto::{Digest, NodeId, codec};
 use engine::Frame;
+use storage::CommitRow;
 
 /// Longest frame that is read.
 const LIMIT: usize = 64 << 20;
@@ -170,6 +173,24 @@ impl Inspect for HotStuffInspector {
             }),
             _ => None,
         }
+    }
+
+    fn commit(&self, row: &CommitRow) -> Option<Proven> {
+        let proof: Proof = codec::decode(&row.proof).ok()?;
+        let link = |header: &Header| Link {
+            block: header.digest(),
+            view: header.view.0,
+            height: header.height.0,
+            parent: (header.parent, header.justify.view.0),
+            payload: header.payload,
+        };
+        Some(Proven {
+            height: row.height.0,
+            payload: row.payload.digest(),
+            links: proof.headers.iter().map(link).collect(),
+            certified: (proof.certificate.block, proof.certificate.view.0),
+            signers: proof.certificate.certificate.signers.iter().collect(),
+        })
     }
 
     fn timeout(&self, key: &[u8], value: &[u8]) -> Option<u64> {

@@ -1,8 +1,9 @@
 //! Reads frames as an outsider would: which promises and certificates stand in them.
 
-use crate::check::{Certified, Promise, Slot};
+use crate::check::{Certified, Promise, Proven, Slot};
 use bytes::Bytes;
 use crypto::{Digest, Hasher, NodeId};
+use storage::CommitRow;
 
 /// What stands in a frame.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +64,8 @@ pub trait Inspect: Send + Sync {
     fn frame(&self, frame: &Bytes) -> Inspected;
     /// Reads a record that a node stored: its vote and lock, if it is that.
     fn vote(&self, key: &[u8], value: &[u8]) -> Option<StoredVote>;
+    /// Reads the proof of a stored commit.
+    fn commit(&self, row: &CommitRow) -> Option<Proven>;
     /// The tenure given up by a stored timeout, if it is that.
     fn timeout(&self, key: &[u8], value: &[u8]) -> Option<u64>;
 }

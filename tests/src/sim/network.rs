@@ -10,11 +10,26 @@ use std::collections::VecDeque;
 /// Frames a link remembers for replay.
 const REMEMBERED: usize = 32;
 
+/// A frame on its way out.
+#[derive(Clone, Copy)]
+pub struct Frame<'a> {
+    /// On which stream.
+    pub class: Class,
+    /// What it is.
+    pub name: &'static str,
+    /// The view it is about.
+    pub view: u64,
+    /// Its bytes.
+    pub bytes: &'a Bytes,
+}
+
 /// One directed link.
 #[derive(Default)]
 struct Link {
     /// Nothing passes.
     cut: bool,
+    /// Half of the kinds of messages do not pass: which ones, this number decides.
+    mute: Option<u64>,
     /// Added to each frame's delay.
     clog: Time,
     /// Arrival of the last frame of each class: frames keep their order unless drawn to lose it.
@@ -27,6 +42,8 @@ pub struct Network {
     nodes: usize,
     links: Vec<Link>,
     chance: Chance,
+    /// Chances of who is hard of hearing.
+    hearing: Chance,
     healed: bool,
 }
 
@@ -49,6 +66,7 @@ impl Network {
                 .map(|_| Link::default())
                 .collect(),
             chance: Chance::of(plan.seed, "network"),
+            hearing: Chance::of(plan.seed, "hearing"),
             healed: false,
         }
     }
@@ -68,15 +86,17 @@ impl Network {
         &mut self,
         now: Time,
         (from, to): (NodeId, NodeId),
-        (class, frame): (Class, &Bytes),
+        it: Frame<'_>,
         plan: &Scenario,
         counters: &mut Counters,
     ) -> Vec<(Time, Class, Bytes)> {
         let mut arrivals = Vec::with_capacity(1);
+        let (class, frame) = (it.class, it.bytes);
         let index = self.at(from, to);
         let Self {
             links,
             chance,
+            hearing,
             healed,
             ..
         } = self;
@@ -85,6 +105,11 @@ impl Network {
         let active = !*healed;
         if link.cut || (active && chance.per_million(faults.loss)) {
             counters.hit(Sometimes::Lost);
+            return arrivals;
+        }
+        let puppets = active && faults.puppets && is_withheld(hearing, (from, to), it, plan);
+        if puppets || link.mute.is_some_and(|mute| is_muted(mute, it.name)) {
+            counters.hit(Sometimes::Muted);
             return arrivals;
         }
         let usual =
@@ -128,6 +153,10 @@ impl Network {
         for link in &mut self.links {
             link.cut = false;
             link.clog = Time(0);
+            link.mute = None;
+        }
+        if plan.net.mutes {
+            self.mute();
         }
         if plan.net.partitions && self.chance.one_in(2) {
             counters.hit(Sometimes::Partitioned);
@@ -162,6 +191,20 @@ impl Network {
         }
     }
 
+    /// Makes some nodes hard of hearing: one kind of message reaches them, another does not. That
+    /// is how a leader comes into its tenure without knowing what was certified before.
+    fn mute(&mut self) {
+        let n = self.nodes;
+        for to in 0..n {
+            if self.hearing.one_in(2) {
+                let mute = self.hearing.number();
+                for from in (0..n).filter(|from| *from != to) {
+                    self.links[from * n + to].mute = Some(mute);
+                }
+            }
+        }
+    }
+
     /// Cut connections break, and so do some others, for a moment.
     fn reconnect(&mut self, before: &[bool]) -> Vec<(NodeId, NodeId, bool)> {
         let mut list = Vec::new();
@@ -188,7 +231,12 @@ impl Network {
                 .filter(|(i, l)| i / self.nodes != i % self.nodes && test(l));
             some.map(|(i, _)| name(i)).collect::<Vec<_>>().join(" ")
         };
-        format!("cut {} clogged {}", list(|l| l.cut), list(|l| l.clog.0 > 0))
+        format!(
+            "cut {} clogged {} mute {}",
+            list(|l| l.cut),
+            list(|l| l.clog.0 > 0),
+            list(|l| l.mute.is_some())
+        )
     }
 
     /// The end of all faults.
@@ -203,6 +251,7 @@ impl Network {
         for link in &mut self.links {
             link.cut = false;
             link.clog = Time(0);
+            link.mute = None;
             link.old.clear();
         }
         change
@@ -213,4 +262,78 @@ impl Network {
 pub fn pairs(n: usize) -> impl Iterator<Item = (NodeId, NodeId)> {
     let id = |i: usize| NodeId(i as u16);
     (0..n).flat_map(move |i| (i + 1..n).map(move |j| (id(i), id(j))))
+}
+
+/// What tells of certificates and promises nothing.
+const TELLING: [&str; 4] = ["certificate", "blocks", "fetch_blocks", "read_answer"];
+
+/// The puppeteer: in each tenure the members are of two camps, and each camp hears proposals up to
+/// some view and none after it; what else tells of certificates comes through once in thirty times;
+/// and in every second tenure nobody hears how its leader votes or gives up. So members enter the
+/// next tenure with unlike knowledge, which is what the rules about locks, timeouts and commits are
+/// for. Batches are as hard to come by, so that whoever votes for what it lacks is found out.
+fn is_withheld(
+    chance: &mut Chance,
+    (from, to): (NodeId, NodeId),
+    it: Frame<'_>,
+    plan: &Scenario,
+) -> bool {
+    let fixed = |place: u64, who: u64| Chance::of(plan.seed ^ place << 16 ^ who, "puppets");
+    let tenure = match it.name {
+        "proposal" | "vote" => it.view / plan.tenure,
+        "timeout" => it.view,
+        "batch" => return chance.one_in(2),
+        "batches" => return !chance.one_in(4),
+        name => return TELLING.contains(&name) && !chance.one_in(30),
+    };
+    if it.name == "proposal" {
+        let hears = fixed(tenure, 0x100).below(plan.tenure + 1);
+        // A commit takes three views: that far apart, one camp may have what the other never saw.
+        let more = match fixed(tenure, u64::from(to.0)).below(2) {
+            0 => 0,
+            _ => fixed(tenure, 0x101).below(4),
+        };
+        return it.view % plan.tenure >= hears + more;
+    }
+    let leader = tenure % plan.nodes as u64;
+    leader == u64::from(from.0) && fixed(tenure, 0xffff).one_in(2)
+}
+
+/// Whether a kind of message is among those that a number mutes: one half of all.
+fn is_muted(mute: u64, name: &str) -> bool {
+    // FNV-1a; its low bits are not mixed enough to be drawn from.
+    let hash = name
+        .bytes()
+        .fold(mute ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    hash.count_ones().is_multiple_of(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_muted_by_half_of_the_numbers_and_none_with_another_only() {
+        let mut chance = Chance::of(1, "mutes");
+        let mutes: Vec<u64> = (0..2_000).map(|_| chance.number()).collect();
+        let names = [
+            "proposal",
+            "vote",
+            "timeout",
+            "certificate",
+            "batch",
+            "blocks",
+        ];
+        for name in names {
+            let muted = mutes.iter().filter(|mute| is_muted(**mute, name)).count();
+            assert!((800..1_200).contains(&muted), "{name}: {muted}");
+            for other in names.iter().filter(|other| **other != name) {
+                let differ = |mute: &&u64| is_muted(**mute, name) != is_muted(**mute, other);
+                let count = mutes.iter().filter(differ).count();
+                assert!((700..1_300).contains(&count), "{name}, {other}: {count}");
+            }
+        }
+    }
 }

@@ -323,7 +323,7 @@ impl<S: System> World<S> {
         *at = now;
         if *count > MOST_TICKS {
             let what = format!("node {} asks for tick after tick at one moment", process.0);
-            return self.watch.blame("busy loop", now, what);
+            return self.watch.end("busy loop", now, what);
         }
         self.input(process.0, Input::Tick);
     }

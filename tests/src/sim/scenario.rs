@@ -24,6 +24,10 @@ pub struct NetFaults {
     pub clogs: bool,
     /// Whether connections break and come back, and the nodes are told.
     pub reconnects: bool,
+    /// Whether phases keep half of the kinds of messages from some nodes.
+    pub mutes: bool,
+    /// Whether a puppeteer decides who learns what.
+    pub puppets: bool,
 }
 
 /// What happens to processes. Spans are means; zero: never.
@@ -112,6 +116,8 @@ pub struct Scenario {
     pub transactions: u64,
     /// Mean pause of a client between two transactions.
     pub think: Time,
+    /// Whether clients read at another node as soon as a write is acknowledged.
+    pub hasty: bool,
 }
 
 const fn micros(us: u64) -> Time {
@@ -124,6 +130,8 @@ impl Scenario {
     pub fn draw(seed: u64) -> Self {
         let mut chance = Chance::of(seed, "scenario");
         let c = &mut chance;
+        // What came later has a stream of its own, so that older seeds keep their course.
+        let mut later = Chance::of(seed, "scenario, later");
         let nodes = c.pick(&[4, 4, 4, 4, 5, 7]);
         let f = (nodes - 1) / 3;
         let calm = c.one_in(12);
@@ -165,8 +173,28 @@ impl Scenario {
             clients,
             transactions: c.between(75, 100) / clients as u64,
             think: Time(timeout.0 * c.between(1, 8) * clients as u64 / 80),
+            hasty: later.one_in(4),
         };
-        if calm { plan } else { plan.with_faults(c) }
+        if calm {
+            return plan;
+        }
+        if later.one_in(4) {
+            return plan.with_puppets(&mut later);
+        }
+        let mut plan = plan.with_faults(c);
+        plan.net.mutes = later.one_in(4);
+        plan
+    }
+
+    /// A puppeteer, nothing else, and many changes of leader.
+    fn with_puppets(mut self, c: &mut Chance) -> Self {
+        self.nodes = 4;
+        self.stay_down = c.below(2) as usize;
+        self.net.puppets = true;
+        self.tenure = c.pick(&[1, 4, 5, 6, 8]);
+        self.timing.timeout_cap = Time(self.timing.timeout.0 * 2);
+        self.safety = Time(self.timing.timeout.0 * c.between(80, 160));
+        self
     }
 
     fn with_faults(mut self, c: &mut Chance) -> Self {
@@ -186,6 +214,8 @@ impl Scenario {
             one_way: c.one_in(3),
             clogs: c.one_in(3),
             reconnects: c.one_in(3),
+            mutes: false,
+            puppets: false,
         };
         let span = |c: &mut Chance, odds, low, high| {
             if c.one_in(odds) {
@@ -248,6 +278,9 @@ mod tests {
         both(|p| p.net.one_way);
         both(|p| p.net.clogs);
         both(|p| p.net.reconnects);
+        both(|p| p.net.mutes);
+        both(|p| p.net.puppets);
+        both(|p| p.hasty);
         both(|p| p.process.crash > 0);
         both(|p| p.process.crash_in_recovery > 0);
         both(|p| p.process.crash_all.0 > 0);

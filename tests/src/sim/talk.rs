@@ -1,6 +1,6 @@
 //! The conversation between clients and nodes.
 
-use super::client::{Asked, Manner};
+use super::client::{Asked, Manner, Task};
 use super::counters::Sometimes;
 use super::event::Event;
 use super::system::System;
@@ -211,6 +211,8 @@ impl<S: System> World<S> {
                 if again && took_effect(&receipt.outcome) {
                     task.answered = true;
                     self.attempt(asked.client);
+                } else if self.plan.hasty && took_effect(&receipt.outcome) {
+                    self.look_elsewhere(asked.client);
                 } else {
                     self.finish_task(asked.client);
                 }
@@ -228,6 +230,18 @@ impl<S: System> World<S> {
             }
             Reply::Refused(_) => self.try_soon(asked),
         }
+    }
+
+    /// A client reads at another node what it was just told of.
+    fn look_elsewhere(&mut self, client: usize) {
+        let n = self.hosts.len() as u64;
+        let it = &mut self.clients.list[client];
+        let other = u64::from(it.home.0) + 1 + self.clients.chance.below(n - 1);
+        it.home = NodeId((other % n) as u16);
+        it.task = Some(Task::read(self.now));
+        self.clients.open.retain(|_, asked| asked.client != client);
+        self.counters.hit(Sometimes::LookedElsewhere);
+        self.attempt(client);
     }
 
     fn finish_task(&mut self, client: usize) {

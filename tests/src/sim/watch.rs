@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crypto::{Digest, Height, NodeId, Time};
 use engine::{Machine, Reply, RequestId};
 use std::collections::{BTreeMap, BTreeSet};
-use storage::{Executed, Op, Outcome, Table, WriteBatch};
+use storage::{CommitRow, Executed, Op, Outcome, Table, WriteBatch};
 
 /// What was seen of one node's disk and promises.
 #[derive(Clone, Copy, Default)]
@@ -23,6 +23,10 @@ pub struct Watch {
     checks: Checks,
     /// The first broken property.
     pub violation: Option<Violation>,
+    /// Only this property is judged; else all.
+    only: Option<&'static str>,
+    /// The run cannot go on, whether that is judged or not.
+    pub over: bool,
     /// Committed heights, and whether they hold payload.
     committed: BTreeMap<u64, bool>,
     /// Parent and height of proposed blocks.
@@ -34,20 +38,34 @@ pub struct Watch {
 impl Watch {
     /// Nothing seen yet.
     #[must_use]
-    pub fn new(nodes: usize) -> Self {
+    pub fn new(nodes: usize, tenure: u64) -> Self {
         Self {
-            checks: Checks::all(nodes),
+            checks: Checks::all(nodes, tenure),
             violation: None,
+            only: None,
+            over: false,
             committed: BTreeMap::new(),
             blocks: BTreeMap::new(),
             nodes: vec![Known::default(); nodes],
             views: BTreeSet::new(),
         }
     }
+    /// Judges only this property from now on.
+    pub fn only(&mut self, property: &'static str) {
+        self.only = Some(property);
+        self.checks.only(property);
+    }
     /// Records a broken property; the first one counts.
     pub fn blame(&mut self, property: &'static str, at: Time, what: String) {
-        self.violation
-            .get_or_insert(Violation { property, at, what });
+        if self.only.is_none_or(|only| only == property) {
+            self.violation
+                .get_or_insert(Violation { property, at, what });
+        }
+    }
+    /// Records a broken property behind which nothing more can be judged.
+    pub fn end(&mut self, property: &'static str, at: Time, what: String) {
+        self.over = true;
+        self.blame(property, at, what);
     }
     /// Judges the whole.
     pub fn finish(&mut self, now: Time) {
@@ -118,8 +136,8 @@ impl<S: System> World<S> {
         }
     }
 
-    /// A frame leaves a node.
-    pub(super) fn sent(&mut self, node: NodeId, frame: &Bytes) {
+    /// A frame leaves a node: its name and view.
+    pub(super) fn sent(&mut self, node: NodeId, frame: &Bytes) -> (&'static str, u64) {
         self.trace.bytes(frame);
         self.frames += 1;
         let it = self.system.inspect().frame(frame);
@@ -160,6 +178,7 @@ impl<S: System> World<S> {
             promises: it.promises,
             certified: it.certified,
         });
+        (it.name, it.view)
     }
 
     /// A write is handed to the storage thread.
@@ -182,8 +201,27 @@ impl<S: System> World<S> {
                     self.counters.hit(Sometimes::BranchDied);
                 }
                 self.watch.nodes[node.index()].vote = Some(vote);
+                let view = vote.view;
+                self.see(Seen::Voted { node, view });
             } else if let Some(tenure) = inspect.timeout(key, value) {
                 self.watch.nodes[node.index()].timeout = Some(tenure);
+            }
+        }
+    }
+
+    /// Commits are handed to the storage thread, with their proofs.
+    pub(super) fn stored_commits(&mut self, node: NodeId, batch: &WriteBatch) {
+        for op in batch.ops() {
+            let Op::Put(Table::Commit, key, value) = op else {
+                continue;
+            };
+            let row = CommitRow::decode(key, value).ok();
+            match row.and_then(|row| self.system.inspect().commit(&row)) {
+                Some(proven) => self.see(Seen::Committed(node, proven)),
+                None => {
+                    let what = format!("node {node} stores a commit that does not decode");
+                    self.watch.blame("S4", self.now, what);
+                }
             }
         }
     }

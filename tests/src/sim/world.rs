@@ -88,7 +88,7 @@ impl<S: System> World<S> {
             network: Network::new(&plan),
             hosts,
             clients: Clients::new(&plan),
-            watch: Watch::new(plan.nodes),
+            watch: Watch::new(plan.nodes, plan.tenure),
             trace: Trace::new(verbose),
             counters: Counters::default(),
             fate,
@@ -104,11 +104,18 @@ impl<S: System> World<S> {
         }
     }
 
+    /// Judges only this property: what it sees when the others do not see it first.
+    #[must_use]
+    pub fn only(mut self, property: &'static str) -> Self {
+        self.watch.only(property);
+        self
+    }
+
     /// Lets it run to its end.
     #[must_use]
     pub fn run(mut self) -> Outcome {
         self.prepare();
-        while !self.done && self.watch.violation.is_none() {
+        while !self.done && !self.watch.over && self.watch.violation.is_none() {
             let Some((at, event)) = self.queue.pop() else {
                 break;
             };
@@ -116,16 +123,16 @@ impl<S: System> World<S> {
             self.events += 1;
             if self.events > MOST_EVENTS {
                 self.watch
-                    .blame("storm", at, format!("{MOST_EVENTS} events and no end"));
+                    .end("storm", at, format!("{MOST_EVENTS} events and no end"));
                 break;
             }
             let happening = AssertUnwindSafe(|| self.happen(event));
             if let Err(panic) = catch_unwind(happening) {
-                self.watch.blame("panic", at, text(&*panic));
+                self.watch.end("panic", at, text(&*panic));
                 break;
             }
         }
-        if self.watch.violation.is_none() {
+        if self.watch.violation.is_none() && !self.watch.over {
             self.watch.finish(self.now);
         }
         Outcome {
@@ -310,7 +317,7 @@ impl<S: System> World<S> {
         };
         if let Err(violation) = liveness.judge(self.now, &standing) {
             let Violation { property, at, what } = violation;
-            return self.watch.blame(property, at, what);
+            return self.watch.end(property, at, what);
         }
         if self.clients.done() && Liveness::converged(&standing) {
             return self.rest(liveness.bound);
@@ -335,7 +342,7 @@ impl<S: System> World<S> {
                 "an idle cluster still sends after {} ms",
                 bound.0 / 1_000_000
             );
-            return self.watch.blame("idle", self.now, what);
+            return self.watch.end("idle", self.now, what);
         } else if self.now > since {
             self.counters.hit(Sometimes::Idle);
             self.done = true;
