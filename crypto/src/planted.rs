@@ -5,7 +5,7 @@
 #[cfg(all(planted, not(debug_assertions)))]
 compile_error!("planted bugs are for tests: build them with debug assertions");
 
-/// Whether a bug is planted and chosen: `planted!(VoteTwice)`.
+/// Whether a bug is planted and chosen: `planted!(SignTwice)`.
 #[cfg(planted)]
 #[macro_export]
 macro_rules! planted {
@@ -14,7 +14,7 @@ macro_rules! planted {
     };
 }
 
-/// Whether a bug is planted and chosen: `planted!(VoteTwice)`.
+/// Whether a bug is planted and chosen: `planted!(SignTwice)`.
 #[cfg(not(planted))]
 #[macro_export]
 macro_rules! planted {
@@ -45,11 +45,13 @@ mod chosen {
         ShortQuorum,
         /// Gate: messages leave before what they rely on is durable.
         SendBeforeDurable,
-        /// Recovery: what was promised is forgotten.
+        /// Recovery: what was promised and proposed is forgotten.
         ForgetPromises,
+        /// HotStuff and guard: a leader proposes again after a restart, and both are signed.
+        SignTwice,
         /// HotStuff and guard: votes go on in a tenure that was given up.
         VoteAfterTimeout,
-        /// HotStuff: certificates inside timeout certificates count for nothing, nor does the lock.
+        /// HotStuff: certificates inside timeouts count for nothing, nor does the lock.
         ForgetHighest,
         /// HotStuff: the commit rule without consecutive views.
         CommitGaps,
@@ -57,6 +59,12 @@ mod chosen {
         CommitEarly,
         /// HotStuff: a restart forgets by which timeout certificate the view was entered.
         ForgetView,
+        /// HotStuff: blocks that one certificate commits come newest first.
+        CommitBackwards,
+        /// HotStuff: which block of a height was committed is not stored.
+        ForgetBranch,
+        /// Evidence: statements of two views are taken for two statements of one.
+        Slander,
         /// HotStuff: a timeout is sent once.
         NoResend,
         /// HotStuff: who lags is not answered.
@@ -71,12 +79,16 @@ mod chosen {
         NoFetch,
         /// Engine: batches are kept in memory only.
         StoreNothing,
+        /// Engine: heights are executed before they are in the log.
+        ExecuteEarly,
         /// Storage: the log is not synced, nor the safety file written.
         AnswerBeforeSync,
         /// Storage: the state goes to disk before the log.
         StateAhead,
         /// Storage: the session check is skipped.
         ExecuteTwice,
+        /// Storage: who was idle for a moment is forgotten.
+        ForgetSessions,
         /// Storage: a restart counts revisions anew.
         DigestDrifts,
     }

@@ -4,4 +4,6 @@
 //! [`check`] judges what the nodes show to the outside. Nothing here is used by a production crate.
 
 pub mod check;
+#[cfg(planted)]
+pub mod mutants;
 pub mod sim;

@@ -23,7 +23,8 @@ impl HotStuff {
 
     /// Whether this replica is to propose in the current view; with which timeout certificate.
     fn may_propose(&self) -> Option<Option<Arc<TimeoutCertificate>>> {
-        let fresh = self.replication.proposed < self.view && self.replication.voted() < self.view;
+        let fresh = self.replication.proposed < self.view
+            && (self.replication.voted() < self.view || crypto::planted!(SignTwice));
         let given_up = self
             .pacemaker
             .given_up()

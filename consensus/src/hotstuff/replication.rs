@@ -253,7 +253,10 @@ impl HotStuff {
             .iter()
             .map(|entry| entry.block.header.clone())
             .collect();
-        let (done, lost) = self.log.commit(b2);
+        let (mut done, lost) = self.log.commit(b2);
+        if crypto::planted!(CommitBackwards) {
+            done.reverse();
+        }
         for (i, (block, history, entry)) in done.into_iter().enumerate() {
             let proof = Proof {
                 headers: headers[i..].to_vec(),
@@ -261,7 +264,9 @@ impl HotStuff {
             };
             let height = entry.block.header.height;
             let payload = entry.block.payload.clone();
-            out.persist(Record::Commit { height, block });
+            if !crypto::planted!(ForgetBranch) {
+                out.persist(Record::Commit { height, block });
+            }
             out.commit(Committed {
                 height,
                 payload,
@@ -442,7 +447,7 @@ impl HotStuff {
             signature: Signature::NONE,
         };
         let view = block.header.view;
-        if proposal.author == self.me() {
+        if proposal.author == self.me() && !crypto::planted!(SignTwice) {
             self.replication.proposed = self.replication.proposed.max(view);
         }
         self.replication.seen.entry(view).or_insert((

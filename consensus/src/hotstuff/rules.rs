@@ -61,7 +61,7 @@ pub fn timeout_is_proven(leaders: &LeaderSchedule, timeout: &Timeout) -> bool {
             !direct
                 && entry.tenure.checked_add(1) == Some(tenure)
                 && is_of_its_tenure(leaders, entry)
-                && timeout.high.view >= entry.high.view
+                && (timeout.high.view >= entry.high.view || crypto::planted!(ForgetHighest))
         }
     };
     let vote_fits = timeout

@@ -343,7 +343,9 @@ impl HotStuff {
         if let Some(entry) = &timeout.entry {
             self.adopt_timeout(now, entry, Some(from), out);
         }
-        self.adopt(now, &timeout.high, Some(from), out);
+        if timeout.tenure > self.tenure() || !crypto::planted!(ForgetHighest) {
+            self.adopt(now, &timeout.high, Some(from), out);
+        }
         if let Some(vote) = timeout.vote.clone() {
             self.count_vote(now, from, vote, out);
         }

@@ -29,7 +29,10 @@ impl Witness {
         statement: Statement,
         signature: Signature,
     ) -> Option<Evidence> {
-        let slot = statement.slot;
+        let mut slot = statement.slot;
+        if crypto::planted!(Slander) {
+            slot.view = crypto::View(0);
+        }
         let seen = self.seen.entry((node, slot.kind)).or_default();
         let Some(first) = seen.get_mut(&slot) else {
             let first = First {

@@ -52,6 +52,11 @@ impl Execution {
             .back()
             .map_or(self.requested, |(_, height)| *height);
         if height > last {
+            let token = if crypto::planted!(ExecuteEarly) {
+                0
+            } else {
+                token
+            };
             self.ready.push_back((token, height));
         }
     }

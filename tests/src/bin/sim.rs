@@ -28,6 +28,15 @@ struct Args {
     /// Stop after so many failures.
     #[arg(long, default_value_t = 10)]
     failures: usize,
+    /// Hunt this planted bug, or `all`, in a build that has them: `make mutants`.
+    #[arg(long)]
+    planted: Option<String>,
+    /// With --planted: a bug survives that so many seeds do not show.
+    #[arg(long, default_value_t = 2_000)]
+    most: u64,
+    /// With --planted: hunt from so many first seeds, of which the median counts.
+    #[arg(long, default_value_t = 5)]
+    starts: usize,
     /// The protocol.
     #[arg(long, default_value = "hotstuff", value_parser = ["hotstuff"])]
     protocol: String,
@@ -42,10 +51,62 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 fn main() -> ExitCode {
     let args = Args::parse();
     campaign::quiet_panics();
-    match args.seed {
-        Some(seed) => one(seed, args.lines),
-        None => many(&args),
+    match (&args.planted, args.seed) {
+        (Some(name), None) => hunt(name, &args),
+        (Some(name), Some(seed)) => one_planted(name, seed, args.lines),
+        (None, Some(seed)) => one(seed, args.lines),
+        (None, None) => many(&args),
     }
+}
+
+#[cfg(planted)]
+fn hunt(name: &str, args: &Args) -> ExitCode {
+    use quorate_tests::mutants::{self, Hunt};
+    let bugs = match mutants::named(name) {
+        Ok(bugs) => bugs,
+        Err(why) => return refuse(&why),
+    };
+    let hunt = Hunt {
+        most: args.most,
+        starts: args.starts,
+        jobs: args.jobs,
+    };
+    let report = hunt.run(&bugs, &|line| eprintln!("{line}"));
+    print!("{}", report.text());
+    let faults = report.faults();
+    for fault in &faults {
+        println!("FAILED: {fault}");
+    }
+    if faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+#[cfg(planted)]
+fn one_planted(name: &str, seed: u64, lines: usize) -> ExitCode {
+    match quorate_tests::mutants::named(name).as_deref() {
+        Ok([bug]) => crypto::planted::choose(Some(*bug)),
+        Ok(_) => return refuse("one seed is run with one bug"),
+        Err(why) => return refuse(why),
+    }
+    one(seed, lines)
+}
+
+#[cfg(not(planted))]
+fn hunt(_: &str, _: &Args) -> ExitCode {
+    refuse("this program is built without planted bugs: use `make mutants`")
+}
+
+#[cfg(not(planted))]
+fn one_planted(_: &str, _: u64, _: usize) -> ExitCode {
+    refuse("this program is built without planted bugs: use `make mutants`")
+}
+
+fn refuse(why: &str) -> ExitCode {
+    eprintln!("sim: {why}");
+    ExitCode::from(2)
 }
 
 fn one(seed: u64, lines: usize) -> ExitCode {

@@ -1,0 +1,324 @@
+//! Hunts every planted bug ([`crypto::planted`]) with the simulator: one that survives shows that
+//! the checks, or the scenarios, are too weak.
+
+use crate::check::Violation;
+use crate::sim::campaign;
+use crypto::planted::{ALL, Bug, choose};
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Each hunt begins at these seeds; the median counts.
+const OFFSETS: [u64; 5] = [0, 100_000, 200_000, 300_000, 400_000];
+
+/// Each of them has to be broken by some bug.
+pub const CHECKERS: [&str; 12] = [
+    "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "L1", "L2",
+];
+
+/// A production assertion that stopped a node: a kill, though none of the checkers'.
+const ASSERTION: &str = "panic";
+
+/// What a bug breaks: one of these has to notice, be it that another one sees it first.
+#[must_use]
+pub const fn breaks(bug: Bug) -> &'static [&'static str] {
+    match bug {
+        Bug::ShortQuorum => &["S1", "S2"],
+        Bug::SendBeforeDurable => &["S3"],
+        Bug::ForgetPromises => &["S3", "S2"],
+        Bug::SignTwice => &["S3"],
+        Bug::VoteAfterTimeout => &["S3"],
+        Bug::ForgetHighest => &["S1"],
+        Bug::CommitGaps => &["S4"],
+        Bug::CommitEarly => &["S4", "S1"],
+        Bug::ForgetView => &["S6"],
+        Bug::CommitBackwards => &[ASSERTION],
+        Bug::ForgetBranch => &["L2"],
+        Bug::Slander => &["S10"],
+        Bug::ExecuteEarly => &["S8"],
+        Bug::NoResend | Bug::NoHelp => &["L1"],
+        Bug::NoCatchUp => &["L2"],
+        Bug::ReadAlone => &["S9"],
+        Bug::VoteBlind => &["L1", "L2", "S8"],
+        Bug::NoFetch => &["L1", "L2"],
+        Bug::StoreNothing => &["S8"],
+        Bug::AnswerBeforeSync => &["S3", "S8"],
+        Bug::StateAhead => &["S8"],
+        Bug::ExecuteTwice | Bug::ForgetSessions => &["S7"],
+        Bug::DigestDrifts => &["S5"],
+    }
+}
+
+/// A bug found.
+#[derive(Clone, Debug)]
+struct Kill {
+    /// Seeds run, this one included.
+    seeds: u64,
+    seed: u64,
+    violation: Violation,
+}
+
+/// How to hunt.
+#[derive(Clone, Copy, Debug)]
+pub struct Hunt {
+    /// Give up after so many seeds.
+    pub most: u64,
+    /// How many of the five starts.
+    pub starts: usize,
+    /// Threads.
+    pub jobs: usize,
+}
+
+/// What became of one bug.
+#[derive(Clone, Debug)]
+struct Hunted {
+    bug: Bug,
+    /// One for each start; `None`: survived.
+    kills: Vec<Option<Kill>>,
+}
+
+/// What came of it all.
+#[derive(Clone, Debug)]
+pub struct Report {
+    hunted: Vec<Hunted>,
+    /// What the run looked for by itself, since something else always came first.
+    alone: Vec<(Bug, &'static str, Option<Kill>)>,
+    whole: bool,
+    wall: Duration,
+}
+
+/// The bugs of a name; `all`: all of them.
+///
+/// # Errors
+/// In words, if there is none.
+pub fn named(name: &str) -> Result<Vec<Bug>, String> {
+    if name == "all" {
+        return Ok(ALL.to_vec());
+    }
+    let found = ALL.iter().find(|bug| format!("{bug:?}") == name);
+    let names: Vec<_> = ALL.iter().map(|bug| format!("{bug:?}")).collect();
+    let unknown = || format!("no bug is called {name}; these are: {}", names.join(" "));
+    Ok(vec![*found.ok_or_else(unknown)?])
+}
+
+/// Runs a seed with a bug, or with none, in this thread.
+fn run(bug: Option<Bug>, seed: u64, only: Option<&'static str>) -> Option<Violation> {
+    choose(bug);
+    let outcome = match only {
+        Some(property) => campaign::run_only(seed, property),
+        None => campaign::run(seed, false),
+    };
+    choose(None);
+    outcome.violation
+}
+
+impl Hunt {
+    /// Hunts these bugs. `tell` hears of each hunt as it ends.
+    #[must_use]
+    pub fn run(&self, bugs: &[Bug], tell: &(dyn Fn(String) + Sync)) -> Report {
+        let begun = Instant::now();
+        let starts = &OFFSETS[..self.starts.clamp(1, OFFSETS.len())];
+        let tasks: Vec<_> = bugs
+            .iter()
+            .flat_map(|bug| starts.iter().map(|start| (*bug, *start, None)))
+            .collect();
+        let mut kills = self.all(&tasks, tell).into_iter();
+        let hunted: Vec<_> = bugs
+            .iter()
+            .map(|bug| Hunted {
+                bug: *bug,
+                kills: kills.by_ref().take(starts.len()).collect(),
+            })
+            .collect();
+        let unseen = unseen(&hunted);
+        let tasks: Vec<_> = unseen
+            .iter()
+            .map(|(bug, property)| (*bug, 0, Some(*property)))
+            .collect();
+        let alone = unseen.into_iter().zip(self.all(&tasks, tell));
+        Report {
+            alone: alone
+                .map(|((bug, property), kill)| (bug, property, kill))
+                .collect(),
+            hunted,
+            whole: bugs.len() == ALL.len(),
+            wall: begun.elapsed(),
+        }
+    }
+
+    /// Runs all tasks, on several threads; the results in the tasks' order.
+    fn all(
+        &self,
+        tasks: &[(Bug, u64, Option<&'static str>)],
+        tell: &(dyn Fn(String) + Sync),
+    ) -> Vec<Option<Kill>> {
+        let next = AtomicUsize::new(0);
+        let results = Mutex::new(vec![None; tasks.len()]);
+        let work = || {
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(&(bug, start, only)) = tasks.get(place) else {
+                    return;
+                };
+                let kill = self.one(bug, start, only);
+                tell(match &kill {
+                    Some(kill) => format!("{bug:?}: seed {}", kill.seed),
+                    None => format!("{bug:?}: not found from seed {start} on"),
+                });
+                results.lock().expect("nobody panics while holding it")[place] = kill;
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..self.jobs.max(1) {
+                scope.spawn(work);
+            }
+        });
+        results
+            .into_inner()
+            .expect("nobody panics while holding it")
+    }
+
+    fn one(&self, bug: Bug, start: u64, only: Option<&'static str>) -> Option<Kill> {
+        (start..start + self.most).find_map(|seed| {
+            let violation = run(Some(bug), seed, only)?;
+            // A seed that fails without the bug proves nothing about it.
+            run(None, seed, only).is_none().then_some(Kill {
+                seeds: seed - start + 1,
+                seed,
+                violation,
+            })
+        })
+    }
+}
+
+/// What no hunt has shown yet: a bug's own property, where something else always came first, and
+/// checkers that nothing came to.
+fn unseen(hunted: &[Hunted]) -> Vec<(Bug, &'static str)> {
+    let saw = |hunted: &Hunted, property: &str| {
+        let mut kills = hunted.kills.iter().flatten();
+        kills.any(|kill| kill.violation.property == property)
+    };
+    let mut list = Vec::new();
+    for it in hunted {
+        let expected = breaks(it.bug);
+        let caught = it.kills.iter().any(Option::is_some);
+        let wanted = |property: &&&str| {
+            let elsewhere = hunted.iter().any(|other| saw(other, property));
+            !saw(it, property) && !elsewhere
+        };
+        if caught && !expected.iter().any(|property| saw(it, property)) {
+            list.push((it.bug, expected[0]));
+        }
+        list.extend(expected.iter().filter(wanted).map(|p| (it.bug, *p)));
+    }
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+impl Hunted {
+    /// Seeds of the median start; `None`: it survived there.
+    fn median(&self) -> Option<u64> {
+        let mut seeds: Vec<u64> = self
+            .kills
+            .iter()
+            .map(|kill| kill.as_ref().map_or(u64::MAX, |kill| kill.seeds))
+            .collect();
+        seeds.sort_unstable();
+        Some(seeds[seeds.len() / 2]).filter(|seeds| *seeds < u64::MAX)
+    }
+    /// Who killed it, in words, each once.
+    fn killers(&self) -> String {
+        let mut names: Vec<_> = self
+            .kills
+            .iter()
+            .flatten()
+            .map(|kill| match kill.violation.property {
+                ASSERTION => "assertion",
+                property => property,
+            })
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names.join(" ")
+    }
+}
+
+impl Report {
+    /// What is wrong: bugs that survive, or that another than their property kills, and checkers
+    /// that no bug breaks.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for it in &self.hunted {
+            if it.median().is_none() {
+                faults.push(format!("{:?} survives", it.bug));
+            }
+        }
+        for (bug, property, kill) in &self.alone {
+            let other = breaks(*bug).iter().any(|p| self.shown(*bug, p));
+            if kill.is_none() && !other {
+                faults.push(format!("{bug:?} is not seen to break {property}"));
+            }
+        }
+        let idle = CHECKERS
+            .iter()
+            .filter(|checker| !ALL.iter().any(|bug| self.shown(*bug, checker)));
+        if self.whole {
+            faults.extend(idle.map(|checker| format!("no bug breaks {checker}")));
+        }
+        faults
+    }
+
+    /// Whether a bug was seen to break a property.
+    fn shown(&self, bug: Bug, property: &str) -> bool {
+        let hunted = self.hunted.iter().filter(|it| it.bug == bug);
+        let mut first = hunted.flat_map(|it| it.kills.iter().flatten());
+        let mut alone = self.alone.iter();
+        first.any(|kill| kill.violation.property == property)
+            || alone.any(|(b, p, kill)| *b == bug && *p == property && kill.is_some())
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::from("seeds    least     most  killed by        bug\n");
+        for it in &self.hunted {
+            let number = |seeds: Option<u64>| seeds.map_or("-".into(), |s| s.to_string());
+            let each = || it.kills.iter().map(|kill| kill.as_ref().map(|k| k.seeds));
+            let most = each().collect::<Option<Vec<_>>>();
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{:>5} {:>8} {:>8}  {:<16} {:?}",
+                number(it.median()),
+                number(each().flatten().min()),
+                number(most.and_then(|list| list.into_iter().max())),
+                it.killers(),
+                it.bug
+            );
+            if let Some(kill) = it.kills.iter().flatten().next() {
+                let what: String = kill.violation.what.chars().take(140).collect();
+                let _ = writeln!(text, "{:>26}seed {}: {what}", "", kill.seed);
+            }
+        }
+        for (bug, property, kill) in &self.alone {
+            let found = kill.as_ref().map_or("not found".into(), |k| {
+                format!("seed {}: {}", k.seed, k.violation.what)
+            });
+            let found: String = found.chars().take(140).collect();
+            let _ = writeln!(text, "{property} alone, {bug:?}: {found}");
+        }
+        let dead = self.hunted.iter().filter(|it| it.median().is_some());
+        let _ = writeln!(
+            text,
+            "{} of {} bugs die, in {:.0} s",
+            dead.count(),
+            self.hunted.len(),
+            self.wall.as_secs_f64()
+        );
+        text
+    }
+}
