@@ -22,7 +22,7 @@ use rocksdb::{
 };
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,16 @@ impl Kind {
 
 /// A RocksDB instance.
 pub struct Rocks {
-    db: DB,
+    /// There until it is dropped.
+    db: Option<DB>,
     kind: Kind,
     path: String,
     tuning: Tuning,
     /// The log, if this is the state: RocksDB flushes when it is closed, and the log must not be
     /// behind what is flushed.
     ahead: Option<Arc<Rocks>>,
+    /// A write or a sync failed: nothing is written after it.
+    failed: AtomicBool,
     writes: AtomicU64,
     bytes: AtomicU64,
 }
@@ -57,17 +60,40 @@ impl Rocks {
     fn new(db: DB, kind: Kind, path: &Path, tuning: Tuning) -> Self {
         let path = path.display().to_string();
         Self {
-            db,
+            db: Some(db),
             kind,
             path,
             tuning,
             ahead: None,
+            failed: AtomicBool::new(false),
             writes: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
     }
+    fn db(&self) -> &DB {
+        self.db.as_ref().expect("only a drop takes it")
+    }
     fn error(&self, what: &'static str, error: &rocksdb::Error) -> StoreError {
         store_error(&self.path, self.kind, what, error)
+    }
+    /// Does what changes the disk, unless that failed before: RocksDB aborts the process when it is
+    /// asked to sync after a failed write.
+    fn change<T>(
+        &self,
+        what: &'static str,
+        change: impl FnOnce(&DB) -> Result<T, rocksdb::Error>,
+    ) -> Result<T, StoreError> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(StoreError::Failed {
+                at: self.path.clone(),
+                what,
+                why: "an earlier write failed".into(),
+            });
+        }
+        change(self.db()).map_err(|error| {
+            self.failed.store(true, Ordering::Relaxed);
+            self.error(what, &error)
+        })
     }
     /// The column family of a table, and the byte that its keys begin with.
     fn place(&self, table: Table) -> (&ColumnFamily, Option<u8>) {
@@ -76,7 +102,7 @@ impl Rocks {
             Kind::State => (rocksdb::DEFAULT_COLUMN_FAMILY_NAME, Some(table as u8)),
         };
         (
-            self.db.cf_handle(name).expect("opened with every table"),
+            self.db().cf_handle(name).expect("opened with every table"),
             first,
         )
     }
@@ -253,10 +279,10 @@ impl Read for View<'_> {
 
 impl Read for Rocks {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.get_from(&self.db, table, key)
+        self.get_from(self.db(), table, key)
     }
     fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<Row>, StoreError> {
-        self.scan_from(&self.db, table, scan)
+        self.scan_from(self.db(), table, scan)
     }
 }
 
@@ -264,15 +290,13 @@ impl Store for Rocks {
     fn snapshot(&self) -> Box<dyn Read + '_> {
         Box::new(View {
             rocks: self,
-            snapshot: self.db.snapshot(),
+            snapshot: self.db().snapshot(),
         })
     }
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.disable_wal(self.kind == Kind::State);
-        self.db
-            .write_opt(self.convert(&batch), &options)
-            .map_err(|error| self.error("write", &error))?;
+        self.change("write", |db| db.write_opt(self.convert(&batch), &options))?;
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.bytes
             .fetch_add(batch.bytes() as u64, Ordering::Relaxed);
@@ -280,10 +304,7 @@ impl Store for Rocks {
     }
     fn sync(&self) -> Result<(), StoreError> {
         match self.kind {
-            Kind::Log => self
-                .db
-                .flush_wal(true)
-                .map_err(|error| self.error("sync", &error)),
+            Kind::Log => self.change("sync", |db| db.flush_wal(true)),
             Kind::State => Ok(()),
         }
     }
@@ -296,9 +317,7 @@ impl Store for Rocks {
         };
         for table in tables {
             let (cf, _) = self.place(*table);
-            self.db
-                .flush_cf_opt(cf, &options)
-                .map_err(|error| self.error("flush", &error))?;
+            self.change("flush", |db| db.flush_cf_opt(cf, &options))?;
         }
         Ok(())
     }
@@ -315,7 +334,7 @@ impl Store for Rocks {
 impl Rocks {
     fn memory(&self) -> u64 {
         let number = |cf, name: &str| {
-            self.db
+            self.db()
                 .property_int_value_cf(cf, name)
                 .ok()
                 .flatten()
@@ -339,9 +358,11 @@ impl Rocks {
 
 impl Drop for Rocks {
     fn drop(&mut self) {
-        if let Some(log) = &self.ahead {
-            // Nothing can be done about an error here: the log's own thread meets it as well.
-            let _ = log.sync();
+        let behind = self.ahead.as_ref().is_some_and(|log| log.sync().is_err());
+        if behind || self.failed.load(Ordering::Relaxed) {
+            // To close it would be to write: what is in memory, which the log may lack, or behind
+            // what has failed. The process is about to end.
+            std::mem::forget(self.db.take());
         }
     }
 }

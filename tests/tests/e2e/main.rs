@@ -8,6 +8,7 @@
 
 mod command_line;
 mod crash;
+mod disk;
 mod durable;
 mod inspect;
 mod requests;
