@@ -5,20 +5,20 @@
 #[cfg(all(planted, not(debug_assertions)))]
 compile_error!("planted bugs are for tests: build them with debug assertions");
 
-/// Whether a bug is planted and chosen: `planted!(SignTwice)`.
+/// Whether one of these bugs is planted and chosen: `planted!(SignTwice | Equivocate)`.
 #[cfg(planted)]
 #[macro_export]
 macro_rules! planted {
-    ($bug:ident) => {
-        $crate::planted::is($crate::planted::Bug::$bug)
+    ($($bug:ident)|+) => {
+        $($crate::planted::is($crate::planted::Bug::$bug))||+
     };
 }
 
-/// Whether a bug is planted and chosen: `planted!(SignTwice)`.
+/// Whether one of these bugs is planted and chosen: `planted!(SignTwice | Equivocate)`.
 #[cfg(not(planted))]
 #[macro_export]
 macro_rules! planted {
-    ($bug:ident) => {
+    ($($bug:ident)|+) => {
         false
     };
 }
@@ -49,6 +49,8 @@ mod chosen {
         ForgetPromises,
         /// HotStuff and guard: a leader proposes again after a restart, and both are signed.
         SignTwice,
+        /// HotStuff and guard: a leader proposes twice in each view, and both are voted for.
+        Equivocate,
         /// HotStuff and guard: votes go on in a tenure that was given up.
         VoteAfterTimeout,
         /// HotStuff: certificates inside timeouts count for nothing, nor does the lock.
@@ -65,8 +67,6 @@ mod chosen {
         ForgetBranch,
         /// Evidence: statements of two views are taken for two statements of one.
         Slander,
-        /// HotStuff: a timeout is sent once.
-        NoResend,
         /// HotStuff: who lags is not answered.
         NoHelp,
         /// HotStuff: who asks for blocks is not answered.

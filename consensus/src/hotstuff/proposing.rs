@@ -124,7 +124,10 @@ impl HotStuff {
                 return;
             }
         }
-        self.propose(now, payload, timeout, out);
+        self.propose(now, payload, timeout.clone(), out);
+        if crypto::planted!(Equivocate) {
+            self.propose(now, Payload::Refs(vec![]), timeout, out);
+        }
     }
 
     fn propose(

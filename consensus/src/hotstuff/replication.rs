@@ -137,7 +137,8 @@ impl HotStuff {
             // It taught nothing but its certificates; its sender may lag.
             return self.answer_stale(now, from, out);
         }
-        match self.replication.seen.get(&view) {
+        let seen = self.replication.seen.get(&view);
+        match seen.filter(|_| !crypto::planted!(Equivocate)) {
             Some((first, ..)) if *first == digest => {}
             Some((_, seen, signature)) => {
                 // A stored block has lost its signature, and proves nothing against its leader.
@@ -290,19 +291,22 @@ impl HotStuff {
 
     /// Votes for the block of the current view once everything allows it.
     pub(super) fn try_vote(&mut self, out: &mut Out) {
-        if self.replication.voted() >= self.view {
-            return;
-        }
         let Some(&(digest, ..)) = self.replication.seen.get(&self.view) else {
             return;
         };
+        let last = self.replication.last_vote.as_ref();
+        let last = last.filter(|vote| vote.block == digest || !crypto::planted!(Equivocate));
+        let voted = last.map_or(View(0), |vote| vote.view);
+        if voted >= self.view {
+            return;
+        }
         let Some(entry) = self.log.get_mut(&digest) else {
             return;
         };
         let header = entry.block.header.clone();
         let voter = rules::Voter {
             view: self.view,
-            voted: self.replication.voted(),
+            voted,
             given_up: self.pacemaker.given_up(),
             locked: &self.locked,
         };
@@ -395,7 +399,8 @@ impl HotStuff {
             signature: vote.signature,
         };
         let of_view = self.replication.votes.entry(vote.view).or_default();
-        if let Some(first) = of_view.get(&vote.author) {
+        let first = of_view.get(&vote.author);
+        if let Some(first) = first.filter(|_| !crypto::planted!(Equivocate)) {
             if first.statement != cast.statement {
                 out.evidence(Evidence {
                     node: vote.author,

@@ -445,9 +445,7 @@ impl HotStuff {
                     .min(self.config.timing.timeout_cap.0),
             );
             self.pacemaker.resend = Some((now.plus(longer), longer));
-            if !crypto::planted!(NoResend) {
-                self.send_timeout(To::All, out);
-            }
+            self.send_timeout(To::All, out);
         }
         if self.pacemaker.ask_at.is_some_and(|at| at <= now) {
             self.ask_next(out);

@@ -158,6 +158,34 @@ fn two_who_gave_up_and_have_nothing_to_do_fall_silent() {
     assert_eq!(cluster.sent["timeout"], sent);
 }
 
+/// Those who know of no work never give up by themselves, and f+1 are too few to end the tenure.
+#[test]
+fn timeouts_that_nobody_heard_are_heard_later_by_those_without_work() {
+    for (n, f) in [(4, 1), (7, 2)] {
+        let mut cluster = Cluster::new(n, round_robin(8));
+        let at_work = 1..=f + 1;
+        let deaf = at_work.clone();
+        cluster.filter = Some(Box::new(move |_, to, message| {
+            matches!(message, Message::Timeout(_)) && !deaf.contains(&to.0)
+        }));
+        for i in at_work {
+            let oldest = Some(Time(0));
+            cluster.input(i, Input::Pending { oldest });
+        }
+        cluster.run(Time::millis(500));
+        let signed = |cluster: &Cluster, i: u16| {
+            let statuses = cluster.statuses();
+            statuses[usize::from(i)].as_ref().unwrap().timeouts
+        };
+        assert_eq!(signed(&cluster, 1), 1);
+        assert!((0..n).all(|i| cluster.view(i) == 1));
+        cluster.filter = None;
+        cluster.run(Time::millis(10_000));
+        assert!(signed(&cluster, 0) > 0, "they join f+1");
+        assert!((0..n).all(|i| cluster.view(i) >= 8));
+    }
+}
+
 #[test]
 fn before_giving_up_alone_it_asks_and_starts_afresh_if_the_view_advances() {
     let mut solo = Solo::new(Craft::new(4, round_robin(8)), 1);
