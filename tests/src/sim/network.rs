@@ -108,7 +108,10 @@ impl Network {
             return arrivals;
         }
         let puppets = active && faults.puppets && is_withheld(hearing, (from, to), it, plan);
-        if puppets || link.mute.is_some_and(|mute| is_muted(mute, it.name)) {
+        let odd = plan.odd_one();
+        let hoarded = faults.hoards && from == odd && matches!(it.name, "batch" | "batches");
+        let unheard = active && (hoarded || to == odd && hearing.per_million(faults.deaf));
+        if puppets || unheard || link.mute.is_some_and(|mute| is_muted(mute, it.name)) {
             counters.hit(Sometimes::Muted);
             return arrivals;
         }

@@ -3,7 +3,7 @@
 
 use super::Chance;
 use consensus::Timing;
-use crypto::Time;
+use crypto::{NodeId, Time};
 
 /// What the network does to frames, in a safety phase. Rates are per million frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct NetFaults {
     pub mutes: bool,
     /// Whether a puppeteer decides who learns what.
     pub puppets: bool,
+    /// What does not reach one node, the same all the time.
+    pub deaf: u32,
+    /// Whether one node's batches reach nobody; it is among those that stay down.
+    pub hoards: bool,
 }
 
 /// What happens to processes. Spans are means; zero: never.
@@ -181,9 +185,26 @@ impl Scenario {
         if later.one_in(4) {
             return plan.with_puppets(&mut later);
         }
+        let healthy = plan.clone();
         let mut plan = plan.with_faults(c);
         plan.net.mutes = later.one_in(4);
+        if later.one_in(6) {
+            return healthy.with_one_deaf(&mut later);
+        }
+        if later.one_in(12) {
+            plan.net.hoards = true;
+            plan.stay_down = plan.stay_down.max(1);
+        }
         plan
+    }
+
+    /// One node hears little or nothing, for longer than the clients' work lasts: a cluster at rest
+    /// is healed in which one is behind, and nobody has a reason of its own to speak.
+    fn with_one_deaf(mut self, c: &mut Chance) -> Self {
+        self.stay_down = 0;
+        self.net.deaf = c.pick(&[500_000, 900_000, 1_000_000]);
+        self.safety = Time(self.timing.timeout.0 * c.between(60, 120));
+        self
     }
 
     /// A puppeteer, nothing else, and many changes of leader.
@@ -216,6 +237,8 @@ impl Scenario {
             reconnects: c.one_in(3),
             mutes: false,
             puppets: false,
+            deaf: 0,
+            hoards: false,
         };
         let span = |c: &mut Chance, odds, low, high| {
             if c.one_in(odds) {
@@ -245,6 +268,11 @@ impl Scenario {
     #[must_use]
     pub fn f(&self) -> usize {
         (self.nodes - 1) / 3
+    }
+    /// The node that hoards its batches or is deaf, in a run that has one.
+    #[must_use]
+    pub fn odd_one(&self) -> NodeId {
+        NodeId((self.seed % self.nodes as u64) as u16)
     }
     /// How long after the heal all that is left must have committed everywhere (L1, L2).
     #[must_use]
@@ -280,6 +308,8 @@ mod tests {
         both(|p| p.net.reconnects);
         both(|p| p.net.mutes);
         both(|p| p.net.puppets);
+        both(|p| p.net.deaf > 0);
+        both(|p| p.net.hoards);
         both(|p| p.hasty);
         both(|p| p.process.crash > 0);
         both(|p| p.process.crash_in_recovery > 0);

@@ -288,8 +288,11 @@ impl<S: System> World<S> {
         if left > 0 {
             self.counters.hit(Sometimes::StayedDown);
         }
+        let mut hoarder = self.plan.net.hoards.then(|| self.plan.odd_one());
         while left > 0 {
-            let node = self.fate.index(n);
+            let node = hoarder
+                .take()
+                .map_or_else(|| self.fate.index(n), NodeId::index);
             if !self.hosts[node].retired {
                 self.hosts[node].retired = true;
                 self.crash(NodeId(node as u16));
