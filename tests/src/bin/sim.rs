@@ -1,7 +1,7 @@
 //! Runs the simulator: `sim --seeds 0..50000 --jobs 2`, or one seed with its trace: `sim --seed 7`.
 
 use clap::Parser;
-use quorate_tests::sim::campaign::{self, Campaign, MEDIAN_PAYLOADS};
+use quorate_tests::sim::campaign::{self, Campaign, MEDIAN_PAYLOADS, News};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -146,12 +146,22 @@ fn many(args: &Args) -> ExitCode {
         failures: args.failures,
         twice: 16,
     };
-    let report = campaign.run(&|seed, violation| {
-        println!(
-            "seed {seed}: {} broken: {}",
-            violation.property, violation.what
-        );
-        println!("    replay: {}", campaign::replay(seed));
+    let report = campaign.run(&|news| match news {
+        News::Broken(seed, violation) => {
+            println!(
+                "seed {seed}: {} broken: {}",
+                violation.property, violation.what
+            );
+            println!("    replay: {}", campaign::replay(seed));
+        }
+        News::Sofar(report, wall) => {
+            eprintln!(
+                "{} seeds, {:.1} a second, {} violations",
+                report.seeds,
+                report.seeds as f64 / wall.as_secs_f64().max(1e-9),
+                report.failures.len()
+            );
+        }
     });
     print!("{}", report.text());
     let mut sound = report.failures.is_empty();

@@ -59,6 +59,18 @@ pub struct Campaign {
     pub twice: u64,
 }
 
+/// How often a campaign tells how far it is, in seeds.
+const NEWS: u64 = 1_000;
+
+/// What is told while a campaign runs.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// A seed broke a property.
+    Broken(u64, &'a Violation),
+    /// So far, in this time.
+    Sofar(&'a Report, Duration),
+}
+
 /// What came of it.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -127,7 +139,7 @@ impl Report {
 impl Campaign {
     /// Runs it. `tell` hears of each failure at once.
     #[must_use]
-    pub fn run(&self, tell: &(dyn Fn(u64, &Violation) + Sync)) -> Report {
+    pub fn run(&self, tell: &(dyn Fn(News<'_>) + Sync)) -> Report {
         let begun = Instant::now();
         let next = AtomicU64::new(self.seeds.start);
         let stop = AtomicBool::new(false);
@@ -143,10 +155,13 @@ impl Campaign {
                 }
                 let outcome = self.one(seed);
                 if let Some(violation) = &outcome.violation {
-                    tell(seed, violation);
+                    tell(News::Broken(seed, violation));
                 }
                 let mut report = report.lock().expect("nobody panics while holding it");
                 report.add(seed, outcome);
+                if report.seeds.is_multiple_of(NEWS) {
+                    tell(News::Sofar(&report, begun.elapsed()));
+                }
                 if report.failures.len() >= self.failures {
                     stop.store(true, Ordering::Relaxed);
                 }
@@ -224,7 +239,11 @@ mod tests {
             failures: 1,
             twice: 4,
         };
-        let report = campaign.run(&|seed, violation| panic!("seed {seed}: {violation:?}"));
+        let report = campaign.run(&|news| {
+            if let News::Broken(seed, violation) = news {
+                panic!("seed {seed}: {violation:?}");
+            }
+        });
         assert_eq!(report.seeds, SEEDS.end);
         let heights: u64 = SEEDS.map(|seed| run(seed, false).heights).sum();
         assert_eq!(report.heights, heights);
