@@ -44,9 +44,22 @@ impl HotStuff {
             .then_some(Some(timeout))
     }
 
-    /// Uncommitted payload below the high certificate has to be committed, by empty blocks if need be.
-    fn must_flush(&self) -> bool {
-        self.log.highest_payload(&self.high.block).is_some()
+    /// Uncommitted payload below the high certificate has to be committed, by empty blocks if need
+    /// be, and so has what others may hold for uncommitted.
+    pub(super) fn must_flush(&self) -> bool {
+        self.log.highest_payload(&self.high.block).is_some() || self.committed_aside()
+    }
+    /// Whether the last commit was made by a certificate that does not lie below the high one: who
+    /// knows the high certificate alone cannot make that commit.
+    fn committed_aside(&self) -> bool {
+        let Some((view, block)) = self.replication.committed_by else {
+            return false;
+        };
+        let below = || {
+            let chain = self.log.chain(&self.high.block);
+            chain.is_some_and(|chain| chain.iter().any(|e| e.block.header.parent == block))
+        };
+        self.high.view > view && self.log.holds(&self.high.block) && !below()
     }
     /// The pool may have payload, and execution is not too far behind to take it.
     fn may_fill(&self) -> bool {

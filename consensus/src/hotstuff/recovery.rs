@@ -112,6 +112,8 @@ pub fn recover(
         config,
     };
     replica.replication.last_vote = stored.vote;
+    let last = anchor.proof.as_ref().map(|proof| &proof.certificate);
+    replica.replication.committed_by = last.map(|last| (last.view, last.block));
     out.leader(replica.leader(replica.view));
     for block in stored.blocks {
         let digest = block.digest();

@@ -53,6 +53,8 @@ pub struct Replication {
     /// A certificate made here that no one has been told.
     pub untold: bool,
     pub executed: Height,
+    /// View and block of the certificate that made the last commit.
+    pub committed_by: Option<(View, Digest)>,
 }
 
 impl Replication {
@@ -254,6 +256,7 @@ impl HotStuff {
             .iter()
             .map(|entry| entry.block.header.clone())
             .collect();
+        self.replication.committed_by = Some((certificate.view, certificate.block));
         let (mut done, lost) = self.log.commit(b2);
         if crypto::planted!(CommitBackwards) {
             done.reverse();

@@ -408,7 +408,7 @@ impl HotStuff {
             || self.reads.needs_progress()
             || self.pacemaker.given.len() >= self.config.quorums.one_honest()
             || !self.log.holds(&self.high.block)
-            || self.log.highest_payload(&self.high.block).is_some()
+            || self.must_flush()
             || self
                 .log
                 .of_view(self.view)

@@ -1,9 +1,9 @@
 //! The normal case: what is submitted commits, then silence.
 
 use super::cluster::Cluster;
-use super::craft::{Craft, Solo, round_robin};
+use super::craft::{Craft, Solo, payload, round_robin};
 use crate::Input;
-use crypto::Time;
+use crypto::{Payload, Time};
 
 #[test]
 fn payload_commits_everywhere() {
@@ -96,4 +96,37 @@ fn work_that_fits_into_no_block_moves_the_height_by_empty_ones() {
     let heights = solo.heights();
     solo.pass(Time::millis(200));
     assert_eq!(solo.heights(), heights, "and no longer than it lasts");
+}
+
+/// The last payload was committed by a certificate that the next tenure did not build on: who has
+/// not seen it cannot commit by the high certificate that all have, and nobody had anything left
+/// to flush (simulator seed 27573).
+#[test]
+fn what_was_committed_aside_is_flushed_again() {
+    let mut solo = Solo::new(Craft::new(4, round_robin(4)), 2);
+    let craft = Craft::new(4, round_robin(4));
+    let full = craft.block(1, &craft.genesis(), payload(1));
+    let empty = craft.block(2, &craft.certify(&full), Payload::EMPTY);
+    let lost = craft.block(3, &craft.certify(&empty), Payload::EMPTY);
+    for block in [&full, &empty, &lost] {
+        solo.propose(block);
+    }
+    solo.certificate(0, &craft.certify(&lost));
+    assert_eq!(solo.heights(), [1]);
+    assert!(!solo.replica.must_flush());
+
+    let high = craft.certify(&empty);
+    let entry = craft.timeout_certificate(0, &[(0, &high), (1, &high), (3, &high)]);
+    let mut block = craft.block_after(4, &high, Some(entry), Payload::EMPTY);
+    for view in 5..=7 {
+        solo.propose(&block);
+        let certificate = craft.certify(&block);
+        solo.certificate(1, &certificate);
+        assert_eq!(
+            solo.replica.must_flush(),
+            view < 7,
+            "until the high certificate's own chain commits, view {view}"
+        );
+        block = craft.block(view, &certificate, Payload::EMPTY);
+    }
 }
