@@ -131,9 +131,9 @@ impl HotStuff {
         if payload.is_empty() {
             // Work that fits into no block, since it expires before: an empty one moves the height
             // on, and so ends it. Without, every leader would be given up for ever.
-            let stuck = self.replication.pending.is_some() && !self.must_flush();
-            self.replication.dry = !stuck;
-            if !stuck && !self.must_flush() {
+            let flush = self.must_flush();
+            self.replication.dry = flush || self.replication.pending.is_none();
+            if self.replication.dry && !flush {
                 return;
             }
         }

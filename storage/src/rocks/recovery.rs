@@ -83,11 +83,7 @@ fn open(path: &Path, mode: DBRecoveryMode, read_only: bool) -> Result<Rocks, roc
 /// # Errors
 /// [`StoreError`]: delete it, it is rebuilt.
 pub fn open_state(path: &Path, log: Arc<Rocks>) -> Result<Rocks, StoreError> {
-    let tuning = Tuning::state();
-    let only = [(DEFAULT_COLUMN_FAMILY_NAME, tuning.db.clone())];
-    let db = DB::open_cf_with_opts(&tuning.db, path, only)
-        .map_err(|error| store_error(&path.display().to_string(), Kind::State, "open", &error))?;
-    let mut state = Rocks::new(db, Kind::State, path, tuning);
+    let mut state = state(path, false)?;
     state.ahead = Some(log);
     Ok(state)
 }
@@ -98,9 +94,17 @@ pub fn open_state(path: &Path, log: Arc<Rocks>) -> Result<Rocks, StoreError> {
 /// # Errors
 /// [`StoreError`].
 pub fn open_state_read_only(path: &Path) -> Result<Rocks, StoreError> {
+    state(path, true)
+}
+
+fn state(path: &Path, read_only: bool) -> Result<Rocks, StoreError> {
     let tuning = Tuning::state();
     let only = [(DEFAULT_COLUMN_FAMILY_NAME, tuning.db.clone())];
-    let db = DB::open_cf_with_opts_for_read_only(&tuning.db, path, only, false)
-        .map_err(|error| store_error(&path.display().to_string(), Kind::State, "open", &error))?;
+    let db = match read_only {
+        true => DB::open_cf_with_opts_for_read_only(&tuning.db, path, only, false),
+        false => DB::open_cf_with_opts(&tuning.db, path, only),
+    };
+    let db =
+        db.map_err(|error| store_error(&path.display().to_string(), Kind::State, "open", &error))?;
     Ok(Rocks::new(db, Kind::State, path, tuning))
 }
