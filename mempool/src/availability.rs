@@ -150,6 +150,13 @@ impl Mempool {
         }
     }
 
+    /// Nobody votes for this block any more: what only it waited for is not fetched.
+    pub(crate) fn drop_check(&mut self, block: &Digest) {
+        for digest in self.checks.remove(block) {
+            self.wants.no_check(&digest);
+        }
+    }
+
     /// Whether a block of this height may hold the payload, and what of it is missing here. Never
     /// depends on what was executed.
     fn fit(&self, height: Height, payload: &Payload) -> Result<BTreeMap<Digest, BatchRef>, Unfit> {
@@ -245,29 +252,25 @@ impl Mempool {
                 message,
             });
         }
-        if !self.backlog.contains(&digest) {
-            return;
-        }
-        match self
-            .memory
-            .get(&digest)
-            .copied()
-            .filter(|_| bytes.is_some())
-        {
-            Some(reference) => self.in_store(&reference, out),
-            None if bytes.is_some() => {
-                self.wants.remove(&digest);
-                self.backlog.arrived(&digest);
-                self.ask_for_log(out);
+        if self.backlog.contains(&digest) {
+            let known = self.memory.get(&digest).copied();
+            match known.filter(|_| bytes.is_some()) {
+                Some(reference) => self.in_store(&reference, out),
+                None if bytes.is_some() => {
+                    self.wants.remove(&digest);
+                    self.backlog.arrived(&digest);
+                }
+                None => self.wants.not_stored(&digest, now),
             }
-            None => self.wants.not_stored(&digest, now),
         }
+        self.ask_for_log(out);
     }
 
     /// Looks for committed batches that are missing, a bounded number at a time: in the own store
     /// first, then at the peers.
     pub(crate) fn ask_for_log(&mut self, out: &mut Vec<Output>) {
-        while self.wants.for_log() < self.config.fetches
+        // A batch may come from a peer while the own store is still asked for it.
+        while self.wants.for_log().max(self.loads.own()) < self.config.fetches
             && let Some(reference) = self.backlog.ask()
         {
             if self.wants.for_commit(&reference) && self.loads.for_log(reference.digest) {

@@ -69,13 +69,20 @@ impl Checks {
     }
     /// Forgets blocks at or below a committed height. Returns what no block waits for any more.
     pub(crate) fn committed(&mut self, height: Height) -> Vec<Digest> {
+        self.forget(|check| check.height <= height)
+    }
+    /// Forgets a block. Returns what no block waits for any more.
+    pub(crate) fn remove(&mut self, block: &Digest) -> Vec<Digest> {
+        self.forget(|check| check.block == *block)
+    }
+    fn forget(&mut self, which: impl Fn(&Check) -> bool) -> Vec<Digest> {
         let mut dropped = Vec::new();
         self.checks.retain(|_, check| {
-            let keep = check.height > height;
-            if !keep {
+            let forget = which(check);
+            if forget {
                 dropped.extend(check.missing.keys().copied());
             }
-            keep
+            !forget
         });
         dropped.retain(|digest| !self.awaits(digest));
         dropped

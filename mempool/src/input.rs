@@ -41,6 +41,8 @@ pub enum Input {
         /// The payload.
         payload: Payload,
     },
+    /// This block's payload need not be checked any more.
+    DropCheck(Digest),
     /// A block lost its place: its payload may be ordered by another.
     Return(Payload),
     /// A height is committed; consecutive.

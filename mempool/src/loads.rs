@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub(crate) struct Loads {
     loads: BTreeMap<Digest, BTreeSet<NodeId>>,
+    /// Which of them the own log needs.
+    for_log: BTreeSet<Digest>,
     /// How many each peer waits for.
     peers: Vec<usize>,
 }
@@ -15,6 +17,7 @@ impl Loads {
     pub(crate) fn new(n: usize) -> Self {
         Self {
             loads: BTreeMap::new(),
+            for_log: BTreeSet::new(),
             peers: vec![0; n],
         }
     }
@@ -33,15 +36,21 @@ impl Loads {
     pub(crate) fn for_log(&mut self, digest: Digest) -> bool {
         let begun = self.loads.contains_key(&digest);
         self.loads.entry(digest).or_default();
+        self.for_log.insert(digest);
         !begun
     }
     /// A load came back: who asked for it.
     pub(crate) fn loaded(&mut self, digest: &Digest) -> BTreeSet<NodeId> {
         let peers = self.loads.remove(digest).unwrap_or_default();
+        self.for_log.remove(digest);
         for peer in &peers {
             self.peers[peer.index()] -= 1;
         }
         peers
+    }
+    /// How many the own log needs.
+    pub(crate) fn own(&self) -> usize {
+        self.for_log.len()
     }
     pub(crate) fn len(&self) -> usize {
         self.loads.len()

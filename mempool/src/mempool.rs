@@ -95,6 +95,7 @@ impl Mempool {
                 height,
                 payload,
             } => self.check(now, block, height, payload, out),
+            Input::DropCheck(block) => self.drop_check(&block),
             // Nothing was set aside for the lost block: the protocol no longer excludes it.
             Input::Return(payload) => self.tell |= !payload.is_empty(),
             Input::Committed { height, payload } => self.committed(height, payload, out),

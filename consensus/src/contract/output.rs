@@ -86,6 +86,8 @@ pub enum Output<P: Protocol> {
         /// The payload.
         payload: Payload,
     },
+    /// The answer to this request is of no use any more: what is missing need not be fetched.
+    DropCheck(Digest),
     /// A block lost its place: its payload is free again.
     Return(Payload),
     /// Load stored records of these heights.
@@ -165,6 +167,10 @@ impl<P: Protocol> Outputs<P> {
             height,
             payload: payload.clone(),
         });
+    }
+    /// Takes [`Outputs::check_payload`] back.
+    pub fn drop_check(&mut self, block: Digest) {
+        self.0.push(Output::DropCheck(block));
     }
     /// Frees the payload of a block that lost its place.
     pub fn give_back(&mut self, payload: Payload) {

@@ -329,6 +329,18 @@ impl HotStuff {
         }
     }
 
+    /// The view ends. If its block was not certified meanwhile, its payload is of no use here; were
+    /// it asked for until a commit, an idle cluster would ask for ever for what nobody has.
+    pub(super) fn drop_check(&self, out: &mut Out) {
+        let Some(&(digest, ..)) = self.replication.seen.get(&self.view) else {
+            return;
+        };
+        let entry = self.log.get(&digest);
+        if entry.is_some_and(|it| it.held == Held::Asked && it.certificate.is_none()) {
+            out.drop_check(digest);
+        }
+    }
+
     fn vote(&mut self, block: Digest, header: &Header, out: &mut Out) {
         let vote = VoteRecord {
             view: header.view,

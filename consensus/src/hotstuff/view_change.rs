@@ -143,6 +143,7 @@ impl HotStuff {
             return;
         }
         let (tenure, leader) = (self.tenure(), self.leader(self.view));
+        self.drop_check(out);
         let by_certificate = view == self.view.next();
         self.view = view;
         self.pacemaker.entered(now, by_certificate);

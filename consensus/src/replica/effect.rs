@@ -85,6 +85,8 @@ pub enum Effect<P: Protocol> {
         /// The payload.
         payload: Payload,
     },
+    /// See [`crate::Output::DropCheck`].
+    DropCheck(Digest),
     /// A block lost its place: its payload is free again.
     Return(Payload),
     /// Load stored records of these heights.

@@ -255,6 +255,7 @@ impl<P: Protocol> Replica<P> {
                     height,
                     payload,
                 },
+                Output::DropCheck(block) => Effect::DropCheck(block),
                 Output::Return(payload) => Effect::Return(payload),
                 Output::Load { token, heights } => Effect::Load { token, heights },
                 Output::Read(id, at) => Effect::Read(id, at),

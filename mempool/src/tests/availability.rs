@@ -105,6 +105,21 @@ fn fetching_goes_on_until_somebody_answers() {
 }
 
 #[test]
+fn what_only_a_lost_block_waited_for_is_not_fetched_any_more() {
+    let mut rig = Rig::new();
+    let (a, b) = (batch(2, 1), batch(2, 2));
+    rig.check(1, 1, refs(&[&a, &b]));
+    rig.check(2, 1, refs(&[&b]));
+    rig.step(Input::DropCheck(block(1)));
+    let stats = rig.pool.stats();
+    assert_eq!((stats.checks, stats.wanted), (1, 1));
+    assert_eq!(asked(&rig.pass(60)), vec![(2, vec![b.reference().digest])]);
+    rig.step(Input::DropCheck(block(2)));
+    assert_eq!(asked(&rig.pass(60_000)), vec![]);
+    assert_eq!(verdict(&rig.push(&a)), None, "nobody asks any more");
+}
+
+#[test]
 fn who_lacks_it_says_so_and_the_next_is_asked_at_once() {
     let mut rig = Rig::new();
     let a = batch(2, 1);

@@ -117,6 +117,26 @@ fn a_long_backlog_is_fetched_a_bounded_number_at_a_time() {
 }
 
 #[test]
+fn a_slow_store_is_asked_a_bounded_number_even_if_peers_answer_first() {
+    let mut rig = Rig::with(|c| c.fetches = 4);
+    let all: Vec<SealedBatch> = (1..=8).map(|number| batch(1, number)).collect();
+    for sealed in &all {
+        rig.commit(refs(&[sealed]));
+    }
+    for sealed in &all[..4] {
+        rig.push(sealed);
+    }
+    let stats = rig.pool.stats();
+    assert_eq!((stats.unavailable, stats.loads), (4, 4));
+    let late = Input::Loaded {
+        digest: all[0].reference().digest,
+        bytes: None,
+    };
+    let next = all[4].reference().digest;
+    assert!(rig.step(late).contains(&Output::Load(next)));
+}
+
+#[test]
 fn a_batch_ordered_twice_is_held_once() {
     let mut rig = Rig::new();
     let a = batch(1, 1);

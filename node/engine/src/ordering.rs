@@ -36,6 +36,7 @@ impl<P: Protocol> Engine<P> {
             Ordered::CheckPayload { block, height, payload } => {
                 self.tell_pool(mempool::Input::Check { block, height, payload });
             }
+            Ordered::DropCheck(block) => self.tell_pool(mempool::Input::DropCheck(block)),
             Ordered::Return(payload) => self.tell_pool(mempool::Input::Return(payload)),
             Ordered::Load { token, heights } => {
                 let keys = RecordAt::range(&heights);

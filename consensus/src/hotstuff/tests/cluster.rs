@@ -481,7 +481,8 @@ impl Cluster {
                 Effect::Read(id, at) => self.reads.push((NodeId(i), id, at)),
                 Effect::Evidence(evidence) => self.evidence.push(evidence),
                 Effect::Halt(why) => panic!("node {i} halts: {why}"),
-                Effect::Return(_) | Effect::Reject(..) | Effect::Leader(_) => {}
+                Effect::DropCheck(_) | Effect::Return(_) => {}
+                Effect::Reject(..) | Effect::Leader(_) => {}
                 Effect::Behind { .. } | Effect::Stable(_) => {}
             }
         }

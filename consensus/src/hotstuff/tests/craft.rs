@@ -285,6 +285,7 @@ pub struct Solo {
     pub reads: Vec<(ReadId, Result<Height, Retry>)>,
     /// Digests of blocks whose payload is never held.
     pub withheld: Vec<Digest>,
+    pub dropped: Vec<Digest>,
     pub pool: Vec<u64>,
 }
 
@@ -310,6 +311,7 @@ impl Solo {
             returned: Vec::new(),
             reads: Vec::new(),
             withheld: Vec::new(),
+            dropped: Vec::new(),
             pool: Vec::new(),
         };
         solo.take(out);
@@ -397,6 +399,7 @@ impl Solo {
                         held: Ok(()),
                     });
                 }
+                Output::DropCheck(block) => self.dropped.push(block),
                 Output::Return(payload) => self.returned.push(payload),
                 Output::Load { token, heights } => {
                     let at = |record: &&Record| matches!(record.key(), RecordKey::At(h, _) if heights.contains(&h));

@@ -177,6 +177,31 @@ fn no_vote_before_the_payload_is_held() {
 }
 
 #[test]
+fn payload_of_a_block_that_lost_its_view_is_not_asked_for_any_more() {
+    let mut solo = solo(4, 8, 1);
+    let genesis = solo.craft.genesis();
+    let block = solo.craft.block(1, &genesis, payload(1));
+    solo.withheld.push(block.digest());
+    solo.propose(&block);
+    assert!(solo.dropped.is_empty());
+    for node in [0, 2, 3] {
+        let timeout = solo.craft.timeout(node, 0, &genesis, None);
+        solo.deliver(node, Message::Timeout(Box::new(timeout)));
+    }
+    assert_eq!((solo.view(), solo.dropped), (8, vec![block.digest()]));
+}
+
+#[test]
+fn payload_of_a_certified_block_is_still_asked_for() {
+    let mut solo = solo(4, 8, 1);
+    let (blocks, certificates) = solo.craft.chain(&[1]);
+    solo.withheld.push(blocks[0].digest());
+    solo.propose(&blocks[0]);
+    solo.certificate(2, &certificates[0]);
+    assert_eq!((solo.view(), solo.dropped.len()), (2, 0));
+}
+
+#[test]
 fn only_the_leader_of_the_view_is_heard() {
     let mut solo = solo(4, 4, 1);
     let genesis = solo.craft.genesis();
