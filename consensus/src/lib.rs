@@ -5,6 +5,7 @@
 
 pub mod contract;
 pub mod hotstuff;
+pub mod raft;
 pub mod replica;
 
 pub use contract::*;

@@ -73,6 +73,20 @@ mod chosen {
         NoCatchUp,
         /// HotStuff: a read asks nobody else.
         ReadAlone,
+        /// Raft: a second candidate gets the vote of the same term.
+        VoteTwice,
+        /// Raft: a candidate whose log lacks what is committed gets the vote.
+        AnyLog,
+        /// Raft: entries of former terms are committed by counting (figure 8).
+        CommitOldTerm,
+        /// Raft: a leader counts itself before its own disk has the entry.
+        CountUnsynced,
+        /// Raft: an old answer moves the match index back, and with it what is sent.
+        MatchMovesBack,
+        /// Raft: entries that are here already are cut and written anew.
+        CutAlways,
+        /// Raft: a leader answers reads before it has committed an entry of its term.
+        ReadEarly,
         /// Mempool: a vote is given for payload that is not held.
         VoteBlind,
         /// Mempool: what is missing is never asked for.

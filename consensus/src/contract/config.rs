@@ -81,9 +81,18 @@ pub struct Timing {
     pub resend: Time,
     /// How long a leader waits for more payload when the last block was small. Default 1 ms.
     pub linger: Time,
+    /// Raft: how long after a round a leader may answer reads without another. Shorter than the
+    /// time-out by what clocks may drift meanwhile; the same on all nodes. Default: none, it asks
+    /// each time.
+    pub lease: Option<Time>,
 }
 
 impl Timing {
+    /// How often a leader beats (Raft): at least three times a time-out.
+    #[must_use]
+    pub fn heartbeat(&self) -> Time {
+        self.resend.min(Time(self.timeout.0 / 3))
+    }
     /// How often a replica that has nothing to do asks one of its peers where it stands: four times
     /// the time-out. It is what ends the wait of one that missed the last message of a run of work.
     #[must_use]
@@ -99,6 +108,7 @@ impl Default for Timing {
             timeout_cap: Time::millis(10_000),
             resend: Time::millis(100),
             linger: Time::millis(1),
+            lease: None,
         }
     }
 }

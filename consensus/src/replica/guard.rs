@@ -86,7 +86,7 @@ impl<P: Protocol> Guard<P> {
         ops: &mut Vec<LogOp<P>>,
     ) -> Option<Promise<P::Draft>> {
         let slot = statement.slot;
-        let again = planted!(SignTwice | Equivocate);
+        let again = planted!(SignTwice | Equivocate | VoteTwice);
         if let Some(entry) = self.entries.get(&slot).filter(|_| !again) {
             return Some(entry.promise.clone());
         }
@@ -107,7 +107,7 @@ impl<P: Protocol> Guard<P> {
     pub(super) fn may_sign(&self, statement: &Statement) -> bool {
         self.entries.get(&statement.slot).is_some_and(|entry| {
             assert!(
-                entry.content == statement.content || planted!(Equivocate),
+                entry.content == statement.content || planted!(Equivocate | VoteTwice),
                 "two statements for {:?}",
                 statement.slot
             );

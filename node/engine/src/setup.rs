@@ -50,6 +50,7 @@ impl Setup {
                 timeout_cap: node.timing.timeout_cap,
                 resend: node.timing.resend,
                 linger: node.timing.linger,
+                lease: None,
             },
             seed,
             block_bytes: limits.block_bytes,

@@ -155,6 +155,7 @@ impl Scenario {
                 timeout_cap: Time(timeout.0 * c.between(2, 8)),
                 resend: Time(timeout.0 / c.between(2, 4)),
                 linger: micros(c.pick(&[0, 100, 1_000])),
+                lease: None,
             },
             real_signatures: c.one_in(100),
             delay,

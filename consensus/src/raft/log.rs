@@ -1,0 +1,180 @@
+//! The log from the last committed entries up: what is not committed, and as much of what is as
+//! one who lags a little may need.
+
+use super::entry::{Entry, Position};
+use crypto::{Digest, Height, Payload, View, batch::batch_digest};
+use std::cell::OnceCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Most bytes of committed entries kept in memory.
+const KEPT_BYTES: usize = 8 << 20;
+/// Most committed entries kept in memory.
+const KEPT_ENTRIES: usize = 4096;
+
+#[derive(Debug)]
+struct Slot {
+    entry: Arc<Entry>,
+    /// The digests of its batches, once somebody asked.
+    batches: OnceCell<Vec<Digest>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Log {
+    /// What comes before the first entry in memory.
+    base: Position,
+    slots: VecDeque<Slot>,
+    /// Bytes of all entries in memory.
+    bytes: usize,
+    committed: Height,
+    history: Digest,
+}
+
+impl Log {
+    /// A log whose last committed entry is at `base`.
+    pub fn new(base: Position, history: Digest) -> Self {
+        Self {
+            base,
+            slots: VecDeque::new(),
+            bytes: 0,
+            committed: base.height,
+            history,
+        }
+    }
+    /// The highest committed height.
+    pub fn committed(&self) -> Height {
+        self.committed
+    }
+    /// `history` there.
+    pub fn history(&self) -> Digest {
+        self.history
+    }
+    /// The end of the log.
+    pub fn last(&self) -> Position {
+        self.slots.back().map_or(self.base, |slot| slot.entry.at)
+    }
+    /// The entry at a height, if it is in memory.
+    pub fn get(&self, height: Height) -> Option<&Arc<Entry>> {
+        self.slot(height).map(|slot| &slot.entry)
+    }
+    fn slot(&self, height: Height) -> Option<&Slot> {
+        let index = height.0.checked_sub(self.base.height.0)?.checked_sub(1)?;
+        self.slots.get(usize::try_from(index).ok()?)
+    }
+    /// The position at a height, if its term is known here.
+    pub fn position(&self, height: Height) -> Option<Position> {
+        if height == self.base.height {
+            return Some(self.base);
+        }
+        self.get(height).map(|entry| entry.at)
+    }
+    /// Entries from a height up, until their batches have `bytes`; at least one if there is one.
+    pub fn from(&self, height: Height, bytes: usize) -> Vec<Arc<Entry>> {
+        let mut room = bytes;
+        let mut entries = Vec::new();
+        let mut at = height;
+        while let Some(entry) = self.get(at) {
+            let size = entry.bytes();
+            if !entries.is_empty() && size > room {
+                break;
+            }
+            room = room.saturating_sub(size);
+            entries.push(Arc::clone(entry));
+            at = at.next();
+        }
+        entries
+    }
+    /// Adds the next entry.
+    ///
+    /// # Panics
+    /// If it is not the next one.
+    pub fn append(&mut self, entry: Arc<Entry>) {
+        let last = self.last();
+        assert_eq!(
+            entry.at.height,
+            last.height.next(),
+            "entries are consecutive"
+        );
+        assert!(entry.at.term >= last.term, "terms do not go down");
+        self.bytes += entry.bytes();
+        self.slots.push_back(Slot {
+            entry,
+            batches: OnceCell::new(),
+        });
+    }
+    /// Takes out all entries from a height up.
+    ///
+    /// # Panics
+    /// If one of them is committed.
+    pub fn truncate(&mut self, from: Height) -> Vec<Arc<Entry>> {
+        assert!(from > self.committed, "what is committed stays");
+        let keep = usize::try_from(from.0 - self.base.height.0 - 1).unwrap_or(usize::MAX);
+        let tail = self.slots.split_off(keep.min(self.slots.len()));
+        let gone: Vec<Arc<Entry>> = tail.into_iter().map(|slot| slot.entry).collect();
+        self.bytes -= gone.iter().map(|entry| entry.bytes()).sum::<usize>();
+        gone
+    }
+    /// Commits the next entry; `None` if there is none.
+    pub fn commit_next(&mut self) -> Option<(Arc<Entry>, Digest)> {
+        let height = self.committed.next();
+        let entry = Arc::clone(self.get(height)?);
+        self.history = entry.payload.extend_history(&self.history, height);
+        self.committed = height;
+        Some((entry, self.history))
+    }
+    /// Forgets the oldest committed entries beyond what is kept.
+    pub fn trim(&mut self) {
+        while let Some(first) = self.slots.front()
+            && first.entry.at.height <= self.committed
+            && (self.bytes > KEPT_BYTES || self.kept() > KEPT_ENTRIES as u64)
+        {
+            self.base = first.entry.at;
+            self.bytes -= first.entry.bytes();
+            self.slots.pop_front();
+        }
+    }
+    /// How many committed entries are in memory.
+    fn kept(&self) -> u64 {
+        self.committed.0 - self.base.height.0
+    }
+    /// Entries that are not committed.
+    pub fn uncommitted(&self) -> u64 {
+        self.last().height.0 - self.committed.0
+    }
+    /// The digests of all batches that are not committed.
+    pub fn batches(&self) -> Vec<Digest> {
+        let first = usize::try_from(self.kept()).unwrap_or(usize::MAX);
+        let slots = self.slots.iter().skip(first);
+        let digests = slots.flat_map(|slot| {
+            slot.batches.get_or_init(|| match &slot.entry.payload {
+                Payload::Inline(batches) => batches.iter().map(|it| batch_digest(it)).collect(),
+                Payload::Refs(_) => Vec::new(),
+            })
+        });
+        digests.copied().collect()
+    }
+    /// The lowest height in memory, above what is committed, from which on up to `height` all entries
+    /// are of one term.
+    pub fn first_of_term(&self, height: Height) -> Height {
+        let term = self.position(height).map(|at| at.term);
+        let mut first = height;
+        while first.previous() > self.committed
+            && self.position(first.previous()).map(|at| at.term) == term
+        {
+            first = first.previous();
+        }
+        first
+    }
+    /// The highest height in memory, up to `height`, whose entry is of this term.
+    pub fn last_of_term(&self, term: View, height: Height) -> Option<Height> {
+        let mut at = height.min(self.last().height);
+        while let Some(position) = self.position(at).filter(|it| it.term >= term) {
+            if position.term == term {
+                return Some(at);
+            }
+            at = at.previous();
+        }
+        None
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of the rules, their holes, and of whole clusters.
