@@ -208,7 +208,7 @@ impl Raft {
             if committed < lead.first && !crypto::planted!(ReadEarly) {
                 return;
             }
-            let lease = self.config.timing.lease.filter(|_| lead.transfer.is_none());
+            let lease = self.config.timing.lease.filter(|_| !lead.told_to_stand);
             let held = lease.is_some_and(|lease| now < lead.lease_until(now, quorum, lease));
             let confirmed = |it: &mut Round| lead.confirmed(it.round, quorum);
             let served = if held {

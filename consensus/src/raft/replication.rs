@@ -54,6 +54,16 @@ impl Replication {
     }
 }
 
+/// Leadership is being handed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer {
+    pub to: NodeId,
+    /// When it is given up.
+    pub until: Time,
+    /// The successor was told to stand.
+    pub told: bool,
+}
+
 /// What a leader knows.
 #[derive(Debug)]
 pub struct Leadership {
@@ -69,8 +79,10 @@ pub struct Leadership {
     pub heartbeat_at: Time,
     /// When to count who was heard of (CheckQuorum).
     pub check_at: Time,
-    /// To whom leadership is being handed, until when, and whether that one was told.
-    pub transfer: Option<(NodeId, Time, bool)>,
+    pub transfer: Option<Transfer>,
+    /// Somebody was told to stand. He may do so at any time from now on, and be voted for although
+    /// this leader is heard of: no lease counts any more in this term.
+    pub told_to_stand: bool,
 }
 
 impl Leadership {
@@ -84,6 +96,7 @@ impl Leadership {
             heartbeat_at: now,
             check_at: now.plus(check),
             transfer: None,
+            told_to_stand: false,
         }
     }
     /// Begins a round: whoever answers it has followed this leader after now.
@@ -103,7 +116,7 @@ impl Leadership {
     /// When to wake.
     pub fn deadline(&self) -> Time {
         let resend = self.followers.values().filter_map(|it| it.resend_at);
-        let transfer = self.transfer.map(|(_, until, _)| until);
+        let transfer = self.transfer.map(|it| it.until);
         resend
             .chain(transfer)
             .chain([self.heartbeat_at, self.check_at])

@@ -3,6 +3,7 @@
 use super::message::{Body, Grant, PreGrant, PreVote, RequestVote, TimeoutNow};
 use super::progress::Progress;
 use super::record::Record;
+use super::replication::Transfer;
 use super::{Out, Raft, Role, message::NewerTerm, rules};
 use crate::{Timing, To};
 use crypto::{NodeId, NodeSet, Time, View};
@@ -308,24 +309,31 @@ impl Raft {
         });
         let best = fit.max_by_key(|(_, it)| (it.matched, it.heard));
         let until = now.plus(timeout);
-        lead.transfer = best.map(|(id, _)| (*id, until, false));
+        lead.transfer = best.map(|(id, _)| Transfer {
+            to: *id,
+            until,
+            told: false,
+        });
     }
 
-    /// Once the successor has the whole log, it is told to stand. Until then, and until it is given
-    /// up, nothing is ordered and no lease counts.
+    /// Once the successor has the whole log, it is told to stand. Until it leads, or is given up,
+    /// nothing is ordered.
     pub(super) fn hand_over(&mut self, now: Time, out: &mut Out) {
         let (last, term) = (self.log.last().height, self.term);
         let Role::Leader(lead) = &mut self.role else {
             return;
         };
-        let Some((to, until, told)) = &mut lead.transfer else {
+        let Some(transfer) = &mut lead.transfer else {
             return;
         };
-        let to = *to;
-        let ready = lead.followers.get(&to).is_some_and(|it| it.matched == last);
-        if now >= *until {
+        let to = transfer.to;
+        if now >= transfer.until {
             lead.transfer = None;
-        } else if ready && !std::mem::replace(told, ready) {
+            return;
+        }
+        let ready = lead.followers.get(&to).is_some_and(|it| it.matched == last);
+        if ready && !std::mem::replace(&mut transfer.told, true) {
+            lead.told_to_stand = true;
             self.say(To::One(to), Body::TimeoutNow(TimeoutNow { term }), out);
         }
     }
