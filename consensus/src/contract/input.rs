@@ -93,6 +93,11 @@ pub enum Input<P: Protocol> {
         /// The peer.
         peer: NodeId,
     },
+    /// A peer's connection went down: a hint that it may have stopped, and no more.
+    Disconnected {
+        /// The peer.
+        peer: NodeId,
+    },
     /// The time in [`Protocol::deadline`] may have come.
     Tick,
 }

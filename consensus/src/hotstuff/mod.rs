@@ -84,6 +84,8 @@ impl Protocol for HotStuff {
             // A leader that stops costs one timeout; it has no way to name its successor.
             Input::Transfer { .. } => {}
             Input::Connected { peer } => self.on_connected(peer, out),
+            // Silence is told by the view timer: a leader that lies may keep its connections up.
+            Input::Disconnected { .. } => {}
             Input::Tick => self.on_tick(now, out),
         }
         self.go_on(now, out);

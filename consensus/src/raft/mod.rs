@@ -89,6 +89,7 @@ impl Protocol for Raft {
             Input::Read { id } => self.on_read(now, id, out),
             Input::Transfer { to } => self.on_transfer(now, to),
             Input::Connected { peer } => self.on_connected(peer),
+            Input::Disconnected { peer } => self.on_disconnected(now, peer),
             Input::Tick => self.on_tick(now, out),
             // Payload is inline, and who only crashes censors nobody.
             Input::Checked { .. } | Input::Overdue { .. } => {}

@@ -159,6 +159,7 @@ impl<P: Protocol> Engine<P> {
             }
             Input::Disconnected(peer) if peer != self.setup.config.me => {
                 self.connected.remove(peer);
+                self.tell_protocol(consensus::Input::Disconnected { peer });
             }
             Input::Disconnected(_) => {}
             Input::Shutdown => {
