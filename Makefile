@@ -38,8 +38,11 @@ test: setup
 # Bugs chosen at run time, in a build of its own beside the usual one; an error if one survives. Not
 # part of `test`: build and hunt take more than ten minutes.
 mutants: setup
-	@RUSTFLAGS="--cfg planted" cargo run --profile planted --quiet --target-dir $(TARGET)/planted \
-		-p quorate-tests --bin sim -- --planted all --jobs $$(nproc) $(ARGS)
+	@for protocol in hotstuff raft; do \
+		RUSTFLAGS="--cfg planted" cargo run --profile planted --quiet --target-dir $(TARGET)/planted \
+			-p quorate-tests --bin sim -- --protocol $$protocol --planted all --jobs $$(nproc) $(ARGS) \
+			|| failed=1; \
+	done; [ -z "$$failed" ]
 
 soak: setup
 	@cargo run --release --quiet -p quorate-tests --bin sim -- \

@@ -45,13 +45,11 @@ impl Quorums {
         let (f, q) = match model {
             FaultModel::Byzantine => {
                 let f = n.saturating_sub(1) / 3;
-                (
-                    f,
-                    (n + f) / 2 + 1 - usize::from(crate::planted!(ShortQuorum)),
-                )
+                (f, (n + f) / 2 + 1)
             }
             FaultModel::Crash => (n.saturating_sub(1) / 2, n / 2 + 1),
         };
+        let q = q - usize::from(crate::planted!(ShortQuorum));
         Self {
             n,
             f,

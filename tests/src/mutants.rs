@@ -2,7 +2,7 @@
 //! the checks, or the scenarios, are too weak.
 
 use crate::check::Violation;
-use crate::sim::campaign;
+use crate::sim::{Protocol, campaign};
 use crypto::planted::{ALL, Bug, choose};
 use std::fmt::Write as _;
 use std::sync::Mutex;
@@ -13,24 +13,43 @@ use std::time::{Duration, Instant};
 /// Each hunt begins at these seeds; the median counts.
 const OFFSETS: [u64; 5] = [0, 100_000, 200_000, 300_000, 400_000];
 
-/// Each of them has to be broken by some bug.
-pub const CHECKERS: [&str; 12] = [
-    "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "L1", "L2",
-];
+/// Each of them has to be broken by some bug, under each protocol that has it.
+const fn checkers(protocol: Protocol) -> &'static [&'static str] {
+    match protocol {
+        Protocol::HotStuff => &[
+            "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "L1", "L2",
+        ],
+        // Nothing is proven, and nobody is accused: whoever is heard is believed.
+        Protocol::Raft => &["S1", "S2", "S3", "S5", "S6", "S7", "S8", "S9", "L1", "L2"],
+    }
+}
 
 /// A production assertion that stopped a node: a kill, though none of the checkers'.
 const ASSERTION: &str = "panic";
 
 /// What no scenario can show, and the unit test that fails for it instead. Clients whose node does
 /// not get on turn to others, and so make them time out by themselves.
-const BY_UNIT_TEST: [(&str, &str); 1] = [(
-    "a timeout is sent once",
-    "hotstuff::tests::pacemaker::timeouts_that_nobody_heard_are_heard_later_by_those_without_work",
-)];
+const fn by_unit_test(protocol: Protocol) -> &'static [(&'static str, &'static str)] {
+    match protocol {
+        Protocol::HotStuff => &[(
+            "a timeout is sent once",
+            "hotstuff::tests::pacemaker::timeouts_that_nobody_heard_are_heard_later_by_those_without_work",
+        )],
+        Protocol::Raft => &[],
+    }
+}
 
-/// What a bug breaks: one of these has to notice, be it that another one sees it first.
+/// What a bug breaks under a protocol: one of these has to notice, be it that another one sees it
+/// first. Empty: it means nothing there.
 #[must_use]
-pub const fn breaks(bug: Bug) -> &'static [&'static str] {
+pub const fn breaks(bug: Bug, protocol: Protocol) -> &'static [&'static str] {
+    match protocol {
+        Protocol::HotStuff => breaks_hotstuff(bug),
+        Protocol::Raft => breaks_raft(bug),
+    }
+}
+
+const fn breaks_hotstuff(bug: Bug) -> &'static [&'static str] {
     match bug {
         Bug::ShortQuorum => &["S1"],
         Bug::SendBeforeDurable | Bug::ForgetPromises => &["S3"],
@@ -53,6 +72,46 @@ pub const fn breaks(bug: Bug) -> &'static [&'static str] {
         Bug::StateAhead => &["S8"],
         Bug::ExecuteTwice | Bug::ForgetSessions => &["S7"],
         Bug::DigestDrifts => &["S5"],
+        Bug::VoteTwice
+        | Bug::AnyLog
+        | Bug::CommitOldTerm
+        | Bug::CountUnsynced
+        | Bug::MatchMovesBack
+        | Bug::CutAlways
+        | Bug::ReadEarly => &[],
+    }
+}
+
+const fn breaks_raft(bug: Bug) -> &'static [&'static str] {
+    match bug {
+        Bug::ShortQuorum => &["S2", "S1"],
+        Bug::SendBeforeDurable | Bug::ForgetPromises => &["S3"],
+        Bug::VoteTwice => &["S3", "S2"],
+        Bug::AnyLog => &["S1"],
+        Bug::CommitOldTerm | Bug::CountUnsynced => &["S1", "S8"],
+        Bug::MatchMovesBack => &["S1", "L2"],
+        Bug::CutAlways => &["S1", "S8"],
+        Bug::ReadEarly | Bug::ReadAlone => &["S9"],
+        Bug::ExecuteEarly => &["S8"],
+        Bug::NoFetch => &["L1", "L2"],
+        Bug::AnswerBeforeSync => &["S3", "S8"],
+        Bug::StateAhead => &["S8"],
+        Bug::ExecuteTwice | Bug::ForgetSessions => &["S7"],
+        Bug::DigestDrifts => &["S5"],
+        Bug::SignTwice
+        | Bug::Equivocate
+        | Bug::VoteAfterTimeout
+        | Bug::ForgetHighest
+        | Bug::CommitGaps
+        | Bug::CommitEarly
+        | Bug::ForgetView
+        | Bug::CommitBackwards
+        | Bug::ForgetBranch
+        | Bug::Slander
+        | Bug::NoHelp
+        | Bug::NoCatchUp
+        | Bug::VoteBlind
+        | Bug::StoreNothing => &[],
     }
 }
 
@@ -68,6 +127,8 @@ struct Kill {
 /// How to hunt.
 #[derive(Clone, Copy, Debug)]
 pub struct Hunt {
+    /// Under which protocol.
+    pub protocol: Protocol,
     /// Give up after so many seeds.
     pub most: u64,
     /// How many of the five starts.
@@ -87,6 +148,7 @@ struct Hunted {
 /// What came of it all.
 #[derive(Clone, Debug)]
 pub struct Report {
+    protocol: Protocol,
     hunted: Vec<Hunted>,
     /// What the run looked for by itself, since something else always came first.
     alone: Vec<(Bug, &'static str, Option<Kill>)>,
@@ -94,26 +156,38 @@ pub struct Report {
     wall: Duration,
 }
 
-/// The bugs of a name; `all`: all of them.
+/// All bugs that mean something under a protocol.
+fn all(protocol: Protocol) -> Vec<Bug> {
+    let means = |bug: &Bug| !breaks(*bug, protocol).is_empty();
+    ALL.iter().copied().filter(means).collect()
+}
+
+/// The bugs of a name under a protocol; `all`: all of them.
 ///
 /// # Errors
 /// In words, if there is none.
-pub fn named(name: &str) -> Result<Vec<Bug>, String> {
+pub fn named(protocol: Protocol, name: &str) -> Result<Vec<Bug>, String> {
+    let all = all(protocol);
     if name == "all" {
-        return Ok(ALL.to_vec());
+        return Ok(all);
     }
-    let found = ALL.iter().find(|bug| format!("{bug:?}") == name);
-    let names: Vec<_> = ALL.iter().map(|bug| format!("{bug:?}")).collect();
+    let found = all.iter().find(|bug| format!("{bug:?}") == name);
+    let names: Vec<_> = all.iter().map(|bug| format!("{bug:?}")).collect();
     let unknown = || format!("no bug is called {name}; these are: {}", names.join(" "));
     Ok(vec![*found.ok_or_else(unknown)?])
 }
 
 /// Runs a seed with a bug, or with none, in this thread.
-fn run(bug: Option<Bug>, seed: u64, only: Option<&'static str>) -> Option<Violation> {
+fn run(
+    protocol: Protocol,
+    bug: Option<Bug>,
+    seed: u64,
+    only: Option<&'static str>,
+) -> Option<Violation> {
     choose(bug);
     let outcome = match only {
-        Some(property) => campaign::run_only(seed, property),
-        None => campaign::run(seed, false),
+        Some(property) => campaign::run_only(protocol, seed, property),
+        None => campaign::run(protocol, seed, false),
     };
     choose(None);
     outcome.violation
@@ -137,7 +211,7 @@ impl Hunt {
                 kills: kills.by_ref().take(starts.len()).collect(),
             })
             .collect();
-        let unseen = unseen(&hunted);
+        let unseen = unseen(self.protocol, &hunted);
         let tasks: Vec<_> = unseen
             .iter()
             .map(|(bug, property)| (*bug, 0, Some(*property)))
@@ -148,7 +222,8 @@ impl Hunt {
                 .map(|((bug, property), kill)| (bug, property, kill))
                 .collect(),
             hunted,
-            whole: bugs.len() == ALL.len(),
+            whole: bugs.len() == all(self.protocol).len(),
+            protocol: self.protocol,
             wall: begun.elapsed(),
         }
     }
@@ -187,27 +262,29 @@ impl Hunt {
 
     fn one(&self, bug: Bug, start: u64, only: Option<&'static str>) -> Option<Kill> {
         (start..start + self.most).find_map(|seed| {
-            let violation = run(Some(bug), seed, only)?;
+            let violation = run(self.protocol, Some(bug), seed, only)?;
             // A seed that fails without the bug proves nothing about it.
-            run(None, seed, only).is_none().then_some(Kill {
-                seeds: seed - start + 1,
-                seed,
-                violation,
-            })
+            run(self.protocol, None, seed, only)
+                .is_none()
+                .then_some(Kill {
+                    seeds: seed - start + 1,
+                    seed,
+                    violation,
+                })
         })
     }
 }
 
 /// What no hunt has shown yet: a bug's own property, where something else always came first, and
 /// checkers that nothing came to.
-fn unseen(hunted: &[Hunted]) -> Vec<(Bug, &'static str)> {
+fn unseen(protocol: Protocol, hunted: &[Hunted]) -> Vec<(Bug, &'static str)> {
     let saw = |hunted: &Hunted, property: &str| {
         let mut kills = hunted.kills.iter().flatten();
         kills.any(|kill| kill.violation.property == property)
     };
     let mut list = Vec::new();
     for it in hunted {
-        let expected = breaks(it.bug);
+        let expected = breaks(it.bug, protocol);
         let caught = it.kills.iter().any(Option::is_some);
         let wanted = |property: &&&str| {
             let elsewhere = hunted.iter().any(|other| saw(other, property));
@@ -263,12 +340,14 @@ impl Report {
             }
         }
         for (bug, property, kill) in &self.alone {
-            let other = breaks(*bug).iter().any(|p| self.shown(*bug, p));
+            let other = breaks(*bug, self.protocol)
+                .iter()
+                .any(|p| self.shown(*bug, p));
             if kill.is_none() && !other {
                 faults.push(format!("{bug:?} is not seen to break {property}"));
             }
         }
-        let idle = CHECKERS
+        let idle = checkers(self.protocol)
             .iter()
             .filter(|checker| !ALL.iter().any(|bug| self.shown(*bug, checker)));
         if self.whole {
@@ -316,13 +395,14 @@ impl Report {
             let found: String = found.chars().take(140).collect();
             let _ = writeln!(text, "{property} alone, {bug:?}: {found}");
         }
-        for (bug, test) in BY_UNIT_TEST {
+        for (bug, test) in by_unit_test(self.protocol) {
             let _ = writeln!(text, "{bug}: judged by unit test {test}");
         }
         let dead = self.hunted.iter().filter(|it| it.median().is_some());
         let _ = writeln!(
             text,
-            "{} of {} bugs die, in {:.0} s",
+            "{}: {} of {} bugs die, in {:.0} s",
+            self.protocol.name(),
             dead.count(),
             self.hunted.len(),
             self.wall.as_secs_f64()

@@ -346,13 +346,14 @@ impl Raft {
 
     pub(super) fn on_appended(&mut self, now: Time, from: NodeId, it: Appended, out: &mut Out) {
         let again_at = now.plus(self.config.timing.resend);
-        if it.matched > self.log.last().height {
-            return out.reject(from, Reject::Malformed);
-        }
-        let me = self.me();
+        let (me, last) = (self.me(), self.log.last().height);
         let Role::Leader(lead) = &mut self.role else {
             return;
         };
+        // Only while it leads: what it sent before a restart in this term it may have lost.
+        if it.matched > last {
+            return out.reject(from, Reject::Malformed);
+        }
         let news = match lead.followers.get_mut(&from) {
             Some(progress) => {
                 progress.heard = now;

@@ -1,6 +1,7 @@
 //! Runs the simulator: `sim --seeds 0..50000 --jobs 2`, or one seed with its trace: `sim --seed 7`.
 
 use clap::Parser;
+use quorate_tests::sim::Protocol;
 use quorate_tests::sim::campaign::{self, Campaign, MEDIAN_PAYLOADS, News};
 use std::ops::Range;
 use std::process::ExitCode;
@@ -38,8 +39,8 @@ struct Args {
     #[arg(long, default_value_t = 5)]
     starts: usize,
     /// The protocol.
-    #[arg(long, default_value = "hotstuff", value_parser = ["hotstuff"])]
-    protocol: String,
+    #[arg(long, default_value = "hotstuff", value_parser = Protocol::named)]
+    protocol: Protocol,
 }
 
 fn range(text: &str) -> Result<Range<u64>, String> {
@@ -53,8 +54,8 @@ fn main() -> ExitCode {
     campaign::quiet_panics();
     match (&args.planted, args.seed) {
         (Some(name), None) => hunt(name, &args),
-        (Some(name), Some(seed)) => one_planted(name, seed, args.lines),
-        (None, Some(seed)) => one(seed, args.lines),
+        (Some(name), Some(seed)) => one_planted(name, args.protocol, seed, args.lines),
+        (None, Some(seed)) => one(args.protocol, seed, args.lines),
         (None, None) => many(&args),
     }
 }
@@ -62,11 +63,12 @@ fn main() -> ExitCode {
 #[cfg(planted)]
 fn hunt(name: &str, args: &Args) -> ExitCode {
     use quorate_tests::mutants::{self, Hunt};
-    let bugs = match mutants::named(name) {
+    let bugs = match mutants::named(args.protocol, name) {
         Ok(bugs) => bugs,
         Err(why) => return refuse(&why),
     };
     let hunt = Hunt {
+        protocol: args.protocol,
         most: args.most,
         starts: args.starts,
         jobs: args.jobs,
@@ -85,13 +87,13 @@ fn hunt(name: &str, args: &Args) -> ExitCode {
 }
 
 #[cfg(planted)]
-fn one_planted(name: &str, seed: u64, lines: usize) -> ExitCode {
+fn one_planted(name: &str, protocol: Protocol, seed: u64, lines: usize) -> ExitCode {
     match quorate_tests::mutants::named(name).as_deref() {
         Ok([bug]) => crypto::planted::choose(Some(*bug)),
         Ok(_) => return refuse("one seed is run with one bug"),
         Err(why) => return refuse(why),
     }
-    one(seed, lines)
+    one(protocol, seed, lines)
 }
 
 #[cfg(not(planted))]
@@ -100,7 +102,7 @@ fn hunt(_: &str, _: &Args) -> ExitCode {
 }
 
 #[cfg(not(planted))]
-fn one_planted(_: &str, _: u64, _: usize) -> ExitCode {
+fn one_planted(_: &str, _: Protocol, _: u64, _: usize) -> ExitCode {
     refuse("this program is built without planted bugs: use `make mutants`")
 }
 
@@ -109,13 +111,13 @@ fn refuse(why: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn one(seed: u64, lines: usize) -> ExitCode {
-    let outcome = campaign::run(seed, true);
+fn one(protocol: Protocol, seed: u64, lines: usize) -> ExitCode {
+    let outcome = campaign::run(protocol, seed, true);
     let from = outcome.tail.len().saturating_sub(lines);
     for line in &outcome.tail[from..] {
         println!("{line}");
     }
-    println!("{:#?}", quorate_tests::sim::Scenario::draw(seed));
+    println!("{:#?}", quorate_tests::sim::Scenario::draw(protocol, seed));
     println!(
         "seed {seed}: trace {:016x}, {} heights, {} with payload, {} events, {:.3} s of virtual time",
         outcome.trace,
@@ -140,6 +142,7 @@ fn one(seed: u64, lines: usize) -> ExitCode {
 
 fn many(args: &Args) -> ExitCode {
     let campaign = Campaign {
+        protocol: args.protocol,
         seeds: args.seeds.clone(),
         jobs: args.jobs,
         limit: args.seconds.map(Duration::from_secs),
@@ -152,7 +155,7 @@ fn many(args: &Args) -> ExitCode {
                 "seed {seed}: {} broken: {}",
                 violation.property, violation.what
             );
-            println!("    replay: {}", campaign::replay(seed));
+            println!("    replay: {}", campaign::replay(args.protocol, seed));
         }
         News::Sofar(report, wall) => {
             eprintln!(

@@ -8,6 +8,8 @@ mod linearizable;
 mod liveness;
 mod monotone;
 mod one_certificate;
+mod one_leader;
+mod places;
 mod promises;
 mod proof;
 mod retention;
@@ -20,6 +22,8 @@ pub use linearizable::Linearizable;
 pub use liveness::{Liveness, Standing};
 pub use monotone::Monotone;
 pub use one_certificate::OneCertificate;
+pub use one_leader::{Led, OneLeader};
+pub use places::Places;
 pub use promises::Promises;
 pub use proof::{Link, Proof, Proven};
 pub use retention::Retention;
@@ -122,6 +126,8 @@ pub enum Seen {
         promises: Vec<Promise>,
         /// All certificates.
         certified: Vec<Certified>,
+        /// What it says as the leader of a term.
+        led: Option<Led>,
     },
     /// A node stored a new vote.
     Voted {
@@ -132,6 +138,15 @@ pub enum Seen {
     },
     /// A node stored a commit.
     Committed(NodeId, Proven),
+    /// A node stored a commit that tells its term and height.
+    Placed {
+        /// Who.
+        node: NodeId,
+        /// The committed height.
+        height: Height,
+        /// Term and height of the entry.
+        place: (u64, u64),
+    },
     /// A node executed a height.
     Executed(NodeId, ExecutedHeight),
     /// A client signed a transaction.
@@ -212,21 +227,39 @@ pub trait Check: Send {
 pub struct Checks(Vec<Box<dyn Check>>);
 
 impl Checks {
-    /// All of them, for `nodes` nodes, each of which leads for `tenure` views in turn.
+    /// Those of HotStuff, for `nodes` nodes, each of which leads for `tenure` views in turn.
     #[must_use]
-    pub fn all(nodes: usize, tenure: u64) -> Self {
-        Self(vec![
-            Box::new(History::default()),
-            Box::new(OneCertificate::default()),
-            Box::new(Promises::new(tenure)),
-            Box::new(Proof::new(nodes)),
+    pub fn hotstuff(nodes: usize, tenure: u64) -> Self {
+        Self::with(
+            (nodes, tenure),
+            vec![
+                Box::new(OneCertificate::default()),
+                Box::new(Proof::new(nodes)),
+            ],
+        )
+    }
+    /// Those of Raft, for `nodes` nodes. A term is a tenure of its own.
+    #[must_use]
+    pub fn raft(nodes: usize) -> Self {
+        Self::with(
+            (nodes, 1),
+            vec![Box::new(OneLeader::default()), Box::new(Places::default())],
+        )
+    }
+    /// What every protocol promises, and these.
+    fn with((nodes, tenure): (usize, u64), own: Vec<Box<dyn Check>>) -> Self {
+        let mut all: Vec<Box<dyn Check>> = vec![Box::new(History::default())];
+        all.extend(own);
+        all.extend([
+            Box::new(Promises::new(tenure)) as Box<dyn Check>,
             Box::new(State::default()),
             Box::new(Monotone::new(nodes, tenure)),
             Box::new(ExactlyOnce::new(nodes)),
             Box::new(Retention::default()),
             Box::new(Linearizable::default()),
             Box::new(Honesty),
-        ])
+        ]);
+        Self(all)
     }
     /// Keeps only the one of this name, if it is here.
     pub fn only(&mut self, property: &str) {

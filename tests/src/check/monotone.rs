@@ -83,7 +83,7 @@ impl Check for Monotone {
                 let node = &mut self.nodes[id.index()];
                 for promise in promises.iter().filter(|p| p.signer == *id) {
                     match promise.slot.kind {
-                        "vote" => node.voted = node.voted.max(promise.slot.view),
+                        "vote" | "grant" => node.voted = node.voted.max(promise.slot.view),
                         "timeout" => node.gave_up = node.gave_up.max(Some(promise.slot.view)),
                         _ => {}
                     }

@@ -40,6 +40,7 @@ fn sent(node: u16, promises: Vec<Promise>) -> Seen {
         node: NodeId(node),
         promises,
         certified: vec![],
+        led: None,
     }
 }
 
@@ -53,6 +54,7 @@ fn certified(node: u16, view: u64, mark: u8) -> Seen {
         node: NodeId(node),
         promises: vec![],
         certified,
+        led: None,
     }
 }
 
@@ -89,7 +91,7 @@ fn signed(sequence: u64) -> Seen {
 
 /// The property broken by a sequence of things, if any.
 fn judge(list: &[Seen]) -> Option<&'static str> {
-    let mut checks = Checks::all(4, TENURE);
+    let mut checks = Checks::hotstuff(4, TENURE);
     let seen = list.iter().try_for_each(|seen| checks.see(Time(0), seen));
     seen.and_then(|()| checks.finish(Time(0)))
         .err()
@@ -367,7 +369,7 @@ fn one_check_may_judge_alone() {
         certified(1, 3, 2),
     ];
     assert_eq!(judge(&both), Some("S3"));
-    let mut checks = Checks::all(4, TENURE);
+    let mut checks = Checks::hotstuff(4, TENURE);
     checks.only("S2");
     let verdict = both.iter().try_for_each(|seen| checks.see(Time(0), seen));
     assert_eq!(verdict.unwrap_err().property, "S2");

@@ -1,7 +1,10 @@
 //! Many runs: on several threads, with their counters added up, and each failure with its seed.
 
-use super::{Counters, Honest, Outcome, Scenario, Sometimes, World};
+use super::system::Simulated;
+use super::{Counters, Honest, Outcome, Protocol, Scenario, Sometimes, World};
 use crate::check::Violation;
+use consensus::hotstuff::HotStuff;
+use consensus::raft::Raft;
 use crypto::Time;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -14,29 +17,43 @@ pub const MEDIAN_PAYLOADS: u64 = 50;
 
 /// Runs a seed. `verbose`: with the trace in words.
 #[must_use]
-pub fn run(seed: u64, verbose: bool) -> Outcome {
-    run_plan(Scenario::draw(seed), verbose)
+pub fn run(protocol: Protocol, seed: u64, verbose: bool) -> Outcome {
+    run_plan(Scenario::draw(protocol, seed), verbose)
 }
 
 /// Runs a scenario.
 #[must_use]
 pub fn run_plan(plan: Scenario, verbose: bool) -> Outcome {
-    let system = Honest::hotstuff(&plan);
-    World::new(plan, system, verbose).run()
+    match plan.protocol {
+        Protocol::HotStuff => world::<HotStuff>(plan, verbose, None),
+        Protocol::Raft => world::<Raft>(plan, verbose, None),
+    }
 }
 
 /// Runs a seed and judges one property only.
 #[must_use]
-pub fn run_only(seed: u64, property: &'static str) -> Outcome {
-    let plan = Scenario::draw(seed);
-    let system = Honest::hotstuff(&plan);
-    World::new(plan, system, false).only(property).run()
+pub fn run_only(protocol: Protocol, seed: u64, property: &'static str) -> Outcome {
+    let plan = Scenario::draw(protocol, seed);
+    match protocol {
+        Protocol::HotStuff => world::<HotStuff>(plan, false, Some(property)),
+        Protocol::Raft => world::<Raft>(plan, false, Some(property)),
+    }
+}
+
+fn world<P: Simulated>(plan: Scenario, verbose: bool, only: Option<&'static str>) -> Outcome {
+    let system = Honest::<P>::of(&plan);
+    let world = World::new(plan, system, verbose);
+    match only {
+        Some(property) => world.only(property).run(),
+        None => world.run(),
+    }
 }
 
 /// The command that replays a seed.
 #[must_use]
-pub fn replay(seed: u64) -> String {
-    format!("cargo run --release -p quorate-tests --bin sim -- --seed {seed}")
+pub fn replay(protocol: Protocol, seed: u64) -> String {
+    let protocol = protocol.name();
+    format!("cargo run --release -p quorate-tests --bin sim -- --protocol {protocol} --seed {seed}")
 }
 
 /// Keeps panics of the machines out of the log: they are reported as violations.
@@ -47,6 +64,8 @@ pub fn quiet_panics() {
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Campaign {
+    /// Which protocol.
+    pub protocol: Protocol,
     /// Which seeds.
     pub seeds: Range<u64>,
     /// On how many threads.
@@ -72,8 +91,10 @@ pub enum News<'a> {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Report {
+    /// Of which protocol.
+    pub protocol: Protocol,
     /// Seeds run.
     pub seeds: u64,
     /// Rare states.
@@ -93,6 +114,19 @@ pub struct Report {
 }
 
 impl Report {
+    fn new(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            seeds: 0,
+            counters: Counters::default(),
+            failures: Vec::new(),
+            payloads: Vec::new(),
+            heights: 0,
+            events: 0,
+            virtual_seconds: 0.0,
+            wall: Duration::ZERO,
+        }
+    }
     fn add(&mut self, seed: u64, outcome: Outcome) {
         self.seeds += 1;
         self.counters.add(&outcome.counters);
@@ -114,7 +148,7 @@ impl Report {
     /// Rare states that were never reached.
     #[must_use]
     pub fn never(&self) -> Vec<Sometimes> {
-        self.counters.never()
+        self.counters.never(self.protocol)
     }
     /// The figures, one a line.
     #[must_use]
@@ -123,7 +157,7 @@ impl Report {
         format!(
             "{}{} seeds in {wall:.1} s ({:.1} a second), {:.1} s of virtual time, {} events, {} heights; \
              payload commits a seed: median {}, least {}; {} violations\n",
-            self.counters.table(),
+            self.counters.table(self.protocol),
             self.seeds,
             self.seeds as f64 / wall.max(1e-9),
             self.virtual_seconds,
@@ -143,7 +177,7 @@ impl Campaign {
         let begun = Instant::now();
         let next = AtomicU64::new(self.seeds.start);
         let stop = AtomicBool::new(false);
-        let report = Mutex::new(Report::default());
+        let report = Mutex::new(Report::new(self.protocol));
         let work = || {
             while !stop.load(Ordering::Relaxed) {
                 if self.limit.is_some_and(|limit| begun.elapsed() >= limit) {
@@ -179,9 +213,9 @@ impl Campaign {
     }
 
     fn one(&self, seed: u64) -> Outcome {
-        let mut outcome = run(seed, false);
+        let mut outcome = run(self.protocol, seed, false);
         if self.twice > 0 && seed.is_multiple_of(self.twice) && outcome.violation.is_none() {
-            let again = run(seed, false).trace;
+            let again = run(self.protocol, seed, false).trace;
             if again != outcome.trace {
                 let what = format!(
                     "two runs of one seed differ: {:x} and {again:x}",
@@ -205,11 +239,16 @@ mod tests {
     /// Enough for scenarios with and without each fault.
     const SEEDS: Range<u64> = 0..24;
 
+    fn each() -> impl Iterator<Item = (Protocol, u64)> {
+        let of = |protocol| SEEDS.map(move |seed| (protocol, seed));
+        Protocol::ALL.into_iter().flat_map(of)
+    }
+
     #[test]
     fn a_seed_run_twice_takes_the_same_course() {
         let mut traces = Vec::new();
-        for seed in SEEDS {
-            let (once, again) = (run(seed, false), run(seed, false));
+        for (protocol, seed) in each() {
+            let (once, again) = (run(protocol, seed, false), run(protocol, seed, false));
             assert_eq!(once.trace, again.trace, "seed {seed}");
             assert_eq!(
                 (once.events, once.time, once.heights),
@@ -220,19 +259,22 @@ mod tests {
         }
         traces.sort_unstable();
         traces.dedup();
-        assert_eq!(traces.len() as u64, SEEDS.end, "every seed has its own");
+        assert_eq!(traces.len(), each().count(), "every seed has its own");
     }
 
     #[test]
     fn words_change_nothing() {
-        for seed in SEEDS.step_by(6) {
-            assert_eq!(run(seed, false).trace, run(seed, true).trace, "seed {seed}");
+        for (protocol, seed) in each().step_by(6) {
+            let trace = |verbose| run(protocol, seed, verbose).trace;
+            assert_eq!(trace(false), trace(true), "seed {seed}");
         }
     }
 
     #[test]
     fn a_campaign_adds_up_and_ends_where_it_is_told() {
+        let protocol = Protocol::HotStuff;
         let campaign = Campaign {
+            protocol,
             seeds: SEEDS,
             jobs: 2,
             limit: None,
@@ -245,7 +287,7 @@ mod tests {
             }
         });
         assert_eq!(report.seeds, SEEDS.end);
-        let heights: u64 = SEEDS.map(|seed| run(seed, false).heights).sum();
+        let heights: u64 = SEEDS.map(|seed| run(protocol, seed, false).heights).sum();
         assert_eq!(report.heights, heights);
     }
 }

@@ -1,9 +1,17 @@
 //! "Sometimes" counters: proof that a campaign reached the rare states. One at zero fails it.
 
+use super::Protocol;
 use std::fmt::Write as _;
 
+/// Every protocol.
+const ALL: &[Protocol] = &Protocol::ALL;
+/// HotStuff only.
+const HOTSTUFF: &[Protocol] = &[Protocol::HotStuff];
+/// Raft only.
+const RAFT: &[Protocol] = &[Protocol::Raft];
+
 macro_rules! sometimes {
-    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident $of:ident => $text:literal,)*) => {
         /// A state that a campaign has to reach.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Sometimes { $($(#[$doc])* $name,)* }
@@ -16,103 +24,138 @@ macro_rules! sometimes {
             pub fn text(self) -> &'static str {
                 match self { $(Sometimes::$name => $text,)* }
             }
+            /// The protocols in which it can be reached.
+            #[must_use]
+            pub fn protocols(self) -> &'static [Protocol] {
+                match self { $(Sometimes::$name => $of,)* }
+            }
         }
     };
 }
 
 sometimes! {
     /// A run without any fault.
-    Calm => "runs without any fault",
+    Calm ALL => "runs without any fault",
     /// A run with real signatures.
-    RealSignatures => "runs with real ed25519",
+    RealSignatures ALL => "runs with real ed25519",
     /// Frames.
-    Lost => "frames lost",
+    Lost ALL => "frames lost",
     /// Frames.
-    Duplicated => "frames duplicated",
+    Duplicated ALL => "frames duplicated",
     /// Frames.
-    Replayed => "old frames replayed",
+    Replayed ALL => "old frames replayed",
     /// Frames.
-    Muted => "frames of a kind that does not pass",
+    Muted ALL => "frames of a kind that does not pass",
     /// Frames.
-    Reordered => "frames reordered",
+    Reordered ALL => "frames reordered",
     /// Phases.
-    Partitioned => "phases with a partition",
+    Partitioned ALL => "phases with a partition",
     /// Phases.
-    OneWay => "phases with a one-way cut",
+    OneWay ALL => "phases with a one-way cut",
     /// Phases.
-    Clogged => "phases with a clogged link",
+    Clogged ALL => "phases with a clogged link",
     /// Connections.
-    Reconnected => "connections broken and restored",
+    Reconnected ALL => "connections broken and restored",
     /// Crashes.
-    CrashedAtWrite => "crashes before a write",
+    CrashedAtWrite ALL => "crashes before a write",
     /// Crashes.
-    CrashedAtSync => "crashes between a write and its sync",
+    CrashedAtSync ALL => "crashes between a write and its sync",
     /// Crashes.
-    CrashedAtAnswer => "crashes between a sync and its answer",
+    CrashedAtAnswer ALL => "crashes between a sync and its answer",
     /// Crashes.
-    CrashedAtSend => "crashes before a send",
+    CrashedAtSend ALL => "crashes before a send",
     /// Crashes.
-    CrashedAtExecute => "crashes around an execution",
+    CrashedAtExecute ALL => "crashes around an execution",
     /// Crashes.
-    CrashedInRecovery => "crashes during recovery",
+    CrashedInRecovery ALL => "crashes during recovery",
     /// Crashes.
-    CrashedAll => "crashes of all nodes at once",
+    CrashedAll ALL => "crashes of all nodes at once",
     /// Crashes.
-    CrashedLeader => "crashes of the leader",
+    CrashedLeader ALL => "crashes of the leader",
     /// Progress after the crash of all.
-    CommittedAfterCrashAll => "commits after a crash of all",
+    CommittedAfterCrashAll ALL => "commits after a crash of all",
     /// Disk.
-    LostUnsynced => "crashes that lost unsynced writes",
+    LostUnsynced ALL => "crashes that lost unsynced writes",
     /// Disk.
-    TornTail => "crashes that tore the last write",
+    TornTail ALL => "crashes that tore the last write",
     /// Disk.
-    FailedDisk => "writes or syncs that failed",
+    FailedDisk ALL => "writes or syncs that failed",
     /// Recovery.
-    RecoveredVote => "restarts with a voted, uncommitted block",
+    RecoveredVote HOTSTUFF => "restarts with a voted, uncommitted block",
     /// Recovery.
-    RecoveredTimeout => "restarts with a signed timeout of the tenure",
+    RecoveredTimeout HOTSTUFF => "restarts with a signed timeout of the tenure",
     /// Recovery.
-    ReplayedState => "restarts that executed heights again",
+    ReplayedState ALL => "restarts that executed heights again",
     /// Process.
-    Paused => "pauses of a node",
+    Paused ALL => "pauses of a node",
     /// Process.
-    ClockJumped => "jumps of a clock",
+    ClockJumped ALL => "jumps of a clock",
     /// Process.
-    StayedDown => "runs healed with nodes that stay down",
+    StayedDown ALL => "runs healed with nodes that stay down",
     /// Protocol.
-    TimedOut => "timeouts signed",
+    TimedOut HOTSTUFF => "timeouts signed",
     /// Protocol.
-    TimeoutCertified => "proposals by a timeout certificate",
+    TimeoutCertified HOTSTUFF => "proposals by a timeout certificate",
     /// Protocol.
-    Carried => "timeout certificates that carry an uncommitted chain",
+    Carried HOTSTUFF => "timeout certificates that carry an uncommitted chain",
     /// Protocol.
-    TenureChanged => "tenures that ended without a timeout",
+    TenureChanged HOTSTUFF => "tenures that ended without a timeout",
     /// Protocol.
-    LockReleased => "locks released by a higher certificate",
+    LockReleased HOTSTUFF => "locks released by a higher certificate",
     /// Protocol.
-    BranchDied => "proposals that lost their place",
+    BranchDied HOTSTUFF => "proposals that lost their place",
     /// Protocol.
-    CaughtUp => "answers with missing blocks",
+    CaughtUp HOTSTUFF => "answers with missing blocks",
+    /// Protocol.
+    Flexible RAFT => "runs with quorums that differ",
+    /// Protocol.
+    Elected RAFT => "terms with a leader",
+    /// Protocol.
+    SplitVote RAFT => "terms in which two stood and none won",
+    /// Protocol.
+    PreVoteRefused RAFT => "pre-votes refused since a leader is heard of",
+    /// Protocol.
+    SteppedDown RAFT => "leaders that stepped down since no quorum answered",
+    /// Protocol.
+    Deposed RAFT => "leaders that were told of a newer term by an answer",
+    /// Protocol.
+    HandedOver RAFT => "terms led by the successor that the former leader chose",
+    /// Protocol.
+    LogsDiffered RAFT => "appends that did not fit",
+    /// Protocol.
+    Truncated RAFT => "conflicting tails that were cut",
+    /// Protocol.
+    OlderTermCommitted RAFT => "entries of an older term committed by a new leader",
+    /// Protocol.
+    LoadedRecords RAFT => "entries loaded for one who lags",
+    /// Protocol.
+    RecoveredGrant RAFT => "restarts in a term in which a vote was given",
+    /// Protocol.
+    FollowerRead RAFT => "reads of a follower answered by its leader",
+    /// Protocol.
+    LeaseRead RAFT => "reads answered at once under a lease",
+    /// Process.
+    ShutDown RAFT => "graceful shutdowns",
     /// Mempool.
-    BatchFetched => "batches fetched",
+    BatchFetched ALL => "batches fetched",
     /// Mempool.
-    BatchFetchedElsewhere => "batches fetched from another than the author",
+    BatchFetchedElsewhere HOTSTUFF => "batches fetched from another than the author",
     /// Mempool.
-    BatchOffered => "batches offered to a leader",
+    BatchOffered ALL => "batches offered to a leader",
     /// Clients.
-    Repeated => "repeats answered with the first receipt",
+    Repeated ALL => "repeats answered with the first receipt",
     /// Clients.
-    Void => "transactions executed without effect",
+    Void ALL => "transactions executed without effect",
     /// Clients.
-    Conflicted => "sequences used twice",
+    Conflicted ALL => "sequences used twice",
     /// Clients.
-    Failover => "clients that turned to another node",
+    Failover ALL => "clients that turned to another node",
     /// Clients.
-    LookedElsewhere => "reads at another node right after a write",
+    LookedElsewhere ALL => "reads at another node right after a write",
     /// Clients.
-    ReadServed => "linearizable reads served",
+    ReadServed ALL => "linearizable reads served",
     /// Idle.
-    Idle => "runs that came to rest",
+    Idle ALL => "runs that came to rest",
 }
 
 /// Counts.
@@ -141,17 +184,22 @@ impl Counters {
             *mine += more;
         }
     }
-    /// Those that never happened.
-    #[must_use]
-    pub fn never(&self) -> Vec<Sometimes> {
+    /// Those of a protocol.
+    fn of(protocol: Protocol) -> impl Iterator<Item = Sometimes> {
         let all = Sometimes::ALL.iter().copied();
-        all.filter(|&what| self.count(what) == 0).collect()
+        all.filter(move |what| what.protocols().contains(&protocol))
     }
-    /// A table.
+    /// Those that never happened under a protocol.
     #[must_use]
-    pub fn table(&self) -> String {
+    pub fn never(&self, protocol: Protocol) -> Vec<Sometimes> {
+        let of = Self::of(protocol);
+        of.filter(|&what| self.count(what) == 0).collect()
+    }
+    /// A table of a protocol's.
+    #[must_use]
+    pub fn table(&self, protocol: Protocol) -> String {
         let mut table = String::new();
-        for &what in Sometimes::ALL {
+        for what in Self::of(protocol) {
             // Writing to a string cannot fail.
             let _ = writeln!(table, "{:>12}  {}", self.count(what), what.text());
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crypto::{Height, NodeId, Time};
 use engine::{Class, Effect, Input, Query};
 use storage::memory::Fault;
-use storage::{Executed, Job, Read as _};
+use storage::{Executed, Job, Read as _, Table};
 
 impl<S: System> World<S> {
     pub(super) fn effect(&mut self, node: NodeId, effect: Effect) {
@@ -39,7 +39,6 @@ impl<S: System> World<S> {
                 view,
             } => {
                 self.stored(node, &batch);
-                self.stored_commits(node, &batch);
                 if self.boundary(node, Sometimes::CrashedAtWrite) {
                     return;
                 }
@@ -54,6 +53,9 @@ impl<S: System> World<S> {
                 self.next_group(node);
             }
             Effect::Load { token, query } => {
+                if query.table == Table::Record {
+                    self.counters.hit(Sometimes::LoadedRecords);
+                }
                 let at = self
                     .now
                     .plus(Time(self.disk.exponential(self.plan.disk_times.load.0)));
@@ -140,16 +142,15 @@ impl<S: System> World<S> {
             view,
             bytes: frame,
         };
-        for (at, class, frame) in network.send(*now, (from, to), it, plan, counters) {
-            queue.push(
-                at,
-                Event::Deliver {
-                    to,
-                    from,
-                    class,
-                    frame,
-                },
-            );
+        for (at, class, name, frame) in network.send(*now, (from, to), it, plan, counters) {
+            let deliver = Event::Deliver {
+                to,
+                from,
+                class,
+                name,
+                frame,
+            };
+            queue.push(at, deliver);
         }
     }
 

@@ -18,7 +18,9 @@ pub enum Event {
         from: NodeId,
         /// On which stream.
         class: Class,
-        /// What.
+        /// What it is.
+        name: &'static str,
+        /// Its bytes.
         frame: Bytes,
     },
     /// A connection came up or went down, and a node is told.
@@ -56,6 +58,10 @@ pub enum Event {
     Pause,
     /// A clock jumps.
     ClockJump,
+    /// A node is asked to shut down.
+    Shutdown,
+    /// It does.
+    ShutDown(Process),
     /// The faults end.
     Heal,
     /// Look how things stand.

@@ -1,25 +1,123 @@
 //! HotStuff's frames and records, read from the outside.
 
-use super::inspect::{Inspect, Inspected, Proposed, StoredVote, content};
-use crate::check::{Certified, Link, Proven};
+use super::Scenario;
+use super::counters::{Counters, Sometimes};
+use super::inspect::{EPOCH, Inspect, Inspected, content, frame};
+use super::system::Simulated;
+use crate::check::{Certified, Checks, Link, Proven, Report, Seen};
 use bytes::Bytes;
 use consensus::hotstuff::message::Vote;
 use consensus::hotstuff::{
-    Block, Header, Message, Proof, QuorumCertificate, Record, TimeoutCertificate,
+    Block, Header, HotStuff, Message, Proof, QuorumCertificate, Record, TimeoutCertificate,
 };
-use consensus::replica::Wire;
-use crypto::{Digest, NodeId, codec};
-use engine::Frame;
-use storage::CommitRow;
+use crypto::{Digest, NodeId, Time, codec};
+use mempool::Dissemination;
+use std::collections::{BTreeMap, BTreeSet};
+use storage::{CommitRow, Op, Table};
 
-/// Longest frame that is read.
-const LIMIT: usize = 64 << 20;
-/// The only epoch so far.
-const EPOCH: u64 = 0;
+/// A proposed block.
+#[derive(Clone, Copy, Debug)]
+struct Proposed {
+    block: Digest,
+    parent: Digest,
+    height: u64,
+    view: u64,
+    /// Whether it was entered by a timeout certificate.
+    by_timeout: bool,
+}
+
+/// A vote as stored, with the lock.
+#[derive(Clone, Copy, Debug)]
+struct StoredVote {
+    view: u64,
+    height: u64,
+    block: Digest,
+    lock: Digest,
+    lock_height: u64,
+}
+
+/// What was seen of one node's promises.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    vote: Option<StoredVote>,
+    timeout: Option<u64>,
+}
 
 /// See the module.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HotStuffInspector;
+pub struct HotStuffInspector {
+    /// Views of a tenure.
+    tenure: u64,
+    /// Parent and height of proposed blocks.
+    blocks: BTreeMap<Digest, (Digest, u64)>,
+    nodes: Vec<Known>,
+    /// First views of tenures that were entered without a timeout.
+    views: BTreeSet<u64>,
+}
+
+impl HotStuffInspector {
+    /// For this many nodes, and tenures of this many views.
+    #[must_use]
+    pub fn new(nodes: usize, tenure: u64) -> Self {
+        Self {
+            tenure,
+            blocks: BTreeMap::new(),
+            nodes: vec![Known::default(); nodes],
+            views: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a block descends from another, as far as is known.
+    fn descends(&self, mut block: Digest, (ancestor, height): (Digest, u64)) -> bool {
+        while block != ancestor {
+            match self.blocks.get(&block) {
+                Some((parent, at)) if *at > height => block = *parent,
+                Some(_) => return false,
+                None => return true,
+            }
+        }
+        true
+    }
+
+    fn proposed(&mut self, it: Proposed, committed: &dyn Fn() -> u64, counters: &mut Counters) {
+        self.blocks.insert(it.block, (it.parent, it.height));
+        if it.by_timeout {
+            counters.hit(Sometimes::TimeoutCertified);
+            if it.height > committed() + 1 {
+                counters.hit(Sometimes::Carried);
+            }
+        } else if it.view.is_multiple_of(self.tenure) && self.views.insert(it.view) {
+            counters.hit(Sometimes::TenureChanged);
+        }
+    }
+
+    fn voted(&mut self, node: NodeId, it: &Record, counters: &mut Counters) -> Option<Seen> {
+        let vote = match it {
+            Record::Vote(it) => StoredVote {
+                view: it.view.0,
+                height: it.height.0,
+                block: it.block,
+                lock: it.lock.block,
+                lock_height: it.lock.height.0,
+            },
+            Record::Timeout(it) => {
+                self.nodes[node.index()].timeout = Some(it.tenure);
+                return None;
+            }
+            _ => return None,
+        };
+        if let Some(old) = self.nodes[node.index()].vote {
+            if !self.descends(vote.block, (old.lock, old.lock_height)) {
+                counters.hit(Sometimes::LockReleased);
+            }
+            if vote.height <= old.height || !self.descends(vote.block, (old.block, old.height)) {
+                counters.hit(Sometimes::BranchDied);
+            }
+        }
+        self.nodes[node.index()].vote = Some(vote);
+        let view = vote.view;
+        Some(Seen::Voted { node, view })
+    }
+}
 
 fn quorum(it: &QuorumCertificate, into: &mut Inspected) {
     let view = it.view.0;
@@ -80,13 +178,6 @@ fn message(message: &Message, into: &mut Inspected) {
                 digest,
             );
             block(&it.block, into);
-            into.proposed = Some(Proposed {
-                block: digest,
-                parent: header.parent,
-                height: header.height.0,
-                view: header.view.0,
-                by_timeout: header.timeout.is_some(),
-            });
         }
         Message::Vote(it) => {
             into.view = it.view.0;
@@ -112,7 +203,6 @@ fn message(message: &Message, into: &mut Inspected) {
         }
         Message::Blocks(it) => {
             into.view = it.certificate.view.0;
-            into.blocks = it.blocks.len();
             quorum(&it.certificate, into);
             it.blocks.iter().for_each(|it| block(it, into));
         }
@@ -122,60 +212,83 @@ fn message(message: &Message, into: &mut Inspected) {
     }
 }
 
-fn pool(message: &mempool::Message, into: &mut Inspected) {
-    into.name = message.name();
-    match message {
-        mempool::Message::Batches(list) => {
-            let author = |bytes: &Bytes| {
-                crypto::SealedBatch::open(bytes.clone())
-                    .ok()
-                    .map(|b| b.reference().author)
-            };
-            into.fetched = list.iter().filter_map(author).collect::<Vec<NodeId>>();
-        }
-        mempool::Message::Offer(_) => into.offer = true,
-        _ => {}
+fn proposal(message: &Message) -> Option<Proposed> {
+    let Message::Proposal(it) = message else {
+        return None;
+    };
+    let header = &it.block.header;
+    Some(Proposed {
+        block: it.block.digest(),
+        parent: header.parent,
+        height: header.height.0,
+        view: header.view.0,
+        by_timeout: header.timeout.is_some(),
+    })
+}
+
+impl Simulated for HotStuff {
+    const DISSEMINATION: Dissemination = Dissemination::Broadcast;
+
+    fn inspector(plan: &Scenario) -> Box<dyn Inspect> {
+        Box::new(HotStuffInspector::new(plan.nodes, plan.tenure))
+    }
+    fn checks(plan: &Scenario) -> Checks {
+        Checks::hotstuff(plan.nodes, plan.tenure)
+    }
+    /// Each node asks one peer a span where it stands, and is answered; twice that, since spans do
+    /// not begin together.
+    fn frames_at_rest(plan: &Scenario, _: Time) -> u64 {
+        4 * plan.nodes as u64
+    }
+    /// It draws nothing but nonces.
+    fn seed(me: NodeId, _: &Scenario) -> [u8; 32] {
+        [me.0 as u8; 32]
     }
 }
 
 impl Inspect for HotStuffInspector {
-    fn frame(&self, frame: &Bytes) -> Inspected {
-        let mut into = Inspected::default();
-        match engine::decode::<Message>(frame, LIMIT) {
-            Ok(Frame::Replica(Wire::Protocol(it))) => message(&it, &mut into),
-            Ok(Frame::Replica(Wire::Checkpoint(it))) => {
-                into.name = "checkpoint";
-                let place = (EPOCH, it.height.0);
-                into.promise(
-                    it.node,
-                    "checkpoint",
-                    place,
-                    content(it.height.0, &it.state),
-                );
+    fn read(&self, _: NodeId, bytes: &Bytes) -> Inspected {
+        frame(bytes, message)
+    }
+
+    fn sent(
+        &mut self,
+        _: NodeId,
+        bytes: &Bytes,
+        height: &dyn Fn() -> u64,
+        counters: &mut Counters,
+    ) -> Inspected {
+        let mut proposed = None;
+        let mut blocks = 0;
+        let it = frame(bytes, |it, into| {
+            message(it, into);
+            proposed = proposal(it);
+            if let Message::Blocks(it) = it {
+                blocks = it.blocks.len();
             }
-            Ok(Frame::Pool(it)) => pool(&it, &mut into),
-            Err(_) => into.name = "undecodable",
+        });
+        if let Some(proposed) = proposed {
+            self.proposed(proposed, height, counters);
         }
-        into
+        if it.name == "timeout" {
+            counters.hit(Sometimes::TimedOut);
+        }
+        if blocks > 0 {
+            counters.hit(Sometimes::CaughtUp);
+        }
+        it
     }
 
-    fn vote(&self, key: &[u8], value: &[u8]) -> Option<StoredVote> {
+    fn stored(&mut self, node: NodeId, op: &Op, counters: &mut Counters) -> Option<Seen> {
+        let Op::Put(Table::Record, key, value) = op else {
+            return None;
+        };
         // One record of each kind: the key is a zero and the kind's number.
-        let [0, _] = key else { return None };
-        match codec::decode::<Record>(value) {
-            Ok(Record::Vote(it)) => Some(StoredVote {
-                view: it.view.0,
-                height: it.height.0,
-                block: it.block,
-                lock_view: it.lock.view.0,
-                lock_height: it.lock.height.0,
-                lock: it.lock.block,
-            }),
-            _ => None,
-        }
+        let [0, _] = key[..] else { return None };
+        self.voted(node, &codec::decode(value).ok()?, counters)
     }
 
-    fn commit(&self, row: &CommitRow) -> Option<Proven> {
+    fn commit(&mut self, node: NodeId, row: &CommitRow, _: &mut Counters) -> Option<Seen> {
         let proof: Proof = codec::decode(&row.proof).ok()?;
         let link = |header: &Header| Link {
             block: header.digest(),
@@ -184,20 +297,23 @@ impl Inspect for HotStuffInspector {
             parent: (header.parent, header.justify.view.0),
             payload: header.payload,
         };
-        Some(Proven {
+        let proven = Proven {
             height: row.height.0,
             payload: row.payload.digest(),
             links: proof.headers.iter().map(link).collect(),
             certified: (proof.certificate.block, proof.certificate.view.0),
             signers: proof.certificate.certificate.signers.iter().collect(),
-        })
+        };
+        Some(Seen::Committed(node, proven))
     }
 
-    fn timeout(&self, key: &[u8], value: &[u8]) -> Option<u64> {
-        let [0, _] = key else { return None };
-        match codec::decode::<Record>(value) {
-            Ok(Record::Timeout(it)) => Some(it.tenure),
-            _ => None,
+    fn started(&mut self, node: NodeId, report: &Report, counters: &mut Counters) {
+        let Known { vote, timeout } = self.nodes[node.index()];
+        if vote.is_some_and(|vote| vote.height > report.height.0) {
+            counters.hit(Sometimes::RecoveredVote);
+        }
+        if timeout.is_some_and(|tenure| tenure >= report.view / self.tenure) {
+            counters.hit(Sometimes::RecoveredTimeout);
         }
     }
 }

@@ -1,9 +1,18 @@
-//! Reads frames as an outsider would: which promises and certificates stand in them.
+//! Reads frames and records as an outsider would: which promises and certificates stand in them,
+//! and what they show of the rare states of a protocol.
 
-use crate::check::{Certified, Promise, Proven, Slot};
+use super::counters::Counters;
+use crate::check::{Certified, Led, Promise, Report, Seen, Slot};
 use bytes::Bytes;
 use crypto::{Digest, Hasher, NodeId};
-use storage::CommitRow;
+use engine::Frame;
+use serde::de::DeserializeOwned;
+use storage::{CommitRow, Op};
+
+/// Longest frame that is read.
+const LIMIT: usize = 64 << 20;
+/// The only epoch so far.
+pub const EPOCH: u64 = 0;
 
 /// What stands in a frame.
 #[derive(Clone, Debug, Default)]
@@ -12,62 +21,51 @@ pub struct Inspected {
     pub name: &'static str,
     /// The view it is about, for the trace.
     pub view: u64,
-    /// All signed statements, nested ones included.
+    /// All binding statements, nested ones included.
     pub promises: Vec<Promise>,
     /// All certificates.
     pub certified: Vec<Certified>,
-    /// The block it proposes.
-    pub proposed: Option<Proposed>,
-    /// How many blocks it carries to one who lags.
-    pub blocks: usize,
+    /// What its sender says as the leader of a term.
+    pub led: Option<Led>,
     /// Authors of the batches it carries in answer to a fetch.
     pub fetched: Vec<NodeId>,
     /// Whether it offers batches to a leader.
     pub offer: bool,
 }
 
-/// A proposed block.
-#[derive(Clone, Copy, Debug)]
-pub struct Proposed {
-    /// Its digest.
-    pub block: Digest,
-    /// Its parent's.
-    pub parent: Digest,
-    /// Its height.
-    pub height: u64,
-    /// Its view.
-    pub view: u64,
-    /// Whether it was entered by a timeout certificate.
-    pub by_timeout: bool,
-}
-
-/// A vote as stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredVote {
-    /// Its view.
-    pub view: u64,
-    /// The block's height.
-    pub height: u64,
-    /// The block.
-    pub block: Digest,
-    /// View of the lock.
-    pub lock_view: u64,
-    /// Height of the locked block.
-    pub lock_height: u64,
-    /// The locked block.
-    pub lock: Digest,
-}
-
-/// How to read a protocol's frames and records.
-pub trait Inspect: Send + Sync {
-    /// Reads a frame that a node let out.
-    fn frame(&self, frame: &Bytes) -> Inspected;
-    /// Reads a record that a node stored: its vote and lock, if it is that.
-    fn vote(&self, key: &[u8], value: &[u8]) -> Option<StoredVote>;
-    /// Reads the proof of a stored commit.
-    fn commit(&self, row: &CommitRow) -> Option<Proven>;
-    /// The tenure given up by a stored timeout, if it is that.
-    fn timeout(&self, key: &[u8], value: &[u8]) -> Option<u64>;
+/// How a protocol looks from the outside. It keeps what it needs to tell a rare state.
+pub trait Inspect: Send {
+    /// Reads a frame, for the trace.
+    fn read(&self, from: NodeId, frame: &Bytes) -> Inspected;
+    /// A node lets out a frame; `height`: what it has committed.
+    fn sent(
+        &mut self,
+        from: NodeId,
+        frame: &Bytes,
+        height: &dyn Fn() -> u64,
+        counters: &mut Counters,
+    ) -> Inspected;
+    /// Whether to tell what becomes of messages of this name.
+    fn follows(&self, _name: &'static str) -> bool {
+        false
+    }
+    /// A message of a name that it follows came to a node which knew this leader; it may have been
+    /// answered.
+    fn delivered(
+        &mut self,
+        _to: NodeId,
+        _name: &'static str,
+        _leader: Option<NodeId>,
+        _answered: bool,
+        _counters: &mut Counters,
+    ) {
+    }
+    /// A change of a node's records is handed to the storage thread.
+    fn stored(&mut self, node: NodeId, op: &Op, counters: &mut Counters) -> Option<Seen>;
+    /// A commit is handed to the storage thread; `None`: it is none.
+    fn commit(&mut self, node: NodeId, row: &CommitRow, counters: &mut Counters) -> Option<Seen>;
+    /// A node came up again.
+    fn started(&mut self, node: NodeId, report: &Report, counters: &mut Counters);
 }
 
 impl Inspected {
@@ -91,6 +89,42 @@ impl Inspected {
             slot,
             content,
         });
+    }
+}
+
+/// Reads what all protocols share, and leaves the protocol's own messages to `message`.
+pub fn frame<M: DeserializeOwned>(
+    frame: &Bytes,
+    message: impl FnOnce(&M, &mut Inspected),
+) -> Inspected {
+    let mut into = Inspected::default();
+    match engine::decode::<M>(frame, LIMIT) {
+        Ok(Frame::Replica(consensus::replica::Wire::Protocol(it))) => message(&it, &mut into),
+        Ok(Frame::Replica(consensus::replica::Wire::Checkpoint(it))) => {
+            into.name = "checkpoint";
+            let place = (EPOCH, it.height.0);
+            let content = content(it.height.0, &it.state);
+            into.promise(it.node, "checkpoint", place, content);
+        }
+        Ok(Frame::Pool(it)) => pool(&it, &mut into),
+        Err(_) => into.name = "undecodable",
+    }
+    into
+}
+
+fn pool(message: &mempool::Message, into: &mut Inspected) {
+    into.name = message.name();
+    match message {
+        mempool::Message::Batches(list) => {
+            let author = |bytes: &Bytes| {
+                crypto::SealedBatch::open(bytes.clone())
+                    .ok()
+                    .map(|b| b.reference().author)
+            };
+            into.fetched = list.iter().filter_map(author).collect::<Vec<NodeId>>();
+        }
+        mempool::Message::Offer(_) => into.offer = true,
+        _ => {}
     }
 }
 

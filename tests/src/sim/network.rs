@@ -34,7 +34,7 @@ struct Link {
     clog: Time,
     /// Arrival of the last frame of each class: frames keep their order unless drawn to lose it.
     last: [Time; 2],
-    old: VecDeque<(Class, Bytes)>,
+    old: VecDeque<(Class, &'static str, Bytes)>,
 }
 
 /// All links.
@@ -89,9 +89,9 @@ impl Network {
         it: Frame<'_>,
         plan: &Scenario,
         counters: &mut Counters,
-    ) -> Vec<(Time, Class, Bytes)> {
+    ) -> Vec<(Time, Class, &'static str, Bytes)> {
         let mut arrivals = Vec::with_capacity(1);
-        let (class, frame) = (it.class, it.bytes);
+        let (class, name, frame) = (it.class, it.name, it.bytes);
         let index = self.at(from, to);
         let Self {
             links,
@@ -126,16 +126,16 @@ impl Network {
             at = at.max(link.last[lane]);
             link.last[lane] = at;
         }
-        arrivals.push((at, class, frame.clone()));
+        arrivals.push((at, class, name, frame.clone()));
         if active && chance.per_million(faults.duplicate) {
             let again = at.plus(Time(chance.below(plan.timing.timeout.0)));
-            arrivals.push((again, class, frame.clone()));
+            arrivals.push((again, class, name, frame.clone()));
             counters.hit(Sometimes::Duplicated);
         }
         if active && faults.replay > 0 {
             if chance.per_million(faults.replay) && !link.old.is_empty() {
-                let (class, old) = link.old[chance.index(link.old.len())].clone();
-                arrivals.push((now.plus(usual(chance)), class, old));
+                let (class, name, old) = link.old[chance.index(link.old.len())].clone();
+                arrivals.push((now.plus(usual(chance)), class, name, old));
                 counters.hit(Sometimes::Replayed);
             }
             if link.old.len() == REMEMBERED {
@@ -143,7 +143,7 @@ impl Network {
             }
             // Thinned out, so that what is remembered reaches far back.
             if chance.one_in(4) {
-                link.old.push_back((class, frame.clone()));
+                link.old.push_back((class, name, frame.clone()));
             }
         }
         arrivals

@@ -245,21 +245,39 @@ impl<S: System> World<S> {
         }
     }
 
-    pub(super) fn deliver(&mut self, to: NodeId, from: NodeId, class: Class, frame: Bytes) {
+    pub(super) fn deliver(
+        &mut self,
+        to: NodeId,
+        from: NodeId,
+        (class, name): (Class, &'static str),
+        frame: Bytes,
+    ) {
         let Some(life) = &mut self.hosts[to.index()].life else {
             return;
         };
         let window = life.machine.window();
+        let followed = self.watch.inspector.follows(name);
+        let leader = followed.then(|| life.machine.status().consensus.leader);
+        let frames = self.frames;
         match self.system.ingress().admit(from, &frame, &window) {
             Ok(message) => {
                 if self.trace.verbose() {
-                    let it = self.system.inspect().frame(&frame);
+                    let it = self.watch.inspector.read(from, &frame);
                     self.trace.say(self.now, || {
                         format!("{to} <- {from} {} {} ({class:?})", it.name, it.view)
                     });
                 }
                 self.trace.number(u64::from(to.0) << 16 | u64::from(from.0));
                 self.input(to, Input::Message { from, message });
+                if let Some(leader) = leader {
+                    let Self {
+                        watch, counters, ..
+                    } = self;
+                    let answered = self.frames > frames;
+                    watch
+                        .inspector
+                        .delivered(to, name, leader, answered, counters);
+                }
             }
             Err(reject) => self.see(Seen::Rejected {
                 by: to,

@@ -1,7 +1,7 @@
 //! A scenario: what one seed is about. Swarm testing: every seed draws its own set of faults and
 //! its own rates, and some have none, so that no fault hides what another would show.
 
-use super::Chance;
+use super::{Chance, Protocol};
 use consensus::Timing;
 use crypto::{NodeId, Time};
 
@@ -49,6 +49,8 @@ pub struct ProcessFaults {
     pub clock_jump: Time,
     /// How much longer each input of a slow node takes; one node in the run is slow.
     pub slow: Time,
+    /// Between graceful shutdowns of a node, which is started again.
+    pub shutdown: Time,
 }
 
 /// What disks do besides keeping what was synced.
@@ -82,8 +84,12 @@ pub struct DiskTimes {
 pub struct Scenario {
     /// Which seed.
     pub seed: u64,
+    /// Which protocol.
+    pub protocol: Protocol,
     /// How many nodes.
     pub nodes: usize,
+    /// Commit and election quorum, if they are not the least that are safe.
+    pub flexible: Option<(usize, usize)>,
     /// Heights that a transaction may lie ahead of its expiry.
     pub lifetime: u64,
     /// Sequences that one client may have on the way.
@@ -128,23 +134,91 @@ const fn micros(us: u64) -> Time {
     Time(us * 1_000)
 }
 
+/// A commit and an election quorum that meet, of `n`.
+fn flexible(n: usize, c: &mut Chance) -> (usize, usize) {
+    let all = (1..=n).flat_map(|commit| (1..=n).map(move |election| (commit, election)));
+    let meet: Vec<_> = all
+        .filter(|(commit, election)| commit + election > n && 2 * election > n)
+        .collect();
+    c.pick(&meet)
+}
+
+/// How many crashes of `n` nodes leave both quorums.
+fn survives(n: usize, flexible: Option<(usize, usize)>) -> usize {
+    let (commit, election) = flexible.unwrap_or((n / 2 + 1, n / 2 + 1));
+    n - commit.max(election)
+}
+
 impl Scenario {
     /// Draws the scenario of a seed.
     #[must_use]
-    pub fn draw(seed: u64) -> Self {
-        let mut chance = Chance::of(seed, "scenario");
+    pub fn draw(protocol: Protocol, seed: u64) -> Self {
+        match protocol {
+            Protocol::HotStuff => Self::hotstuff(seed),
+            Protocol::Raft => Self::raft(seed),
+        }
+    }
+
+    fn hotstuff(seed: u64) -> Self {
+        let [mut chance, mut later] = Protocol::HotStuff.streams().map(|it| Chance::of(seed, it));
         let c = &mut chance;
-        // What came later has a stream of its own, so that older seeds keep their course.
-        let mut later = Chance::of(seed, "scenario, later");
         let nodes = c.pick(&[4, 4, 4, 4, 5, 7]);
         let f = (nodes - 1) / 3;
         let calm = c.one_in(12);
+        let plan = Self::healthy(Protocol::HotStuff, seed, (nodes, f, calm), c, &mut later);
+        if calm {
+            return plan;
+        }
+        if later.one_in(4) {
+            return plan.with_puppets(&mut later);
+        }
+        plan.with_any_faults(c, &mut later)
+    }
+
+    fn raft(seed: u64) -> Self {
+        let [mut chance, mut later] = Protocol::Raft.streams().map(|it| Chance::of(seed, it));
+        let c = &mut chance;
+        let nodes = c.pick(&[3, 3, 3, 4, 5, 5, 7]);
+        let flexible = c.one_in(4).then(|| flexible(nodes, c));
+        let survives = survives(nodes, flexible);
+        let calm = c.one_in(12);
+        let mut plan = Self::healthy(Protocol::Raft, seed, (nodes, survives, calm), c, &mut later);
+        plan.flexible = flexible;
+        if c.one_in(3) {
+            // All clocks run alike here, so that the bound on their drift may be as narrow as one likes.
+            plan.timing.lease = Some(Time(plan.timing.timeout.0 * c.between(3, 9) / 10));
+        }
+        if calm {
+            return plan;
+        }
+        let mut plan = plan.with_any_faults(c, &mut later);
+        if c.one_in(3) {
+            plan.process.shutdown = Time(plan.timing.timeout.0 * c.between(2, 8));
+        }
+        if plan.timing.lease.is_some() {
+            // A clock that jumps is one that drifts beyond any bound.
+            plan.process.clock_jump = Time(0);
+        }
+        plan.stay_down = plan.stay_down.min(survives);
+        plan
+    }
+
+    /// A run without faults, but that some nodes may stay down.
+    fn healthy(
+        protocol: Protocol,
+        seed: u64,
+        (nodes, f, calm): (usize, usize, bool),
+        c: &mut Chance,
+        later: &mut Chance,
+    ) -> Self {
         let delay = micros(c.pick(&[100, 300, 1_000, 3_000]));
         let timeout = Time(delay.0 * c.between(12, 40)).max(Time::millis(c.between(8, 30)));
         let clients = c.between(2, 6) as usize;
-        let plan = Self {
+        Self {
             seed,
+            protocol,
             nodes,
+            flexible: None,
             lifetime: c.pick(&[24, 100, 1_000, 10_000]),
             window: c.pick(&[4, 64, 1_024]),
             checkpoints: c.pick(&[4, 16, 1_024]),
@@ -179,18 +253,16 @@ impl Scenario {
             transactions: c.between(75, 100) / clients as u64,
             think: Time(timeout.0 * c.between(1, 8) * clients as u64 / 80),
             hasty: later.one_in(4),
-        };
-        if calm {
-            return plan;
         }
-        if later.one_in(4) {
-            return plan.with_puppets(&mut later);
-        }
-        let healthy = plan.clone();
-        let mut plan = plan.with_faults(c);
+    }
+
+    /// Whatever may happen to nodes that do not lie.
+    fn with_any_faults(self, c: &mut Chance, later: &mut Chance) -> Self {
+        let healthy = self.clone();
+        let mut plan = self.with_faults(c);
         plan.net.mutes = later.one_in(4);
         if later.one_in(6) {
-            return healthy.with_one_deaf(&mut later);
+            return healthy.with_one_deaf(later);
         }
         if later.one_in(12) {
             plan.net.hoards = true;
@@ -255,6 +327,7 @@ impl Scenario {
             pause: Time(span(c, 4, 2, 10) * self.timing.timeout.0),
             clock_jump: Time(span(c, 4, 2, 10) * self.timing.timeout.0),
             slow: Time(span(c, 5, 1, 3) * self.delay.0),
+            shutdown: Time(0),
         };
         self.disk = DiskFaults {
             lose_unsynced: !c.one_in(4),
@@ -265,11 +338,6 @@ impl Scenario {
         self
     }
 
-    /// The most faulty nodes that are tolerated.
-    #[must_use]
-    pub fn f(&self) -> usize {
-        (self.nodes - 1) / 3
-    }
     /// The node that hoards its batches or is deaf, in a run that has one.
     #[must_use]
     pub fn odd_one(&self) -> NodeId {
@@ -295,7 +363,9 @@ mod tests {
 
     #[test]
     fn every_fault_is_drawn_by_some_seeds_and_left_out_by_others() {
-        let plans: Vec<_> = (0..400).map(Scenario::draw).collect();
+        let plans: Vec<_> = (0..400)
+            .map(|seed| Scenario::draw(Protocol::HotStuff, seed))
+            .collect();
         let both = |test: fn(&Scenario) -> bool| {
             assert!(plans.iter().any(test) && !plans.iter().all(test));
         };

@@ -1,16 +1,17 @@
 //! What is simulated: how a node of the cluster is configured, started and read.
 
 use super::host::executor_config;
-use super::hotstuff::HotStuffInspector;
 use super::inspect::Inspect;
 use super::{MockScheme, Scenario, mock};
+use crate::check::Checks;
 use consensus::replica::ShellConfig;
 use consensus::{LeaderSchedule, Protocol};
 use crypto::{
-    ChainId, Context, Digest, Ed25519, Epoch, FaultModel, NodeId, Scheme, SecretKey, Signer, Time,
-    Validator, ValidatorSet, Verifier,
+    ChainId, Context, Digest, Ed25519, Epoch, NodeId, Scheme, SecretKey, Signer, Time, Validator,
+    ValidatorSet, Verifier,
 };
 use engine::{Effect, Engine, Gatekeeper, Ingress, Machine, Recovered, Setup};
+use mempool::Dissemination;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use storage::{Applied, Limits, Log, Safety};
@@ -26,7 +27,11 @@ pub trait System {
     /// What checks for the nodes.
     fn ingress(&self) -> &dyn Ingress<Checked = <Self::Machine as Machine>::Checked>;
     /// How its frames and records are read.
-    fn inspect(&self) -> &dyn Inspect;
+    fn inspector(&self) -> Box<dyn Inspect>;
+    /// What is judged by what is seen.
+    fn checks(&self) -> Checks;
+    /// The most frames that leave all nodes within a span when there is nothing to do.
+    fn frames_at_rest(&self, span: Time) -> u64;
     /// The limits of its state machine.
     fn limits(&self) -> &Limits;
     /// The first safety file of a node.
@@ -45,23 +50,6 @@ pub trait System {
     ) -> Result<Self::Machine, String>;
 }
 
-/// A cluster of honest nodes that run the protocol `P`.
-pub struct Honest<P: Protocol> {
-    gatekeeper: Gatekeeper<P>,
-    inspector: Box<dyn Inspect>,
-    limits: Limits,
-    verifier: Verifier,
-    plan: Scenario,
-}
-
-impl Honest<consensus::hotstuff::HotStuff> {
-    /// A HotStuff cluster.
-    #[must_use]
-    pub fn hotstuff(plan: &Scenario) -> Self {
-        Self::new(plan, Box::new(HotStuffInspector))
-    }
-}
-
 /// The signature scheme of a run.
 #[must_use]
 pub fn scheme(plan: &Scenario) -> Arc<dyn Scheme> {
@@ -72,13 +60,37 @@ pub fn scheme(plan: &Scenario) -> Arc<dyn Scheme> {
     }
 }
 
-impl<P: Protocol> Honest<P> {
-    fn new(plan: &Scenario, inspector: Box<dyn Inspect>) -> Self {
+/// What the simulator has to know of a protocol.
+pub trait Simulated: Protocol {
+    /// Where batches go.
+    const DISSEMINATION: Dissemination;
+    /// See [`System::inspector`].
+    fn inspector(plan: &Scenario) -> Box<dyn Inspect>;
+    /// See [`System::checks`].
+    fn checks(plan: &Scenario) -> Checks;
+    /// See [`System::frames_at_rest`].
+    fn frames_at_rest(plan: &Scenario, span: Time) -> u64;
+    /// What a node draws its lots from.
+    fn seed(me: NodeId, plan: &Scenario) -> [u8; 32];
+}
+
+/// A cluster of honest nodes that run the protocol `P`.
+pub struct Honest<P: Simulated> {
+    gatekeeper: Gatekeeper<P>,
+    limits: Limits,
+    verifier: Verifier,
+    plan: Scenario,
+}
+
+impl<P: Simulated> Honest<P> {
+    /// The cluster of a plan for this protocol.
+    #[must_use]
+    pub fn of(plan: &Scenario) -> Self {
         let key = |i| Validator {
             key: mock::key("validator", i).public(),
         };
         let members = (0..plan.nodes as u64).map(key).collect();
-        let validators = ValidatorSet::new(members, FaultModel::Byzantine);
+        let validators = ValidatorSet::new(members, plan.protocol.fault_model());
         let verifier = Verifier {
             context: Context {
                 chain: CHAIN,
@@ -93,17 +105,16 @@ impl<P: Protocol> Honest<P> {
             max_sessions: if plan.tight { plan.clients } else { 10_000 },
             ..Limits::default()
         };
-        let pool = pool(NodeId(0), plan);
+        let pool = pool::<P>(NodeId(0), plan);
         let rules = mempool::Rules {
             transaction_bytes: pool.transaction_bytes(),
             batch_bytes: pool.batch_bytes,
             batch_transactions: pool.batch_transactions,
             validate: Arc::new(move |t| storage::kv::validate(&t.body, &limits).is_ok()),
         };
-        let setup = setup(NodeId(0), plan, &limits, &verifier);
+        let setup = setup::<P>(NodeId(0), plan, &limits, &verifier);
         Self {
             gatekeeper: Gatekeeper::new(verifier.clone(), rules, setup.frame_bytes()),
-            inspector,
             limits,
             verifier,
             plan: plan.clone(),
@@ -111,19 +122,23 @@ impl<P: Protocol> Honest<P> {
     }
 }
 
-fn setup(me: NodeId, plan: &Scenario, limits: &Limits, verifier: &Verifier) -> Setup {
-    let pool = pool(me, plan);
+fn setup<P: Simulated>(me: NodeId, plan: &Scenario, limits: &Limits, verifier: &Verifier) -> Setup {
+    let pool = pool::<P>(me, plan);
+    let mut quorums = verifier.validators.quorums();
+    if let Some((commit, election)) = plan.flexible {
+        (quorums.commit, quorums.election) = (commit, election);
+    }
     Setup {
         config: consensus::Config {
             me,
             context: verifier.context,
             validators: Arc::clone(&verifier.validators),
-            quorums: verifier.validators.quorums(),
+            quorums,
             leaders: LeaderSchedule::RoundRobin {
                 tenure: plan.tenure,
             },
             timing: plan.timing.clone(),
-            seed: [me.0 as u8; 32],
+            seed: P::seed(me, plan),
             block_bytes: pool.block_bytes as u32,
         },
         shell: ShellConfig {
@@ -131,16 +146,17 @@ fn setup(me: NodeId, plan: &Scenario, limits: &Limits, verifier: &Verifier) -> S
         },
         pool,
         executor: executor_config(limits, plan),
-        fault_model: FaultModel::Byzantine,
-        protocol: "hotstuff",
+        fault_model: plan.protocol.fault_model(),
+        protocol: plan.protocol.name(),
         genesis_state: Applied::default().state,
         requests: 1_000,
     }
 }
 
 /// The pool of a node; its times in proportion to the network's.
-fn pool(me: NodeId, plan: &Scenario) -> mempool::Config {
+fn pool<P: Simulated>(me: NodeId, plan: &Scenario) -> mempool::Config {
     let mut pool = mempool::Config::new(me, plan.nodes);
+    pool.dissemination = P::DISSEMINATION;
     pool.lifetime = plan.lifetime;
     pool.batch_delay = Time(plan.delay.0 / 2);
     pool.fetch_delay = Time(plan.delay.0 * 2);
@@ -160,14 +176,20 @@ fn pool(me: NodeId, plan: &Scenario) -> mempool::Config {
     pool
 }
 
-impl<P: Protocol> System for Honest<P> {
+impl<P: Simulated> System for Honest<P> {
     type Machine = Engine<P>;
 
     fn ingress(&self) -> &dyn Ingress<Checked = <Engine<P> as Machine>::Checked> {
         &self.gatekeeper
     }
-    fn inspect(&self) -> &dyn Inspect {
-        &*self.inspector
+    fn inspector(&self) -> Box<dyn Inspect> {
+        P::inspector(&self.plan)
+    }
+    fn checks(&self) -> Checks {
+        P::checks(&self.plan)
+    }
+    fn frames_at_rest(&self, span: Time) -> u64 {
+        P::frames_at_rest(&self.plan, span)
     }
     fn limits(&self) -> &Limits {
         &self.limits
@@ -183,7 +205,7 @@ impl<P: Protocol> System for Honest<P> {
         applied: Applied,
         out: &mut Vec<Effect>,
     ) -> Result<Engine<P>, String> {
-        let setup = setup(node, &self.plan, &self.limits, &self.verifier);
+        let setup = setup::<P>(node, &self.plan, &self.limits, &self.verifier);
         let key = mock::key("validator", u64::from(node.0));
         let signer = Signer {
             me: node,

@@ -82,7 +82,9 @@ impl<S: System> World<S> {
             which: 0,
         });
         self.see(Seen::ReadBegun { request: request.0 });
+        self.reading = Some(request);
         self.reach(node, request, |request| Input::Read { request });
+        self.reading = None;
     }
 
     fn submit(&mut self, client: usize, node: NodeId, which: usize, wait: Wait) {

@@ -1,26 +1,21 @@
 //! What is seen of a run: handed to the checks, counted, and written into the trace.
 
 use super::counters::Sometimes;
-use super::inspect::StoredVote;
+use super::inspect::Inspect;
 use super::system::System;
 use super::world::World;
 use crate::check::{Checks, ExecutedHeight, Receipt, Report, Seen, Standing, Violation};
 use bytes::Bytes;
-use crypto::{Digest, Height, NodeId, Time};
+use crypto::{Height, NodeId, Time};
 use engine::{Machine, Reply, RequestId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use storage::{CommitRow, Executed, Op, Outcome, Table, WriteBatch};
-
-/// What was seen of one node's disk and promises.
-#[derive(Clone, Copy, Default)]
-struct Known {
-    vote: Option<StoredVote>,
-    timeout: Option<u64>,
-}
 
 /// The checks, and what the counters need to know.
 pub struct Watch {
     checks: Checks,
+    /// How the protocol looks from the outside.
+    pub(super) inspector: Box<dyn Inspect>,
     /// The first broken property.
     pub violation: Option<Violation>,
     /// Only this property is judged; else all.
@@ -29,25 +24,19 @@ pub struct Watch {
     pub over: bool,
     /// Committed heights, and whether they hold payload.
     committed: BTreeMap<u64, bool>,
-    /// Parent and height of proposed blocks.
-    blocks: BTreeMap<Digest, (Digest, u64)>,
-    nodes: Vec<Known>,
-    views: BTreeSet<u64>,
 }
 
 impl Watch {
     /// Nothing seen yet.
     #[must_use]
-    pub fn new(nodes: usize, tenure: u64) -> Self {
+    pub fn new(checks: Checks, inspector: Box<dyn Inspect>) -> Self {
         Self {
-            checks: Checks::all(nodes, tenure),
+            checks,
+            inspector,
             violation: None,
             only: None,
             over: false,
             committed: BTreeMap::new(),
-            blocks: BTreeMap::new(),
-            nodes: vec![Known::default(); nodes],
-            views: BTreeSet::new(),
         }
     }
     /// Judges only this property from now on.
@@ -83,17 +72,6 @@ impl Watch {
     pub fn heights(&self) -> u64 {
         self.committed.len() as u64
     }
-    /// Whether a block descends from another, as far as is known.
-    fn descends(&self, mut block: Digest, (ancestor, height): (Digest, u64)) -> bool {
-        while block != ancestor {
-            match self.blocks.get(&block) {
-                Some((parent, at)) if *at > height => block = *parent,
-                Some(_) => return false,
-                None => return true,
-            }
-        }
-        true
-    }
 }
 
 impl<S: System> World<S> {
@@ -120,17 +98,11 @@ impl<S: System> World<S> {
 
     /// A process came up again: what does it have to remember?
     pub(super) fn started(&mut self, node: NodeId) {
-        let known = self.watch.nodes[node.index()];
         let report = self.report(node);
-        if known.vote.is_some_and(|vote| vote.height > report.height.0) {
-            self.counters.hit(Sometimes::RecoveredVote);
-        }
-        if known
-            .timeout
-            .is_some_and(|tenure| tenure >= report.view / self.plan.tenure)
-        {
-            self.counters.hit(Sometimes::RecoveredTimeout);
-        }
+        let Self {
+            watch, counters, ..
+        } = self;
+        watch.inspector.started(node, &report, counters);
         if self.hosts[node.index()].executed > report.state_height {
             self.counters.hit(Sometimes::ReplayedState);
         }
@@ -140,30 +112,20 @@ impl<S: System> World<S> {
     pub(super) fn sent(&mut self, node: NodeId, frame: &Bytes) -> (&'static str, u64) {
         self.trace.bytes(frame);
         self.frames += 1;
-        let it = self.system.inspect().frame(frame);
+        let Self {
+            watch,
+            counters,
+            hosts,
+            ..
+        } = self;
+        let status = || {
+            let life = hosts[node.index()].life.as_ref();
+            life.map(|life| life.machine.status().consensus)
+        };
+        let height = || status().map_or(0, |it| it.height.0);
+        let it = watch.inspector.sent(node, frame, &height, counters);
         self.trace
             .say(self.now, || format!("{node} -> {} {}", it.name, it.view));
-        if let Some(proposed) = it.proposed {
-            let place = (proposed.parent, proposed.height);
-            self.watch.blocks.insert(proposed.block, place);
-            if proposed.by_timeout {
-                self.counters.hit(Sometimes::TimeoutCertified);
-                let committed = self.report(node).height.0;
-                if proposed.height > committed + 1 {
-                    self.counters.hit(Sometimes::Carried);
-                }
-            } else if proposed.view % self.plan.tenure == 0
-                && self.watch.views.insert(proposed.view)
-            {
-                self.counters.hit(Sometimes::TenureChanged);
-            }
-        }
-        if it.name == "timeout" {
-            self.counters.hit(Sometimes::TimedOut);
-        }
-        if it.blocks > 0 {
-            self.counters.hit(Sometimes::CaughtUp);
-        }
         if it.offer {
             self.counters.hit(Sometimes::BatchOffered);
         }
@@ -177,47 +139,31 @@ impl<S: System> World<S> {
             node,
             promises: it.promises,
             certified: it.certified,
+            led: it.led,
         });
         (it.name, it.view)
     }
 
-    /// A write is handed to the storage thread.
+    /// A write is handed to the storage thread: promises, and commits with their proofs.
     pub(super) fn stored(&mut self, node: NodeId, batch: &WriteBatch) {
         for op in batch.ops() {
-            let Op::Put(Table::Record, key, value) = op else {
-                continue;
-            };
-            let inspect = self.system.inspect();
-            let known = &self.watch.nodes[node.index()];
-            if let Some(vote) = inspect.vote(key, value) {
-                let locked = known.vote.map(|v| (v.lock, v.lock_height));
-                if locked.is_some_and(|lock| !self.watch.descends(vote.block, lock)) {
-                    self.counters.hit(Sometimes::LockReleased);
-                }
-                let voted = known.vote.map(|v| (v.block, v.height));
-                if voted.is_some_and(|old| {
-                    vote.height <= old.1 || !self.watch.descends(vote.block, old)
-                }) {
-                    self.counters.hit(Sometimes::BranchDied);
-                }
-                self.watch.nodes[node.index()].vote = Some(vote);
-                let view = vote.view;
-                self.see(Seen::Voted { node, view });
-            } else if let Some(tenure) = inspect.timeout(key, value) {
-                self.watch.nodes[node.index()].timeout = Some(tenure);
+            let Self {
+                watch, counters, ..
+            } = self;
+            if let Some(seen) = watch.inspector.stored(node, op, counters) {
+                self.see(seen);
             }
         }
-    }
-
-    /// Commits are handed to the storage thread, with their proofs.
-    pub(super) fn stored_commits(&mut self, node: NodeId, batch: &WriteBatch) {
         for op in batch.ops() {
             let Op::Put(Table::Commit, key, value) = op else {
                 continue;
             };
             let row = CommitRow::decode(key, value).ok();
-            match row.and_then(|row| self.system.inspect().commit(&row)) {
-                Some(proven) => self.see(Seen::Committed(node, proven)),
+            let Self {
+                watch, counters, ..
+            } = self;
+            match row.and_then(|row| watch.inspector.commit(node, &row, counters)) {
+                Some(seen) => self.see(seen),
                 None => {
                     let what = format!("node {node} stores a commit that does not decode");
                     self.watch.blame("S4", self.now, what);
@@ -271,6 +217,9 @@ impl<S: System> World<S> {
             }
             Reply::ReadAt(height) => {
                 self.counters.hit(Sometimes::ReadServed);
+                if self.reading == Some(request) {
+                    self.counters.hit(Sometimes::LeaseRead);
+                }
                 self.see(Seen::ReadServed {
                     node,
                     request: request.0,

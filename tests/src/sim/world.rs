@@ -2,7 +2,7 @@
 
 use super::client::Clients;
 use super::counters::{Counters, Sometimes};
-use super::event::Event;
+use super::event::{Event, Process};
 use super::host::Host;
 use super::network::{Change, Network};
 use super::queue::Queue;
@@ -12,6 +12,7 @@ use super::watch::Watch;
 use super::{Chance, Scenario};
 use crate::check::{Liveness, Violation};
 use crypto::{NodeId, Time};
+use engine::{Input, Machine as _, RequestId};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -65,6 +66,8 @@ pub struct World<S: System> {
     rest: Option<(Time, u64)>,
     /// Frames that left a node.
     pub(super) frames: u64,
+    /// The read that is being put in: what answers it at once needs nobody else.
+    pub(super) reading: Option<RequestId>,
 }
 
 impl<S: System> World<S> {
@@ -88,7 +91,7 @@ impl<S: System> World<S> {
             network: Network::new(&plan),
             hosts,
             clients: Clients::new(&plan),
-            watch: Watch::new(plan.nodes, plan.tenure),
+            watch: Watch::new(system.checks(), system.inspector()),
             trace: Trace::new(verbose),
             counters: Counters::default(),
             fate,
@@ -99,6 +102,7 @@ impl<S: System> World<S> {
             done: false,
             rest: None,
             frames: 0,
+            reading: None,
             plan,
             system,
         }
@@ -154,6 +158,9 @@ impl<S: System> World<S> {
         if calm {
             self.counters.hit(Sometimes::Calm);
         }
+        if plan.flexible.is_some() {
+            self.counters.hit(Sometimes::Flexible);
+        }
         if plan.real_signatures {
             self.counters.hit(Sometimes::RealSignatures);
         }
@@ -172,6 +179,7 @@ impl<S: System> World<S> {
         self.later(plan.process.crash_all, Event::CrashAll);
         self.later(self.plan.process.pause, Event::Pause);
         self.later(self.plan.process.clock_jump, Event::ClockJump);
+        self.later(self.plan.process.shutdown, Event::Shutdown);
     }
 
     /// Has something happen after a drawn span of this mean; never if that is 0.
@@ -195,8 +203,9 @@ impl<S: System> World<S> {
                 to,
                 from,
                 class,
+                name,
                 frame,
-            } => self.deliver(to, from, class, frame),
+            } => self.deliver(to, from, (class, name), frame),
             Event::Link { node, peer, up } => self.link(node, peer, up),
             Event::Wake(process) => self.wake(process),
             Event::Written(process) => self.written(process),
@@ -211,6 +220,8 @@ impl<S: System> World<S> {
             Event::CrashAll => self.crash_all(),
             Event::Pause => self.pause(),
             Event::ClockJump => self.clock_jump(),
+            Event::Shutdown => self.shutdown(),
+            Event::ShutDown(process) => self.shut_down(process),
             Event::Heal => self.heal(),
             Event::Judge => self.judge(),
         }
@@ -263,6 +274,36 @@ impl<S: System> World<S> {
             });
             self.rearm(NodeId(node as u16));
             self.later(self.plan.process.clock_jump, Event::ClockJump);
+        }
+    }
+
+    /// A node, oftenest the leader, is asked to shut down. It has a time-out to hand over what it
+    /// leads; then it is gone.
+    fn shutdown(&mut self) {
+        if self.healed.is_some() {
+            return;
+        }
+        let leads = |host: &Host<S::Machine>| {
+            let leader = host.life.as_ref()?.machine.status().consensus.leader;
+            leader.filter(|leader| *leader == host.id)
+        };
+        let any = NodeId(self.fate.index(self.hosts.len()) as u16);
+        let leader = self.hosts.iter().find_map(leads);
+        let node = leader.filter(|_| !self.fate.one_in(4)).unwrap_or(any);
+        self.trace
+            .say(self.now, || format!("{node} is to shut down"));
+        let process = self.process(node);
+        self.input(node, Input::Shutdown);
+        let span = Time(self.fate.below(self.plan.timing.timeout.0));
+        self.queue
+            .push(self.now.plus(span), Event::ShutDown(process));
+        self.later(self.plan.process.shutdown, Event::Shutdown);
+    }
+
+    fn shut_down(&mut self, process: Process) {
+        if self.alive(process).is_some() {
+            self.counters.hit(Sometimes::ShutDown);
+            self.crash(process.0);
         }
     }
 
@@ -331,13 +372,11 @@ impl<S: System> World<S> {
     }
 
     /// All is done: what follows must be rest. The last certificates and checkpoints may still be
-    /// under way, and resends; then each node asks one peer a span where it stands, and is
-    /// answered, and no other frame leaves any more.
+    /// under way, and resends; then no more leaves than the protocol says.
     fn rest(&mut self, bound: Time) {
         let span = self.plan.timing.at_rest();
-        let questions = 2 * self.hosts.len() as u64;
         let (since, frames) = *self.rest.get_or_insert((self.now, self.frames));
-        let restless = self.frames > frames + 2 * questions;
+        let restless = self.frames > frames + self.system.frames_at_rest(span);
         if restless && self.now.since(since) < bound {
             self.rest = Some((since, self.frames));
         } else if restless {

@@ -1,0 +1,50 @@
+//! The protocols that can be simulated.
+
+use crypto::FaultModel;
+
+/// A protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// Chained HotStuff.
+    HotStuff,
+    /// Raft.
+    Raft,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Protocol; 2] = [Protocol::HotStuff, Protocol::Raft];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::HotStuff => "hotstuff",
+            Protocol::Raft => "raft",
+        }
+    }
+    /// The one of this name.
+    ///
+    /// # Errors
+    /// In words, if there is none.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|it| it.name() == name);
+        found.ok_or_else(|| format!("no protocol is called {name}"))
+    }
+    /// What its faulty nodes may do.
+    #[must_use]
+    pub const fn fault_model(self) -> FaultModel {
+        match self {
+            Protocol::HotStuff => FaultModel::Byzantine,
+            Protocol::Raft => FaultModel::Crash,
+        }
+    }
+    /// The streams from which its scenarios are drawn: what came later has one of its own, so that
+    /// older seeds keep their course.
+    pub(super) const fn streams(self) -> [&'static str; 2] {
+        match self {
+            Protocol::HotStuff => ["scenario", "scenario, later"],
+            Protocol::Raft => ["raft scenario", "raft scenario, later"],
+        }
+    }
+}
