@@ -63,11 +63,13 @@ impl Raft {
         });
         let Some(peer) = peer else { return };
         let again_at = now.plus(self.config.timing.resend);
+        let most = self.config.block_bytes as usize;
         let Some(progress) = self.progress(peer) else {
             return;
         };
         progress.loading = None;
         progress.resend_at = Some(again_at);
+        let next = progress.next;
         let entries = loaded
             .records
             .into_iter()
@@ -75,7 +77,7 @@ impl Raft {
                 Record::Entry(entry) => Some(entry),
                 Record::Term { .. } => None,
             });
-        let (previous, entries) = run(progress.next, entries);
+        let (previous, entries) = run(next, most, entries);
         if !entries.is_empty() {
             self.send_append(To::One(peer), previous, &entries, out);
             self.sent(peer, &entries, again_at);
@@ -83,14 +85,24 @@ impl Raft {
     }
 }
 
-/// Consecutive entries from `next` up, and the position before them.
-fn run(next: Height, stored: impl Iterator<Item = Arc<Entry>>) -> (Position, Vec<Arc<Entry>>) {
+/// Consecutive entries from `next` up, until their batches have `most` bytes, which is what the
+/// largest may have alone; and the position before them.
+fn run(
+    next: Height,
+    most: usize,
+    stored: impl Iterator<Item = Arc<Entry>>,
+) -> (Position, Vec<Arc<Entry>>) {
     let mut previous = Position::START;
     let mut entries: Vec<Arc<Entry>> = Vec::new();
+    let mut bytes = 0;
     for entry in stored {
         if entry.at.height < next {
             previous = entry.at;
         } else if entry.at.height == Height(next.0 + entries.len() as u64) {
+            bytes += entry.bytes();
+            if bytes > most && !entries.is_empty() {
+                break;
+            }
             entries.push(entry);
         }
     }

@@ -2,6 +2,7 @@
 //! one who lags a little may need.
 
 use super::entry::{Entry, Position};
+use super::message::MAX_ENTRIES;
 use crypto::{Digest, Height, Payload, View, batch::batch_digest};
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -69,12 +70,13 @@ impl Log {
         }
         self.get(height).map(|entry| entry.at)
     }
-    /// Entries from a height up, until their batches have `bytes`; at least one if there is one.
+    /// Entries from a height up, until their batches have `bytes`; at least one if there is one, and
+    /// no more than a message may hold.
     pub fn from(&self, height: Height, bytes: usize) -> Vec<Arc<Entry>> {
         let mut room = bytes;
         let mut entries = Vec::new();
         let mut at = height;
-        while let Some(entry) = self.get(at) {
+        while let Some(entry) = self.get(at).filter(|_| entries.len() < MAX_ENTRIES) {
             let size = entry.bytes();
             if !entries.is_empty() && size > room {
                 break;

@@ -1,1 +1,2 @@
 //! Tests of the rules, their holes, and of whole clusters.
+mod found;

@@ -1,0 +1,195 @@
+//! Bugs that the simulator, or a close look, has found.
+
+#![allow(clippy::unwrap_used)]
+
+use super::super::message::{AppendEntries, Appended, Conflict, Grant, MAX_ENTRIES, PreGrant};
+use super::super::{Body, Draft, Entry, Message, Position, Proof, Raft, Record};
+use crate::{
+    Anchor, Config, Input, LeaderSchedule, Loaded, Output, Outputs, Protocol as _, Timing, To,
+};
+use crypto::*;
+use std::sync::Arc;
+
+/// One replica of three, and what it is told.
+struct One {
+    raft: Raft,
+    verifier: Verifier,
+    now: Time,
+}
+
+const ME: NodeId = NodeId(0);
+/// Most bytes of batches in an entry.
+const BLOCK: u32 = 1 << 20;
+
+impl One {
+    fn new(records: Vec<Record>) -> Self {
+        Self::above(None, records)
+    }
+    /// That has committed up to a position.
+    fn above(committed: Option<Position>, records: Vec<Record>) -> Self {
+        let member = |i| Validator {
+            key: SecretKey::from_seed(&[i; 32]).public(),
+        };
+        let validators = ValidatorSet::new((1..=3).map(member).collect(), FaultModel::Crash);
+        let verifier = Verifier {
+            context: Context {
+                chain: ChainId(Digest([7; 32])),
+                epoch: Epoch(0),
+            },
+            validators: Arc::new(validators.unwrap()),
+            scheme: Arc::new(Ed25519),
+        };
+        let config = Config {
+            me: ME,
+            context: verifier.context,
+            validators: Arc::clone(&verifier.validators),
+            quorums: verifier.validators.quorums(),
+            leaders: LeaderSchedule::RoundRobin { tenure: 1 },
+            timing: Timing::default(),
+            seed: [1; 32],
+            block_bytes: BLOCK,
+        };
+        let anchor = Anchor {
+            epoch: Epoch(0),
+            height: committed.unwrap_or_default().height,
+            history: Digest::ZERO,
+            state: Digest::ZERO,
+            proof: committed.map(Proof),
+        };
+        let now = Time::millis(1_000_000);
+        let raft = Raft::recover(config, now, anchor, records, &mut Outputs::default());
+        Self {
+            raft,
+            verifier,
+            now,
+        }
+    }
+    fn put_in(&mut self, input: Input<Raft>) -> Vec<Output<Raft>> {
+        let mut out = Outputs::default();
+        self.raft.step(self.now, input, &mut out);
+        out.0
+    }
+    fn hear(&mut self, from: u16, body: Body) -> Vec<Output<Raft>> {
+        let from = NodeId(from);
+        let epoch = Epoch(0);
+        let message = Verified::new(from, Message { epoch, body }, &self.verifier).unwrap();
+        self.put_in(Input::Message { from, message })
+    }
+    /// Becomes the leader of the next term, by the votes of itself and node 1.
+    fn lead(&mut self) -> (View, Vec<Output<Raft>>) {
+        self.now = self.raft.deadline().unwrap();
+        self.put_in(Input::Tick);
+        let term = self.raft.view().next();
+        self.hear(1, Body::PreGrant(PreGrant { term }));
+        let grant = |candidate| Grant {
+            epoch: Epoch(0),
+            term,
+            candidate,
+        };
+        self.hear(0, Body::Grant(grant(ME)));
+        (term, self.hear(1, Body::Grant(grant(ME))))
+    }
+}
+
+/// All that is appended at another node.
+fn appends(out: &[Output<Raft>]) -> Vec<(To, AppendEntries)> {
+    let append = |it: &Output<Raft>| match it {
+        Output::Send(
+            to,
+            Draft(Message {
+                body: Body::AppendEntries(append),
+                ..
+            }),
+        ) => Some((*to, append.clone())),
+        _ => None,
+    };
+    out.iter().filter_map(append).collect()
+}
+
+fn rejects(out: &[Output<Raft>]) -> bool {
+    out.iter().any(|it| matches!(it, Output::Reject(..)))
+}
+
+fn place(term: u64, height: u64) -> Position {
+    Position {
+        term: View(term),
+        height: Height(height),
+    }
+}
+
+fn entry(term: u64, height: u64) -> Record {
+    entry_of(term, height, Payload::EMPTY)
+}
+
+fn entry_of(term: u64, height: u64, payload: Payload) -> Record {
+    let at = place(term, height);
+    Record::Entry(Arc::new(Entry { at, payload }))
+}
+
+/// A follower says that it has nothing.
+fn nothing_here(term: View, previous: Height) -> Body {
+    let hint = place(0, 1);
+    Body::Conflict(Conflict {
+        term,
+        previous,
+        hint,
+    })
+}
+
+/// A leader sends before its own sync. If it crashes then, an acknowledgement of what it lost comes
+/// in the very term in which it starts again.
+#[test]
+fn an_acknowledgement_of_what_a_restart_lost_is_nobodys_fault() {
+    let term = Record::Term {
+        term: View(2),
+        voted: Some(ME),
+    };
+    let mut one = One::new(vec![term, entry(2, 1)]);
+    let (term, matched) = (View(2), Height(7));
+    let out = one.hear(1, Body::Appended(Appended { term, matched }));
+    assert!(!rejects(&out));
+    // One that leads knows what it has sent.
+    let (term, _) = one.lead();
+    let out = one.hear(1, Body::Appended(Appended { term, matched }));
+    assert!(rejects(&out));
+}
+
+/// Entries without payload have no bytes that would end a message.
+#[test]
+fn no_message_holds_more_entries_than_a_follower_takes() {
+    let most = MAX_ENTRIES as u64;
+    let mut one = One::new((1..=3 * most).map(|height| entry(1, height)).collect());
+    let (term, _) = one.lead();
+    let sent = appends(&one.hear(1, nothing_here(term, Height(3 * most))));
+    assert!(!sent.is_empty());
+    for (to, append) in sent {
+        assert_eq!(append.previous, Position::START);
+        assert_eq!(append.entries.len(), MAX_ENTRIES, "to {to:?}");
+    }
+}
+
+/// The store gives the row that goes beyond the budget, too, and no follower reads a frame longer
+/// than the largest entry makes it.
+#[test]
+fn what_is_loaded_for_a_follower_fits_into_a_frame() {
+    let mut one = One::above(Some(place(1, 3)), vec![]);
+    let (term, _) = one.lead();
+    let out = one.hear(1, nothing_here(term, Height(3)));
+    let load = |it: &Output<Raft>| match it {
+        Output::Load { token, .. } => Some(*token),
+        _ => None,
+    };
+    let token = out.iter().find_map(load).unwrap();
+    let batch = |bytes: u32| Payload::Inline(vec![vec![0; bytes as usize].into()]);
+    let records = vec![
+        entry_of(1, 1, batch(BLOCK / 2)),
+        entry_of(1, 2, batch(BLOCK)),
+        entry(1, 3),
+    ];
+    let out = one.put_in(Input::Loaded(Loaded { token, records }));
+    let [(_, sent)] = &appends(&out)[..] else {
+        panic!("one message");
+    };
+    let bytes: usize = sent.entries.iter().map(|entry| entry.bytes()).sum();
+    assert_eq!(bytes, BLOCK as usize / 2);
+}
