@@ -79,6 +79,16 @@ pub fn batch_digest(bytes: &[u8]) -> Digest {
     Hasher::new("quorate/v1/batch").bytes(bytes).finish()
 }
 
+/// How many transactions an encoded batch holds, without decoding them; 0 if it is none.
+#[must_use]
+pub fn batch_count(bytes: &[u8]) -> usize {
+    const AT: usize = Batch::OVERHEAD - 8;
+    let count = bytes
+        .get(AT..AT + 8)
+        .and_then(|count| count.try_into().ok());
+    count.map_or(0, |count| u64::from_le_bytes(count) as usize)
+}
+
 /// Lengths fit: the codec's limit is far below 4 GiB.
 fn reference(batch: &Batch, bytes: &Bytes) -> BatchRef {
     BatchRef {
@@ -150,6 +160,16 @@ mod tests {
     fn open_is_the_inverse_of_seal() {
         let sealed = batch().seal();
         assert_eq!(SealedBatch::open(sealed.bytes().clone()).unwrap(), sealed);
+    }
+
+    #[test]
+    fn transactions_are_counted_without_decoding() {
+        let mut batch = batch();
+        for count in 1..5 {
+            assert_eq!(batch_count(batch.clone().seal().bytes()), count);
+            batch.transactions.push(batch.transactions[0].clone());
+        }
+        assert_eq!(batch_count(b"short"), 0);
     }
 
     #[test]

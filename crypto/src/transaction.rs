@@ -85,13 +85,22 @@ impl Transaction {
     }
     /// All but the signature, which is the dear part.
     fn check_fields(&self, chain: &ChainId) -> Result<(), Reject> {
+        self.check_unsigned(chain)?;
+        PublicKey::checked(self.client.0).map(|_| ())
+    }
+    /// Checks format and chain: all there is to check where clients do not sign. The client's key
+    /// is then a mere name.
+    ///
+    /// # Errors
+    /// [`Reject::Malformed`], [`Reject::WrongContext`].
+    pub fn check_unsigned(&self, chain: &ChainId) -> Result<(), Reject> {
         if self.format != FORMAT {
             return Err(Reject::Malformed);
         }
         if self.chain != *chain {
             return Err(Reject::WrongContext);
         }
-        PublicKey::checked(self.client.0).map(|_| ())
+        Ok(())
     }
 }
 

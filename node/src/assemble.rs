@@ -9,6 +9,7 @@ use crate::runtime::network::peer::{LaneLimits, PeerConfig};
 use crate::runtime::{Clock, RuntimeConfig, run};
 use anyhow::{Context as _, Result, anyhow, bail};
 use consensus::hotstuff::HotStuff;
+use consensus::raft::Raft;
 use crypto::{Ed25519, NodeId, PublicKey, Remembered, Signer};
 use engine::{Effect, Engine, Gatekeeper, Recovered, Setup, rules, state_limits};
 use genesis::{Genesis, Loaded, Protocol};
@@ -45,12 +46,13 @@ pub fn identity(genesis: &Genesis, key: PublicKey) -> Identity {
 /// Data that is damaged, foreign or in use; a taken port: one line that names the way out.
 pub async fn start(loaded: Loaded) -> Result<Running> {
     match loaded.genesis.protocol {
-        Protocol::Hotstuff => hotstuff(loaded).await,
-        other => bail!("{other} is not built yet: make a chain with `--protocol hotstuff`"),
+        Protocol::Hotstuff => start_with::<HotStuff>(loaded).await,
+        Protocol::Raft => start_with::<Raft>(loaded).await,
+        other => bail!("{other} is not built yet: make a chain with another `--protocol`"),
     }
 }
 
-async fn hotstuff(loaded: Loaded) -> Result<Running> {
+async fn start_with<P: consensus::Protocol>(loaded: Loaded) -> Result<Running> {
     let Loaded {
         me,
         genesis,
@@ -66,16 +68,15 @@ async fn hotstuff(loaded: Loaded) -> Result<Running> {
     let metrics = Arc::new(Metrics::new());
 
     let identity = identity(genesis, loaded.consensus_key.public());
-    let mut data = Data::open(&loaded.data, &identity)?;
+    let mut data = Data::open(&loaded.data, &identity, setup.safety)?;
     let (log, state): (Arc<dyn Store>, Arc<dyn Store>) = (data.log.clone(), data.state.clone());
     metrics.register(|registry| registry.register_collector(Box::new(Disk(log.clone()))));
     let executor = Executor::open(log.clone(), state.clone(), setup.executor)?;
-    let recovered =
-        Recovered::<HotStuff>::read(&setup, &Log::new(log.clone()), executor.applied())?;
+    let recovered = Recovered::<P>::read(&setup, &Log::new(log.clone()), executor.applied())?;
 
     let verifier = setup.verifier(Arc::new(Remembered::new(Ed25519)));
     let frame_bytes = setup.frame_bytes();
-    let gate = Gatekeeper::<HotStuff>::new(verifier.clone(), rules(genesis), frame_bytes);
+    let gate = Gatekeeper::<P>::new(verifier.clone(), rules(genesis), frame_bytes);
     let limits = state_limits(genesis);
     let requests = config.rpc.requests;
     let signer = Signer {

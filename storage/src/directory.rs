@@ -295,7 +295,10 @@ mod stores {
     use super::{Directory, Identity, OpenError};
     use crate::log::check_fences;
     use crate::rocks::{Recovery, Rocks, open_log, open_state};
-    use crate::{GroupCommit, RealSafetyFile, Refusal, Safety, SafetyFile as _, Verdict, verdict};
+    use crate::{
+        GroupCommit, RealSafetyFile, Refusal, Safety, SafetyFile as _, SafetyPolicy, Verdict,
+        verdict,
+    };
     use std::path::Path;
     use std::sync::Arc;
 
@@ -311,15 +314,20 @@ mod stores {
         /// What the safety file says.
         pub safety: Safety,
         file: Option<RealSafetyFile>,
+        policy: SafetyPolicy,
         _directory: Directory,
     }
 
     impl Data {
-        /// Opens all of a node's data.
+        /// Opens all of a node's data, whose safety file is written by `policy`.
         ///
         /// # Errors
         /// [`OpenError::Refused`] if promises may be lost; see [`OpenError`].
-        pub fn open(path: &Path, identity: &Identity) -> Result<Self, OpenError> {
+        pub fn open(
+            path: &Path,
+            identity: &Identity,
+            policy: SafetyPolicy,
+        ) -> Result<Self, OpenError> {
             let directory = Directory::open(path, identity)?;
             let refused = |refusal| OpenError::Refused {
                 path: path.display().to_string(),
@@ -336,7 +344,7 @@ mod stores {
             if !directory.log().join("CURRENT").exists() {
                 check(0)?;
             }
-            let (log, recovery) = open_log(&directory.log(), safety.fence)?;
+            let (log, recovery) = open_log(&directory.log(), policy.released(&safety))?;
             check(check_fences(&log)?)?;
             let log = Arc::new(log);
             let state = Arc::new(open_state(&directory.state(), Arc::clone(&log))?);
@@ -346,6 +354,7 @@ mod stores {
                 recovery,
                 safety,
                 file: Some(file),
+                policy,
                 _directory: directory,
             })
         }
@@ -358,7 +367,7 @@ mod stores {
         /// If called again.
         pub fn group_commit(&mut self) -> Result<GroupCommit, crate::CommitError> {
             let file = self.file.take().expect("the group commit is made once");
-            GroupCommit::new(self.log.clone(), Box::new(file), self.safety)
+            GroupCommit::new(self.log.clone(), Box::new(file), self.safety, self.policy)
         }
     }
 }

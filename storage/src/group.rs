@@ -1,7 +1,7 @@
 //! Group commit, without the thread: many waiting writes become one batch and one sync.
 
 use crate::log::{self, check_fences};
-use crate::{Safety, SafetyError, SafetyFile, Store, StoreError, WriteBatch};
+use crate::{Safety, SafetyError, SafetyFile, SafetyPolicy, Store, StoreError, Table, WriteBatch};
 use crypto::{Epoch, View};
 use std::sync::Arc;
 use thiserror::Error;
@@ -47,26 +47,38 @@ pub struct Committed<T> {
 pub struct GroupCommit {
     log: Arc<dyn Store>,
     file: Box<dyn SafetyFile>,
+    policy: SafetyPolicy,
     last: Safety,
+    /// What the file says.
+    told: Safety,
     stopped: bool,
 }
 
 impl GroupCommit {
-    /// Goes on from the fence in the database. `last` is what the safety file says; a node whose
-    /// verdict was to refuse makes none of these.
+    /// Goes on from the fence in the database. `last` is what the safety file says, which is
+    /// written as `policy` wants it; a node whose verdict was to refuse makes none of these.
     ///
     /// # Errors
-    /// [`StoreError`], also if fences are missing.
+    /// [`StoreError`], also if fences are missing; [`SafetyError`].
     pub fn new(
         log: Arc<dyn Store>,
-        file: Box<dyn SafetyFile>,
+        mut file: Box<dyn SafetyFile>,
         last: Safety,
+        policy: SafetyPolicy,
     ) -> Result<Self, CommitError> {
         let fence = check_fences(&*log)?;
+        let now = Safety { fence, ..last };
+        if fence > last.fence {
+            // What was not released before the crash may be released now, without a fence of its
+            // own: a promise that is only sent again.
+            file.write(&now)?;
+        }
         Ok(Self {
             log,
             file,
-            last: Safety { fence, ..last },
+            policy,
+            last: now,
+            told: now,
             stopped: false,
         })
     }
@@ -80,7 +92,8 @@ impl GroupCommit {
         self.last.epoch = epoch;
     }
     /// Writes all jobs as one batch. If one of them asks for it: with the next fence, then one
-    /// sync, then the safety file. The tokens come back only when all of that is done.
+    /// sync, then the safety file if the policy wants it. The tokens come back only when all of
+    /// that is done.
     ///
     /// # Errors
     /// Stop the process: what is on disk is unknown. Every later call fails as well.
@@ -92,6 +105,21 @@ impl GroupCommit {
         let done = self.write(jobs)?;
         self.stopped = false;
         Ok(done)
+    }
+    /// An orderly end: syncs what is written, and has the safety file name the last fence, however
+    /// seldom it was written before.
+    ///
+    /// # Errors
+    /// As [`GroupCommit::commit`].
+    pub fn finish(mut self) -> Result<(), CommitError> {
+        if self.stopped {
+            return Err(CommitError::Stopped);
+        }
+        self.log.sync()?;
+        if self.told != self.last {
+            self.file.write(&self.last)?;
+        }
+        Ok(())
     }
     fn write<T>(&mut self, jobs: Vec<Job<T>>) -> Result<Committed<T>, CommitError> {
         let mut all = WriteBatch::new();
@@ -112,6 +140,7 @@ impl GroupCommit {
                 fence: None,
             });
         }
+        let promises = all.ops().iter().any(|op| op.table() == Table::Guard);
         let fence = self.last.fence + 1;
         log::put_fence(&mut all, fence);
         self.log.write(all)?;
@@ -124,7 +153,10 @@ impl GroupCommit {
         }
         self.log.sync()?;
         self.last.fence = fence;
-        self.file.write(&self.last)?;
+        if self.policy.wants(&self.told, &self.last, promises) {
+            self.file.write(&self.last)?;
+            self.told = self.last;
+        }
         Ok(Committed {
             tokens,
             fence: Some(fence),

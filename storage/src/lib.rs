@@ -27,7 +27,8 @@ pub use log::{CommitRow, Log, RecordAt};
 pub use memory::Memory;
 pub use reader::StateReader;
 pub use safety::{
-    MemorySafetyFile, RealSafetyFile, Refusal, Safety, SafetyError, SafetyFile, Verdict, verdict,
+    MemorySafetyFile, RealSafetyFile, Refusal, Safety, SafetyError, SafetyFile, SafetyPolicy,
+    Verdict, verdict,
 };
 pub use store::{
     Op, REBUILD_STATE, REPLACE_NODE, Read, Row, Scan, Statistics, Store, StoreError, Table,

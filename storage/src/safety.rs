@@ -1,7 +1,8 @@
 //! The safety file: outside of the database, the last fence that was released.
 //!
 //! It tells an ordinary crash, which loses only what was never released, from a disk that lost
-//! what it had acknowledged. Two slots are written in turn, so a torn write leaves the other.
+//! what it had acknowledged: all of it, or the promises, as the [`SafetyPolicy`] has it. Two slots
+//! are written in turn, so a torn write leaves the other.
 
 mod file;
 mod memory;
@@ -23,7 +24,7 @@ pub struct Safety {
     pub epoch: Epoch,
     /// The view at the last fence.
     pub view: View,
-    /// The last fence. Everything up to it may have been released.
+    /// The last fence when it was written. Everything up to it may have been released.
     pub fence: u64,
 }
 
@@ -104,6 +105,38 @@ impl Safety {
     }
 }
 
+/// How often the file is written. It is a second sync behind that of the log, so a protocol whose
+/// promises are few writes it for those only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SafetyPolicy {
+    /// At every fence (HotStuff, PBFT: a vote for each block). The file then tells of any lost
+    /// suffix of the log.
+    EachFence,
+    /// At a fence with a new view, or with a row of the guard (Raft: term and vote). The file then
+    /// tells that a promise was lost, and with it any older copy of the log from before it; not
+    /// that entries were lost which were acknowledged since. So nothing that is damaged may be
+    /// taken for complete: the fence in the file is no longer the last one that was released.
+    EachPromise,
+}
+
+impl SafetyPolicy {
+    /// Whether the file, which says `told`, is written at a fence.
+    pub(crate) fn wants(self, told: &Safety, fence: &Safety, promises: bool) -> bool {
+        match self {
+            Self::EachFence => true,
+            Self::EachPromise => promises || (fence.epoch, fence.view) != (told.epoch, told.view),
+        }
+    }
+    /// The last fence that was released, if the file tells.
+    #[must_use]
+    pub fn released(self, file: &Safety) -> Option<u64> {
+        match self {
+            Self::EachFence => Some(file.fence),
+            Self::EachPromise => None,
+        }
+    }
+}
+
 /// Why the safety file could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SafetyError {
@@ -176,7 +209,8 @@ pub enum Refusal {
 }
 
 /// Compares the recovered database's fence with the file (ARCHITECTURE.md, "Durability").
-/// Database ahead: an ordinary crash between the sync and the file.
+/// Database ahead: an ordinary crash between the sync and the file, or fences at which the
+/// [`SafetyPolicy`] wrote none.
 #[must_use]
 pub fn verdict(database: u64, file: Option<&Safety>, chain: ChainId, key: PublicKey) -> Verdict {
     let Some(file) = file else {

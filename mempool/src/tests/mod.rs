@@ -56,6 +56,7 @@ pub(super) fn rules() -> Rules {
         transaction_bytes: 10_000,
         batch_bytes: 4_000,
         batch_transactions: 16,
+        signed: true,
         validate: Arc::new(|t| t.body.first() != Some(&0xff)),
     }
 }

@@ -4,6 +4,7 @@ use crate::engine::{Engine, Loading};
 use crate::{Effect, Query, Refusal, RequestId, rows, wire};
 use consensus::replica::Effect as Ordered;
 use consensus::{Committed, Input, Loaded, Protocol, ReadId, Retry, To, Token};
+use crypto::batch::{batch_count, batch_digest};
 use crypto::{Digest, Height, Payload, Time};
 use std::sync::Arc;
 use storage::{Executed, RecordAt, Scan, Table};
@@ -129,11 +130,8 @@ fn contents(payload: &Payload) -> (Vec<Digest>, usize) {
             (refs.iter().map(|r| r.digest).collect(), transactions)
         }
         Payload::Inline(batches) => (
-            batches
-                .iter()
-                .map(|bytes| crypto::batch::batch_digest(bytes))
-                .collect(),
-            0,
+            batches.iter().map(|bytes| batch_digest(bytes)).collect(),
+            batches.iter().map(|bytes| batch_count(bytes)).sum(),
         ),
     }
 }

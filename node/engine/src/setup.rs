@@ -3,10 +3,10 @@
 use consensus::LeaderSchedule;
 use consensus::replica::ShellConfig;
 use crypto::{Digest, FaultModel, NodeId, Scheme, Transaction, Verifier};
-use genesis::{Genesis, NodeConfig, Protocol};
+use genesis::{ClientAuth, Genesis, NodeConfig, Protocol};
 use mempool::{Dissemination, Rules};
 use std::sync::Arc;
-use storage::{ExecutorConfig, FlushPolicy, Limits, kv};
+use storage::{ExecutorConfig, FlushPolicy, Limits, SafetyPolicy, kv};
 
 /// What a frame may hold besides batches: list lengths, certificates.
 const FRAME_OVERHEAD: usize = 64 << 10;
@@ -22,6 +22,8 @@ pub struct Setup {
     pub pool: mempool::Config,
     /// For the executor.
     pub executor: ExecutorConfig,
+    /// When the safety file is written.
+    pub safety: SafetyPolicy,
     /// The fault model, for the operator.
     pub fault_model: FaultModel,
     /// The protocol's name, for the operator.
@@ -84,6 +86,10 @@ impl Setup {
                 },
                 ..ExecutorConfig::new(state_limits(genesis))
             },
+            safety: match genesis.protocol {
+                Protocol::Raft => SafetyPolicy::EachPromise,
+                Protocol::Hotstuff | Protocol::Pbft => SafetyPolicy::EachFence,
+            },
             fault_model: genesis.fault_model,
             protocol: genesis.protocol.name(),
             genesis_state: Digest::ZERO,
@@ -118,6 +124,7 @@ pub fn rules(genesis: &Genesis) -> Rules {
         transaction_bytes: genesis.limits.transaction_bytes as usize,
         batch_bytes: genesis.limits.batch_bytes as usize,
         batch_transactions: genesis.limits.batch_transactions as usize,
+        signed: genesis.client_auth == ClientAuth::Signed,
         validate: Arc::new(move |t: &Transaction| {
             chain.admits(&t.client) && kv::validate(&t.body, &limits).is_ok()
         }),

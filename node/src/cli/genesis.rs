@@ -84,11 +84,9 @@ impl Shape {
         let model = self.fault_model.map(FaultModel::from);
         let protocol = self.protocol.map(Protocol::from);
         let (model, protocol) = Protocol::choose(model, protocol).map_err(Usage)?;
-        if protocol != Protocol::Hotstuff {
-            let why = format!(
-                "{protocol} is not built yet: use --protocol hotstuff (fault model byzantine)"
-            );
-            return Err(Usage(why).into());
+        if protocol == Protocol::Pbft {
+            let why = "pbft is not built yet: use --protocol hotstuff";
+            return Err(Usage(why.into()).into());
         }
         Ok(Choice(model, protocol))
     }

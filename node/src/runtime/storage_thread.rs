@@ -56,7 +56,6 @@ pub(crate) fn start<C: Send + 'static>(
     let (loads, load_receiver) = channel();
     let writer = Writer {
         group,
-        log: log.clone(),
         loads,
         inbox: inbox.clone(),
         metrics,
@@ -75,7 +74,6 @@ pub(crate) fn start<C: Send + 'static>(
 
 struct Writer<C> {
     group: GroupCommit,
-    log: Arc<dyn Store>,
     loads: Sender<(u64, Query)>,
     inbox: Inbox<C>,
     metrics: Arc<Metrics>,
@@ -91,7 +89,7 @@ impl<C> Writer<C> {
                 return;
             }
         }
-        if let Err(error) = self.log.sync() {
+        if let Err(error) = self.group.finish() {
             self.failure.fail(error.to_string());
         }
     }

@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::memory::Fault;
 use storage::{
-    Executor, ExecutorConfig, GroupCommit, Limits, Memory, MemorySafetyFile, Safety, Table,
-    WriteBatch,
+    Executor, ExecutorConfig, GroupCommit, Limits, Memory, MemorySafetyFile, Safety, SafetyPolicy,
+    Table, WriteBatch,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -189,7 +189,7 @@ async fn start(me: u16, ports: &[u16], change: impl FnOnce(&mut Toy)) -> anyhow:
         network: network(me, ports),
         log: log.clone(),
         state: state.clone(),
-        group: GroupCommit::new(log.clone(), file, first).unwrap(),
+        group: GroupCommit::new(log.clone(), file, first, SafetyPolicy::EachFence).unwrap(),
         executor: Executor::open(log.clone(), state.clone(), ExecutorConfig::new(limits)).unwrap(),
         limits,
         requests: 100,

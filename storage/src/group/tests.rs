@@ -21,8 +21,17 @@ impl Disk {
         }
     }
     fn start(&self) -> GroupCommit {
+        self.start_with(SafetyPolicy::EachFence)
+    }
+    fn start_with(&self, policy: SafetyPolicy) -> GroupCommit {
         let last = self.file.clone().read().unwrap().unwrap();
-        GroupCommit::new(self.log.clone(), Box::new(self.file.clone()), last).unwrap()
+        let file = Box::new(self.file.clone());
+        GroupCommit::new(self.log.clone(), file, last, policy).unwrap()
+    }
+    /// The fence and the view that the file names.
+    fn told(&self) -> (u64, View) {
+        let last = self.file.clone().read().unwrap().unwrap();
+        (last.fence, last.view)
     }
     fn verdict(&self) -> Verdict {
         let last = self.file.clone().read().unwrap();
@@ -152,13 +161,110 @@ fn a_log_with_a_hole_in_its_fences_is_refused() {
     hole.delete(Table::Meta, victim);
     disk.log.write(hole).unwrap();
     let last = disk.file.clone().read().unwrap().unwrap();
-    let error = GroupCommit::new(disk.log.clone(), Box::new(disk.file.clone()), last)
+    let file = Box::new(disk.file.clone());
+    let error = GroupCommit::new(disk.log.clone(), file, last, SafetyPolicy::EachFence)
         .err()
         .unwrap();
     assert!(
         error.to_string().contains("fence 555 of 600 is missing"),
         "{error}"
     );
+}
+
+/// A job without a promise, in view 1.
+fn entry(token: u16) -> Job<u16> {
+    Job {
+        view: View(1),
+        ..job(token, true)
+    }
+}
+
+/// A job with one.
+fn promise(token: u16, view: u64) -> Job<u16> {
+    let mut job = job(token, true);
+    job.batch
+        .put(Table::Guard, token.to_be_bytes().to_vec(), vec![1]);
+    job.view = View(view);
+    job
+}
+
+#[test]
+fn few_promises_are_few_writes_of_the_safety_file() {
+    let disk = Disk::new();
+    let mut group = disk.start_with(SafetyPolicy::EachPromise);
+    group.commit(vec![entry(1)]).unwrap();
+    assert_eq!(disk.told(), (1, View(1)), "a new view");
+    for token in 2..=50 {
+        group.commit(vec![entry(token)]).unwrap();
+    }
+    assert_eq!((disk.told(), disk.file.writes()), ((1, View(1)), 1));
+    group.commit(vec![entry(51), promise(52, 1)]).unwrap();
+    assert_eq!(disk.told(), (51, View(1)), "a promise in the same view");
+    group.commit(vec![job(7, true)]).unwrap();
+    assert_eq!(disk.told(), (52, View(7)), "a new view");
+    assert_eq!(
+        (disk.file.writes(), disk.log.statistics().wal_syncs),
+        (3, 52)
+    );
+    group.finish().unwrap();
+    assert_eq!(disk.file.writes(), 3, "there is nothing new to say");
+}
+
+/// What the file still tells under that policy, and what it cannot.
+#[test]
+fn lost_promises_are_noticed_however_seldom_the_file_is_written() {
+    for (lost, verdict) in [(0, Verdict::Start), (2, Verdict::Start), (3, behind(2, 3))] {
+        let disk = Disk::new();
+        let mut group = disk.start_with(SafetyPolicy::EachPromise);
+        let mut copies = Vec::new();
+        for job in [entry(1), entry(2), promise(3, 1), entry(4), entry(5)] {
+            copies.push(disk.log.image());
+            group.commit(vec![job]).unwrap();
+        }
+        // An older copy of the log, or a disk that lied about its last syncs.
+        let older = match lost {
+            0 => disk.log.image(),
+            lost => copies.swap_remove(copies.len() - lost),
+        };
+        let disk = Disk {
+            log: Arc::new(disk.log.from_image(older)),
+            ..disk
+        };
+        assert_eq!(disk.verdict(), verdict, "{lost} fences lost");
+    }
+}
+
+fn behind(database: u64, file: u64) -> Verdict {
+    Verdict::Refuse(crate::Refusal::Behind { database, file })
+}
+
+#[test]
+fn an_orderly_end_and_a_start_name_the_last_fence() {
+    let disk = Disk::new();
+    let mut group = disk.start_with(SafetyPolicy::EachPromise);
+    for token in 1..=5 {
+        group.commit(vec![entry(token)]).unwrap();
+    }
+    assert_eq!(disk.told().0, 1);
+    group.finish().unwrap();
+    assert_eq!(disk.told().0, 5);
+    let mut group = disk.start_with(SafetyPolicy::EachPromise);
+    group.commit(vec![entry(6)]).unwrap();
+    drop(group);
+    // What a crash kept from the file: a promise in that fence may be sent again at once.
+    disk.start_with(SafetyPolicy::EachPromise);
+    assert_eq!(disk.told().0, 6);
+}
+
+#[test]
+fn an_end_after_a_failure_says_nothing() {
+    let disk = Disk::new();
+    let mut group = disk.start_with(SafetyPolicy::EachPromise);
+    group.commit(vec![entry(1)]).unwrap();
+    disk.log.fail(Fault::Sync, 0);
+    group.commit(vec![entry(2)]).unwrap_err();
+    assert_eq!(group.finish(), Err(CommitError::Stopped));
+    assert_eq!(disk.told().0, 1);
 }
 
 proptest! {
@@ -171,9 +277,10 @@ proptest! {
         point in 0..4u8,
         part in 0..=100u64,
         torn in 0..200usize,
+        policy in prop_oneof![Just(SafetyPolicy::EachFence), Just(SafetyPolicy::EachPromise)],
     ) {
         let disk = Disk::new();
-        let mut group = disk.start();
+        let mut group = disk.start_with(policy);
         let mut released = Vec::new();
         let mut durable = Vec::new();
         for (number, syncs) in (0..).zip(groups) {
@@ -206,6 +313,6 @@ proptest! {
         for token in durable {
             prop_assert!(disk.has(token), "{} was released", token);
         }
-        disk.start().commit(vec![job(1_000, true)]).unwrap();
+        disk.start_with(policy).commit(vec![job(1_000, true)]).unwrap();
     }
 }

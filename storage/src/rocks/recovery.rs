@@ -22,12 +22,12 @@ pub enum Recovery {
     PointInTime,
 }
 
-/// Opens `data/log`, or creates it. `released` is the safety file's fence: nothing up to it may be
-/// missing.
+/// Opens `data/log`, or creates it. Nothing up to the fence `released` may be missing; where that
+/// is not known, nothing that seems damaged is taken.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] if released promises are lost, [`StoreError::Failed`].
-pub fn open_log(path: &Path, released: u64) -> Result<(Rocks, Recovery), StoreError> {
+pub fn open_log(path: &Path, released: Option<u64>) -> Result<(Rocks, Recovery), StoreError> {
     let strict = open(path, DBRecoveryMode::TolerateCorruptedTailRecords, false);
     let first = match strict {
         Ok(log) => return Ok((log, Recovery::Clean)),
@@ -42,18 +42,24 @@ pub fn open_log(path: &Path, released: u64) -> Result<(Rocks, Recovery), StoreEr
         Err(error) => error,
     };
     let failed = |error| store_error(&path.display().to_string(), Kind::Log, "open", &error);
+    let damaged = |what| StoreError::Damaged {
+        at: path.display().to_string(),
+        what,
+        way_out: Kind::Log.way_out(),
+    };
+    let Some(released) = released else {
+        return Err(damaged(format!(
+            "{first}; entries that this node acknowledged may be behind it"
+        )));
+    };
     let recovered = {
         let view = open(path, DBRecoveryMode::PointInTime, true).map_err(failed)?;
         check_fences(&view)?
     };
     if recovered < released {
-        return Err(StoreError::Damaged {
-            at: path.display().to_string(),
-            what: format!(
-                "{first}; what is left ends at fence {recovered}, but {released} was released"
-            ),
-            way_out: Kind::Log.way_out(),
-        });
+        return Err(damaged(format!(
+            "{first}; what is left ends at fence {recovered}, but {released} was released"
+        )));
     }
     let log = open(path, DBRecoveryMode::PointInTime, false).map_err(failed)?;
     Ok((log, Recovery::PointInTime))

@@ -5,7 +5,7 @@
 use super::*;
 use crate::directory::{Data, Directory, Identity, OpenError};
 use crate::log::fence;
-use crate::{GroupCommit, Job, Refusal};
+use crate::{GroupCommit, Job, Refusal, Safety, SafetyPolicy};
 use crypto::{ChainId, Digest, PublicKey, View};
 use std::fs;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ fn job(key: u8, sync: bool) -> Job<u8> {
 }
 
 fn open(path: &Path) -> (Data, GroupCommit) {
-    let mut data = Data::open(path, &identity()).unwrap();
+    let mut data = Data::open(path, &identity(), SafetyPolicy::EachFence).unwrap();
     let group = data.group_commit().unwrap();
     (data, group)
 }
@@ -55,7 +55,8 @@ fn twenty(path: &Path) {
 }
 
 fn refusal(path: &Path) -> OpenError {
-    Data::open(path, &identity()).err().expect("it is refused")
+    let opened = Data::open(path, &identity(), SafetyPolicy::EachFence);
+    opened.err().expect("it is refused")
 }
 
 /// The write-ahead log that is in use.
@@ -187,6 +188,44 @@ fn a_flipped_byte_behind_the_last_released_fence_loses_nothing_that_counts() {
     assert_eq!((data.recovery, group.fence()), (Recovery::PointInTime, 20));
     assert!(data.log.get(Table::Record, &[20]).unwrap().is_some());
     assert_eq!(data.log.get(Table::Record, &[23]).unwrap(), None);
+}
+
+/// The file does not say then up to where the log was released.
+#[test]
+fn a_node_that_writes_the_safety_file_seldom_takes_no_damaged_log() {
+    let (_home, path) = fresh();
+    let seldom = || Data::open(&path, &identity(), SafetyPolicy::EachPromise);
+    let start = || {
+        let mut data = seldom().unwrap();
+        let group = data.group_commit().unwrap();
+        (data, group)
+    };
+    {
+        let (_data, mut group) = start();
+        for key in 1..=20 {
+            let job = Job {
+                view: View(1),
+                ..job(key, true)
+            };
+            group.commit(vec![job]).unwrap();
+        }
+    }
+    let told = || Safety::newest(&fs::read(path.join("safety")).unwrap()).unwrap();
+    assert_eq!(told().fence, 1, "only the first fence was of a new view");
+    let wal = wal(&path);
+    let middle = fs::metadata(&wal).unwrap().len() / 2;
+    flip(&wal, middle);
+    let error = seldom().err().expect("it is refused");
+    assert!(
+        matches!(&error, OpenError::Store(StoreError::Damaged { .. })),
+        "{error}"
+    );
+    assert!(error.to_string().contains("acknowledged"), "{error}");
+    flip(&wal, middle);
+    // What it cannot tell: that a disk lost the end of what it had acknowledged.
+    cut(&wal, fs::metadata(&wal).unwrap().len() - 100);
+    assert_eq!(start().1.fence(), 19);
+    assert_eq!(told().fence, 19);
 }
 
 #[test]

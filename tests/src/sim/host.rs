@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use storage::{
     Executor, ExecutorConfig, FlushPolicy, GroupCommit, Job, Limits, Log, Memory, MemorySafetyFile,
-    Safety, SafetyFile as _, Store, Verdict, verdict,
+    Safety, SafetyFile as _, SafetyPolicy, Store, Verdict, verdict,
 };
 
 /// What outlives a process.
@@ -121,6 +121,7 @@ impl Disk {
     pub fn open(
         &mut self,
         first: &Safety,
+        policy: SafetyPolicy,
         limits: &Limits,
         plan: &Scenario,
     ) -> Result<Opened, String> {
@@ -132,7 +133,7 @@ impl Disk {
         }
         let store = Arc::clone(&self.log) as Arc<dyn Store>;
         let last = file.unwrap_or(*first);
-        let group = GroupCommit::new(store, Box::new(self.safety.clone()), last)
+        let group = GroupCommit::new(store, Box::new(self.safety.clone()), last, policy)
             .map_err(|e| e.to_string())?;
         let config = executor_config(limits, plan);
         let state = Arc::clone(&self.state) as Arc<dyn Store>;

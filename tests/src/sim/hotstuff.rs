@@ -13,7 +13,7 @@ use consensus::hotstuff::{
 use crypto::{Digest, NodeId, Time, codec};
 use mempool::Dissemination;
 use std::collections::{BTreeMap, BTreeSet};
-use storage::{CommitRow, Op, Table};
+use storage::{CommitRow, Op, SafetyPolicy, Table};
 
 /// A proposed block.
 #[derive(Clone, Copy, Debug)]
@@ -228,6 +228,7 @@ fn proposal(message: &Message) -> Option<Proposed> {
 
 impl Simulated for HotStuff {
     const DISSEMINATION: Dissemination = Dissemination::Broadcast;
+    const SAFETY: SafetyPolicy = SafetyPolicy::EachFence;
 
     fn inspector(plan: &Scenario) -> Box<dyn Inspect> {
         Box::new(HotStuffInspector::new(plan.nodes, plan.tenure))

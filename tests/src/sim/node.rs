@@ -45,7 +45,10 @@ impl<S: System> World<S> {
         let now = host.local(self.now);
         let first = self.system.safety(node);
         let mut effects = Vec::new();
-        let opened = host.disk.open(&first, self.system.limits(), &self.plan);
+        let policy = self.system.safety_policy();
+        let opened = host
+            .disk
+            .open(&first, policy, self.system.limits(), &self.plan);
         let started = opened.and_then(|opened| {
             let applied = opened.executor.applied();
             let machine = self

@@ -10,7 +10,7 @@ use consensus::raft::{Body, Entry, Message, Proof, Raft, Record};
 use crypto::{Digest, NodeId, Time, codec};
 use mempool::Dissemination;
 use std::collections::{BTreeMap, BTreeSet};
-use storage::{CommitRow, Op, Table};
+use storage::{CommitRow, Op, SafetyPolicy, Table};
 
 /// What was seen of one node.
 #[derive(Clone, Copy, Default)]
@@ -121,6 +121,7 @@ fn message(from: NodeId, message: &Message, into: &mut Inspected) {
 
 impl Simulated for Raft {
     const DISSEMINATION: Dissemination = Dissemination::ToLeader;
+    const SAFETY: SafetyPolicy = SafetyPolicy::EachPromise;
 
     fn inspector(plan: &Scenario) -> Box<dyn Inspect> {
         Box::new(RaftInspector::new(plan.nodes))

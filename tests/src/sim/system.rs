@@ -14,7 +14,7 @@ use engine::{Effect, Engine, Gatekeeper, Ingress, Machine, Recovered, Setup};
 use mempool::Dissemination;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use storage::{Applied, Limits, Log, Safety};
+use storage::{Applied, Limits, Log, Safety, SafetyPolicy};
 
 /// The chain of every simulated cluster.
 pub const CHAIN: ChainId = ChainId(Digest([0x51; 32]));
@@ -36,6 +36,8 @@ pub trait System {
     fn limits(&self) -> &Limits;
     /// The first safety file of a node.
     fn safety(&self, node: NodeId) -> Safety;
+    /// When its nodes write it.
+    fn safety_policy(&self) -> SafetyPolicy;
     /// Starts a node, for the first time or again.
     ///
     /// # Errors
@@ -64,6 +66,8 @@ pub fn scheme(plan: &Scenario) -> Arc<dyn Scheme> {
 pub trait Simulated: Protocol {
     /// Where batches go.
     const DISSEMINATION: Dissemination;
+    /// When the safety file is written.
+    const SAFETY: SafetyPolicy;
     /// See [`System::inspector`].
     fn inspector(plan: &Scenario) -> Box<dyn Inspect>;
     /// See [`System::checks`].
@@ -110,6 +114,7 @@ impl<P: Simulated> Honest<P> {
             transaction_bytes: pool.transaction_bytes(),
             batch_bytes: pool.batch_bytes,
             batch_transactions: pool.batch_transactions,
+            signed: true,
             validate: Arc::new(move |t| storage::kv::validate(&t.body, &limits).is_ok()),
         };
         let setup = setup::<P>(NodeId(0), plan, &limits, &verifier);
@@ -146,6 +151,7 @@ fn setup<P: Simulated>(me: NodeId, plan: &Scenario, limits: &Limits, verifier: &
         },
         pool,
         executor: executor_config(limits, plan),
+        safety: P::SAFETY,
         fault_model: plan.protocol.fault_model(),
         protocol: plan.protocol.name(),
         genesis_state: Applied::default().state,
@@ -196,6 +202,9 @@ impl<P: Simulated> System for Honest<P> {
     }
     fn safety(&self, node: NodeId) -> Safety {
         Safety::genesis(CHAIN, mock::key("validator", u64::from(node.0)).public())
+    }
+    fn safety_policy(&self) -> SafetyPolicy {
+        P::SAFETY
     }
     fn start(
         &self,

@@ -108,7 +108,7 @@ fn with_commit(
     let log = home.join("data/log");
     let height = crypto::Height(height);
     let replace = |new: &dyn Fn(&Log, &CommitRow) -> CommitRow| {
-        let (rocks, _) = open_log(&log, 0).unwrap();
+        let (rocks, _) = open_log(&log, Some(0)).unwrap();
         let rocks = std::sync::Arc::new(rocks);
         let typed = Log::new(rocks.clone());
         let row = typed.commit(height).unwrap().unwrap();

@@ -88,7 +88,13 @@ impl Cluster {
         let log: Arc<dyn Store> = log.clone();
         let state: Arc<dyn Store> = state.clone();
         let first = Safety::genesis(genesis.chain_id(), public);
-        let commit = GroupCommit::new(Arc::clone(&log), Box::new(file.clone()), first).unwrap();
+        let commit = GroupCommit::new(
+            Arc::clone(&log),
+            Box::new(file.clone()),
+            first,
+            setup.safety,
+        )
+        .unwrap();
         let executor =
             Executor::open(Arc::clone(&log), Arc::clone(&state), setup.executor).unwrap();
         let applied: Applied = executor.applied();

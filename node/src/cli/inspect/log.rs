@@ -3,6 +3,7 @@
 use super::Node;
 use crate::cli::output::say;
 use anyhow::Result;
+use crypto::batch::batch_count;
 use crypto::{Height, Payload};
 use serde_json::{Value, json};
 use storage::CommitRow;
@@ -39,7 +40,10 @@ fn object(row: &CommitRow) -> Value {
                 })
             })
             .collect::<Vec<_>>(),
-        Payload::Inline(list) => list.iter().map(|b| json!({ "bytes": b.len() })).collect(),
+        Payload::Inline(list) => list
+            .iter()
+            .map(|b| json!({ "bytes": b.len(), "transactions": batch_count(b) }))
+            .collect(),
     };
     json!({
         "height": row.height.0,
@@ -53,15 +57,13 @@ fn line(row: &CommitRow) -> String {
     let (batches, transactions, bytes) = match &row.payload {
         Payload::Refs(refs) => (
             refs.len(),
-            refs.iter()
-                .map(|r| u64::from(r.count))
-                .sum::<u64>()
-                .to_string(),
+            refs.iter().map(|r| r.count as usize).sum(),
             refs.iter().map(|r| u64::from(r.bytes)).sum::<u64>(),
         ),
         Payload::Inline(list) => {
             let bytes = list.iter().map(|b| b.len() as u64).sum();
-            (list.len(), "?".into(), bytes)
+            let transactions: usize = list.iter().map(|b| batch_count(b)).sum();
+            (list.len(), transactions, bytes)
         }
     };
     let history = row.history.to_string();

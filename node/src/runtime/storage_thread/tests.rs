@@ -4,7 +4,9 @@ use super::*;
 use crate::runtime::inbox::Outlet;
 use crypto::{ChainId, PublicKey};
 use storage::memory::Fault;
-use storage::{Memory, MemorySafetyFile, Read, Row, Safety, Scan, Statistics, StoreError, Table};
+use storage::{
+    Memory, MemorySafetyFile, Read, Row, Safety, SafetyPolicy, Scan, Statistics, StoreError, Table,
+};
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,7 +24,13 @@ struct Bench {
 fn start_over(log: Arc<Memory>, store: Arc<dyn Store>) -> Bench {
     let first = Safety::genesis(ChainId::default(), PublicKey([1; 32]));
     let file = MemorySafetyFile::create(&first);
-    let group = GroupCommit::new(store.clone(), Box::new(file.clone()), first).unwrap();
+    let group = GroupCommit::new(
+        store.clone(),
+        Box::new(file.clone()),
+        first,
+        SafetyPolicy::EachFence,
+    )
+    .unwrap();
     let metrics = Arc::new(Metrics::new());
     let failure = Failure::new(CancellationToken::new());
     let (inbox, outlet) = Inbox::new();

@@ -38,6 +38,7 @@ impl Ingress for Toy {
             transaction_bytes: 1_000,
             batch_bytes: 10_000,
             batch_transactions: 100,
+            signed: true,
             validate: Arc::new(|_| true),
         };
         rules.admit_transactions(list, &ChainId::default(), &Ed25519)
