@@ -24,7 +24,8 @@ pub struct Elections {
     resend_at: Time,
     /// When the leader of this term was last heard of.
     heard: Option<Time>,
-    /// Before this it grants nothing: it may have let a leader count on it, and not know any more.
+    /// Before this it grants nothing but what the leader itself asks for: a leader may count on it,
+    /// of a former term or of a former life.
     silent_until: Time,
     /// Elections that led to nothing since a leader was heard of.
     failed: u32,
@@ -87,6 +88,13 @@ impl Elections {
             self.at = self.at.min(now.plus(Time(lot)));
         }
     }
+    /// No leader is known any more. One that was heard of a moment ago counts on this node for one
+    /// time-out, whatever the term.
+    fn lose(&mut self) {
+        let heard = self.heard.take().filter(|_| self.timing.lease.is_some());
+        let promised = heard.map_or(Time(0), |heard| heard.plus(self.timing.timeout));
+        self.silent_until = self.silent_until.max(promised);
+    }
     /// The leader was heard of.
     fn heard(&mut self, now: Time) {
         self.heard = Some(now);
@@ -120,7 +128,7 @@ impl Raft {
     fn lose_leader(&mut self) {
         self.role = Role::Follower;
         self.leader = None;
-        self.elections.heard = None;
+        self.elections.lose();
         self.reads.leader_changed();
     }
 
@@ -260,9 +268,8 @@ impl Raft {
         ask: RequestVote,
         out: &mut Out,
     ) {
-        if now < self.elections.silent_until
-            || !rules::may_grant(&self.voter(), from, ask.term, ask.last)
-        {
+        let silent = now < self.elections.silent_until && !ask.transfer;
+        if silent || !rules::may_grant(&self.voter(), from, ask.term, ask.last) {
             return;
         }
         if self.voted != Some(from) {

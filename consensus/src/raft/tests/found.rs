@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::super::message::{AppendEntries, Appended, Conflict, Grant, MAX_ENTRIES, PreGrant};
+use super::super::message::{
+    AppendEntries, Appended, Conflict, Grant, MAX_ENTRIES, NewerTerm, PreGrant, PreVote,
+    RequestVote,
+};
 use super::super::{Body, Draft, Entry, Message, Position, Proof, Raft, Record};
 use crate::{
     Anchor, Config, Input, LeaderSchedule, Loaded, Output, Outputs, Protocol as _, Timing, To,
@@ -27,6 +30,9 @@ impl One {
     }
     /// That has committed up to a position.
     fn above(committed: Option<Position>, records: Vec<Record>) -> Self {
+        Self::timed(Timing::default(), committed, records)
+    }
+    fn timed(timing: Timing, committed: Option<Position>, records: Vec<Record>) -> Self {
         let member = |i| Validator {
             key: SecretKey::from_seed(&[i; 32]).public(),
         };
@@ -45,7 +51,7 @@ impl One {
             validators: Arc::clone(&verifier.validators),
             quorums: verifier.validators.quorums(),
             leaders: LeaderSchedule::RoundRobin { tenure: 1 },
-            timing: Timing::default(),
+            timing,
             seed: [1; 32],
             block_bytes: BLOCK,
         };
@@ -192,4 +198,39 @@ fn what_is_loaded_for_a_follower_fits_into_a_frame() {
     };
     let bytes: usize = sent.entries.iter().map(|entry| entry.bytes()).sum();
     assert_eq!(bytes, BLOCK as usize / 2);
+}
+
+/// Its leader counts on a follower's silence for one time-out. That a newer term is heard of
+/// meanwhile, from one who stood long ago, is no reason to elect anybody sooner.
+#[test]
+fn a_newer_term_does_not_end_the_silence_that_a_lease_rests_on() {
+    let timing = Timing {
+        lease: Some(Time::millis(250)),
+        ..Timing::default()
+    };
+    let mut one = One::timed(timing.clone(), None, vec![]);
+    one.now = one.now.plus(timing.timeout);
+    let append = AppendEntries {
+        term: View(1),
+        previous: Position::START,
+        entries: vec![],
+        committed: Height(0),
+        round: 1,
+    };
+    one.hear(1, Body::AppendEntries(append));
+    one.hear(2, Body::NewerTerm(NewerTerm { term: View(2) }));
+    let (term, last) = (View(3), Position::START);
+    let sends = |out: &[Output<Raft>]| out.iter().any(|it| matches!(it, Output::Send(..)));
+    let ask = |transfer| {
+        Body::RequestVote(RequestVote {
+            term,
+            last,
+            transfer,
+        })
+    };
+    one.now = one.now.plus(Time::millis(249));
+    assert!(!sends(&one.hear(2, Body::PreVote(PreVote { term, last }))));
+    assert!(!sends(&one.hear(2, ask(false))));
+    // Whom the leader itself asked to stand: it counts on nobody any more.
+    assert!(sends(&one.hear(2, ask(true))));
 }
