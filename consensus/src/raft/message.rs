@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Most entries in one [`AppendEntries`].
 pub const MAX_ENTRIES: usize = 1024;
+/// No term above this is believed: what follows by adding to it is still a number.
+const MAX_TERM: View = View((1 << 63) - 1);
 
 /// A leader's entries; without any, its heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,6 +242,8 @@ impl Authenticate for Message {
             return Err(Reject::WrongContext);
         }
         match &self.body {
+            body if body.term() == View(0) => Err(Reject::Malformed),
+            body if body.term() > MAX_TERM => Err(Reject::TooFar),
             Body::AppendEntries(append) => append.check(),
             Body::RequestVote(RequestVote { term, last, .. })
             | Body::PreVote(PreVote { term, last })

@@ -151,7 +151,12 @@ impl Raft {
             // Neither question nor answer is about a term that there is.
             Body::PreVote(ask) => return self.on_pre_vote(now, from, *ask, out),
             Body::PreGrant(grant) => return self.on_pre_grant(now, from, *grant, out),
-            Body::RequestVote(ask) if !ask.transfer && self.has_leader(now) => return,
+            // Who is behind learns it even then.
+            Body::RequestVote(ask)
+                if term >= self.term && !ask.transfer && self.has_leader(now) =>
+            {
+                return;
+            }
             _ => {}
         }
         if term > self.term {

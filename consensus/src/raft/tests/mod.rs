@@ -1,2 +1,20 @@
-//! Tests of the rules, their holes, and of whole clusters.
+//! Tests of Raft, named after the rules and holes that they are about.
+#![allow(clippy::unwrap_used)]
+
+mod cluster;
+mod craft;
+mod disk;
+
+mod appending;
+mod catch_up;
+mod commits;
+mod elections;
 mod found;
+mod golden;
+mod leases;
+mod messages;
+mod quorums;
+mod random;
+mod reads;
+mod restart;
+mod transfer;

@@ -1,0 +1,83 @@
+//! A disk: what a node finds when it starts again.
+
+use super::super::{Position, Proof, Raft, Record};
+use crate::replica::{Fence, LogOp, Stored};
+use crate::{Anchor, Record as _, RecordKey};
+use crypto::{Kind, Slot};
+use std::collections::BTreeMap;
+
+/// What a disk holds.
+#[derive(Clone)]
+pub struct Image {
+    pub anchor: Anchor<Proof>,
+    pub records: BTreeMap<RecordKey, Record>,
+    pub guard: BTreeMap<Slot, Vec<u8>>,
+    floors: BTreeMap<Kind, Slot>,
+    fence: Fence,
+}
+
+impl Image {
+    pub fn new(anchor: Anchor<Proof>) -> Self {
+        Self {
+            anchor,
+            records: BTreeMap::new(),
+            guard: BTreeMap::new(),
+            floors: BTreeMap::new(),
+            fence: Fence::default(),
+        }
+    }
+    pub fn apply(&mut self, fence: Fence, ops: &[LogOp<Raft>]) {
+        self.fence = fence;
+        for op in ops {
+            match op {
+                LogOp::Put(record) => {
+                    self.records.insert(record.key(), record.clone());
+                }
+                LogOp::Guard(slot, bytes) => {
+                    self.guard.insert(*slot, bytes.clone());
+                }
+                LogOp::DropGuard(slot) => {
+                    self.guard.remove(slot);
+                }
+                LogOp::Floor(kind, slot) => {
+                    self.floors.insert(*kind, *slot);
+                }
+                LogOp::Commit(c) => {
+                    self.anchor.height = c.height;
+                    self.anchor.history = c.history;
+                    self.anchor.proof = Some(c.proof);
+                }
+                LogOp::Truncate(from) => self
+                    .records
+                    .retain(|key, _| !matches!(key, RecordKey::At(height, _) if height >= from)),
+                LogOp::Forget(_) | LogOp::Checkpoint(_) => {}
+            }
+        }
+    }
+    /// Whether this entry is on the disk.
+    pub fn holds(&self, at: Position) -> bool {
+        let is = |record: &Record| matches!(record, Record::Entry(entry) if entry.at == at);
+        self.records.values().any(is)
+    }
+    pub fn stored(&self) -> Stored<Raft> {
+        let wanted = |key: &RecordKey| match key {
+            RecordKey::Latest(_) => true,
+            RecordKey::At(height, _) => *height >= self.anchor.height,
+        };
+        let records = self.records.iter().filter(|(key, _)| wanted(key));
+        let mut stored = Stored::empty(self.anchor.clone());
+        stored.records = records.map(|(_, record)| record.clone()).collect();
+        stored.guard = self
+            .guard
+            .iter()
+            .map(|(slot, bytes)| (*slot, bytes.clone()))
+            .collect();
+        stored.floors = self
+            .floors
+            .iter()
+            .map(|(kind, slot)| (*kind, *slot))
+            .collect();
+        stored.fence = self.fence;
+        stored
+    }
+}
