@@ -69,15 +69,16 @@ mod chosen {
         Slander,
         /// HotStuff: who lags is not answered.
         NoHelp,
-        /// HotStuff: who asks for blocks is not answered.
+        /// HotStuff: who asks for blocks is not answered. Raft: who lacks old entries gets none.
         NoCatchUp,
-        /// HotStuff: a read asks nobody else.
+        /// A read asks nobody else.
         ReadAlone,
         /// Raft: a second candidate gets the vote of the same term.
         VoteTwice,
         /// Raft: a candidate whose log lacks what is committed gets the vote.
         AnyLog,
-        /// Raft: entries of former terms are committed by counting (figure 8).
+        /// Raft: a term begins without an entry, and those of former terms are committed by counting
+        /// (figure 8).
         CommitOldTerm,
         /// Raft: a leader counts itself before its own disk has the entry.
         CountUnsynced,
@@ -87,6 +88,12 @@ mod chosen {
         CutAlways,
         /// Raft: a leader answers reads before it has committed an entry of its term.
         ReadEarly,
+        /// Raft: a follower commits whatever its leader has, be it the same entry or not.
+        CommitBlind,
+        /// Raft: a lease that was once held does not end by time.
+        LeaseForever,
+        /// Raft: what was sent to a follower counts as held by it.
+        CountSent,
         /// Mempool: a vote is given for payload that is not held.
         VoteBlind,
         /// Mempool: what is missing is never asked for.

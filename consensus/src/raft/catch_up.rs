@@ -49,7 +49,9 @@ impl Raft {
         self.catch_up.tokens += 1;
         let token = Token(self.catch_up.tokens);
         let to = Height(next.0.saturating_add(MAX_ENTRIES as u64));
-        out.load(token, next.previous()..to);
+        if !crypto::planted!(NoCatchUp) {
+            out.load(token, next.previous()..to);
+        }
         if let Some(progress) = self.progress(peer) {
             progress.loading = Some(token);
         }

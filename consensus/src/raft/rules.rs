@@ -80,5 +80,8 @@ pub fn commits(entry: View, term: View) -> bool {
 /// match the leader's log (\[R\] figure 2, AppendEntries, step 5).
 #[must_use]
 pub fn commit_reaches(leader: Height, matched: Height) -> Height {
+    if crypto::planted!(CommitBlind) {
+        return leader;
+    }
     leader.min(matched)
 }

@@ -12,6 +12,7 @@ mod one_leader;
 mod places;
 mod promises;
 mod proof;
+mod register;
 mod retention;
 mod state;
 
@@ -26,6 +27,7 @@ pub use one_leader::{Led, OneLeader};
 pub use places::Places;
 pub use promises::Promises;
 pub use proof::{Link, Proof, Proven};
+pub use register::{Cell, Step, Test, Way};
 pub use retention::Retention;
 pub use state::State;
 
@@ -109,6 +111,9 @@ pub struct Receipt {
     pub answer: String,
 }
 
+/// What an operation did to which key, or saw of it.
+pub type Told = Vec<(Vec<u8>, Way)>;
+
 /// Something to be judged.
 #[derive(Clone, Debug)]
 pub enum Seen {
@@ -174,6 +179,20 @@ pub enum Seen {
         /// The height.
         height: Height,
     },
+    /// A client asks for something.
+    Called {
+        /// Its name.
+        operation: u64,
+        /// The keys that it is about, and what it may do to each.
+        on: Vec<(Vec<u8>, Vec<Way>)>,
+    },
+    /// He is told what became of it.
+    Returned {
+        /// Its name.
+        operation: u64,
+        /// What it did to which key, or saw of it.
+        told: Told,
+    },
     /// A node accuses another of lying.
     Accused {
         /// Who.
@@ -192,6 +211,31 @@ pub enum Seen {
         /// Why.
         reject: Reject,
     },
+}
+
+impl Seen {
+    /// Whose doing it is.
+    #[must_use]
+    pub fn about(&self) -> Option<NodeId> {
+        match self {
+            Seen::Started(node, _)
+            | Seen::Stopped(node)
+            | Seen::Reported(node, _)
+            | Seen::Sent { node, .. }
+            | Seen::Voted { node, .. }
+            | Seen::Committed(node, _)
+            | Seen::Placed { node, .. }
+            | Seen::Executed(node, _)
+            | Seen::Acknowledged(node, _)
+            | Seen::ReadServed { node, .. }
+            | Seen::Accused { node, .. }
+            | Seen::Rejected { from: node, .. } => Some(*node),
+            Seen::Signed { .. }
+            | Seen::ReadBegun { .. }
+            | Seen::Called { .. }
+            | Seen::Returned { .. } => None,
+        }
+    }
 }
 
 /// A broken property.

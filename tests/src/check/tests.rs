@@ -98,6 +98,136 @@ fn judge(list: &[Seen]) -> Option<&'static str> {
         .map(|v| v.property)
 }
 
+/// The same under Raft.
+fn judge_raft(list: &[Seen]) -> Option<&'static str> {
+    let mut checks = Checks::raft(4);
+    let seen = list.iter().try_for_each(|seen| checks.see(Time(0), seen));
+    seen.and_then(|()| checks.finish(Time(0)))
+        .err()
+        .map(|v| v.property)
+}
+
+fn led(node: u16, term: u64, entries: Vec<(u64, u64, Digest)>) -> Seen {
+    Seen::Sent {
+        node: NodeId(node),
+        promises: vec![],
+        certified: vec![],
+        led: Some(Led { term, entries }),
+    }
+}
+
+fn placed(node: u16, term: u64, height: u64) -> Seen {
+    Seen::Placed {
+        node: NodeId(node),
+        height: Height(height),
+        place: (term, height),
+    }
+}
+
+#[test]
+fn s2_two_leaders_of_one_term() {
+    let one = led(0, 3, vec![]);
+    assert_eq!(
+        judge_raft(&[one.clone(), one.clone(), led(1, 4, vec![])]),
+        None
+    );
+    assert_eq!(judge_raft(&[one, led(1, 3, vec![])]), Some("S2"));
+}
+
+#[test]
+fn s2_two_entries_of_one_term_and_height() {
+    let entry = |term, mark| vec![(term, 7, digest(mark))];
+    let old = led(0, 3, entry(3, 1));
+    assert_eq!(
+        judge_raft(&[old.clone(), led(1, 4, entry(3, 1)), led(1, 4, entry(4, 2))]),
+        None
+    );
+    assert_eq!(
+        judge_raft(&[old.clone(), led(0, 3, entry(3, 2))]),
+        Some("S2")
+    );
+    assert_eq!(judge_raft(&[old, led(1, 4, entry(3, 2))]), Some("S2"));
+}
+
+#[test]
+fn s1_two_terms_at_one_height_and_terms_that_go_down() {
+    assert_eq!(
+        judge_raft(&[
+            placed(0, 1, 1),
+            placed(0, 3, 2),
+            placed(1, 3, 2),
+            placed(1, 1, 1)
+        ]),
+        None
+    );
+    assert_eq!(judge_raft(&[placed(0, 3, 2), placed(1, 4, 2)]), Some("S1"));
+    assert_eq!(judge_raft(&[placed(0, 3, 2), placed(0, 2, 3)]), Some("S1"));
+    assert_eq!(judge_raft(&[placed(0, 3, 2), placed(0, 4, 1)]), Some("S1"));
+    let elsewhere = Seen::Placed {
+        node: NodeId(0),
+        height: Height(5),
+        place: (3, 4),
+    };
+    assert_eq!(judge_raft(&[elsewhere]), Some("S1"));
+}
+
+#[test]
+fn s3_and_s6_a_grant_given_twice_or_forgotten() {
+    let grant = |mark| sent(0, vec![promise(0, "grant", 7, mark)]);
+    let start = |view| Seen::Started(NodeId(0), report(view, 1, 1));
+    assert_eq!(judge_raft(&[grant(1), start(7), grant(1)]), None);
+    assert_eq!(judge_raft(&[grant(1), start(7), grant(2)]), Some("S3"));
+    assert_eq!(judge_raft(&[grant(1), start(6)]), Some("S6"));
+}
+
+#[test]
+fn s9_a_read_of_what_was_overwritten() {
+    let key = || b"key".to_vec();
+    let way = |step| Way { guard: None, step };
+    let called = |operation, step| Seen::Called {
+        operation,
+        on: vec![(key(), vec![way(step)])],
+    };
+    let returned = |operation, step| Seen::Returned {
+        operation,
+        told: vec![(key(), way(step))],
+    };
+    let put = |value: u8| Step::Put(vec![value], None);
+    let saw = |value: u8, version| {
+        let value = vec![value];
+        Step::Get(Some(Cell { value, version }))
+    };
+    let run = |read: Step| {
+        judge_raft(&[
+            called(1, put(1)),
+            returned(1, put(1)),
+            called(2, put(2)),
+            returned(2, put(2)),
+            called(3, Step::Skip),
+            returned(3, read),
+        ])
+    };
+    assert_eq!(run(saw(2, 2)), None);
+    assert_eq!(run(saw(1, 1)), Some("S9"));
+    assert_eq!(run(Step::Get(None)), Some("S9"));
+    // What came of the first write is not known: it may have come after the second.
+    let unknown = [
+        called(1, put(1)),
+        called(2, put(2)),
+        returned(2, put(2)),
+        called(3, Step::Skip),
+        returned(3, saw(1, 2)),
+    ];
+    assert_eq!(judge_raft(&unknown), None);
+    // Another branch was taken, so the key was left alone.
+    let elsewhere = Seen::Returned {
+        operation: 1,
+        told: vec![],
+    };
+    let left_alone = [&[called(1, put(1)), elsewhere][..], &unknown[3..]].concat();
+    assert_eq!(judge_raft(&left_alone), Some("S9"));
+}
+
 #[test]
 fn nothing_is_no_violation() {
     assert_eq!(judge(&[]), None);

@@ -3,6 +3,7 @@
 
 use super::system::{CHAIN, scheme};
 use super::{Chance, Scenario, mock};
+use crate::check::Way;
 use bytes::Bytes;
 use crypto::{Height, NodeId, Scheme, SecretKey, Signature, Time, Transaction, transaction};
 use engine::RequestId;
@@ -95,6 +96,8 @@ pub struct Clients {
     pub open: BTreeMap<RequestId, Asked>,
     /// When one was answered last.
     pub rested: Time,
+    /// What reads that were served saw, until their clients are told.
+    pub saw: BTreeMap<RequestId, (Vec<u8>, Way)>,
     last: u64,
     scheme: Arc<dyn Scheme>,
     /// Their chances.
@@ -118,6 +121,7 @@ impl Clients {
             list: (0..plan.clients as u64).map(client).collect(),
             open: BTreeMap::new(),
             rested: Time(0),
+            saw: BTreeMap::new(),
             last: 0,
             scheme: scheme(plan),
             chance,
@@ -218,6 +222,12 @@ fn sign(
     };
     it.signature = scheme.sign(key, &it.digest());
     it
+}
+
+/// The key that a read is about.
+#[must_use]
+pub fn read_key(request: RequestId) -> Bytes {
+    key(request.0 % KEYS)
 }
 
 fn key(number: u64) -> Bytes {

@@ -134,6 +134,8 @@ sometimes! {
     FollowerRead RAFT => "reads of a follower answered by its leader",
     /// Protocol.
     LeaseRead RAFT => "reads answered at once under a lease",
+    /// Network.
+    Overthrown RAFT => "leaders that were cut off, stopped or killed on purpose",
     /// Process.
     ShutDown RAFT => "graceful shutdowns",
     /// Mempool.

@@ -194,6 +194,15 @@ impl Network {
         }
     }
 
+    /// Nothing passes between these nodes and the others until the next phase.
+    pub fn cut_off(&mut self, group: &[NodeId]) {
+        let inside = |i: usize| group.iter().any(|node| node.index() == i);
+        let n = self.nodes;
+        for (i, link) in self.links.iter_mut().enumerate() {
+            link.cut |= inside(i / n) != inside(i % n);
+        }
+    }
+
     /// Makes some nodes hard of hearing: one kind of message reaches them, another does not. That
     /// is how a leader comes into its tenure without knowing what was certified before.
     fn mute(&mut self) {

@@ -32,6 +32,9 @@ pub struct NetFaults {
     pub deaf: u32,
     /// Whether one node's batches reach nobody; it is among those that stay down.
     pub hoards: bool,
+    /// Whether phases cut the leader off, or stop or kill it, and leave it with whoever just cannot
+    /// elect another.
+    pub coups: bool,
 }
 
 /// What happens to processes. Spans are means; zero: never.
@@ -191,6 +194,10 @@ impl Scenario {
         if calm {
             return plan;
         }
+        if c.one_in(3) {
+            let stay_down = plan.stay_down;
+            return plan.with_coups(c).with_stay_down(stay_down.min(survives));
+        }
         let mut plan = plan.with_any_faults(c, &mut later);
         if c.one_in(3) {
             plan.process.shutdown = Time(plan.timing.timeout.0 * c.between(2, 8));
@@ -200,6 +207,17 @@ impl Scenario {
             plan.process.clock_jump = Time(0);
         }
         plan.stay_down = plan.stay_down.min(survives);
+        plan
+    }
+
+    /// A run of so many nodes without any fault, the same for every protocol.
+    #[must_use]
+    pub fn calm(protocol: Protocol, seed: u64, nodes: usize) -> Self {
+        let mut c = Chance::of(seed, "calm scenario");
+        let mut later = Chance::of(seed, "calm scenario, later");
+        let mut plan = Self::healthy(protocol, seed, (nodes, 0, true), &mut c, &mut later);
+        // Everybody leads within a run.
+        plan.tenure = 4;
         plan
     }
 
@@ -280,6 +298,27 @@ impl Scenario {
         self
     }
 
+    /// One leader after the other is overthrown, and comes back.
+    fn with_coups(mut self, c: &mut Chance) -> Self {
+        self.net.coups = true;
+        self.net.loss = c.pick(&[0, 0, 10_000, 50_000]);
+        self.net.reorder = c.pick(&[0, 0, 50_000]);
+        self.disk.lose_unsynced = true;
+        self.phase = Time(self.timing.timeout.0 * c.between(1, 4));
+        self.safety = Time(self.timing.timeout.0 * c.between(30, 80));
+        self.hasty = c.one_in(2);
+        // Work for all that time.
+        self.think = Time(self.safety.0 / (self.transactions + 1));
+        // A disk that is slower than the others: what it lacks, they may have.
+        self.disk.stalls = c.pick(&[0, 20_000, 200_000]);
+        self
+    }
+
+    fn with_stay_down(mut self, nodes: usize) -> Self {
+        self.stay_down = nodes;
+        self
+    }
+
     /// A puppeteer, nothing else, and many changes of leader.
     fn with_puppets(mut self, c: &mut Chance) -> Self {
         self.nodes = 4;
@@ -312,6 +351,7 @@ impl Scenario {
             puppets: false,
             deaf: 0,
             hoards: false,
+            coups: false,
         };
         let span = |c: &mut Chance, odds, low, high| {
             if c.one_in(odds) {

@@ -32,6 +32,10 @@ pub trait System {
     fn checks(&self) -> Checks;
     /// The most frames that leave all nodes within a span when there is nothing to do.
     fn frames_at_rest(&self, span: Time) -> u64;
+    /// Whether a node is honest: only what honest nodes do is judged.
+    fn honest(&self, _node: NodeId) -> bool {
+        true
+    }
     /// The limits of its state machine.
     fn limits(&self) -> &Limits;
     /// The first safety file of a node.

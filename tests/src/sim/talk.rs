@@ -1,14 +1,16 @@
 //! The conversation between clients and nodes.
 
-use super::client::{Asked, Manner, Task};
+use super::client::{Asked, Manner, Task, read_key};
 use super::counters::Sometimes;
 use super::event::Event;
+use super::history;
 use super::system::System;
 use super::watch::took_effect;
 use super::world::World;
-use crate::check::Seen;
-use crypto::{Height, NodeId, Time};
+use crate::check::{Seen, Told, Way};
+use crypto::{Height, NodeId, Time, Transaction};
 use engine::{Input, Machine, Refusal, Reply, RequestId, Wait};
+use storage::{Outcome, Receipt};
 
 impl<S: System> World<S> {
     /// A client begins its next task.
@@ -28,6 +30,10 @@ impl<S: System> World<S> {
                 sequence,
                 id,
             });
+            if let Ok(request) = crypto::codec::decode(&transaction.body) {
+                let (operation, on) = (history::name(&id), history::called(&request));
+                self.see(Seen::Called { operation, on });
+            }
         }
         if task.manner == Manner::Conflict {
             self.counters.hit(Sometimes::Conflicted);
@@ -82,6 +88,10 @@ impl<S: System> World<S> {
             which: 0,
         });
         self.see(Seen::ReadBegun { request: request.0 });
+        self.see(Seen::Called {
+            operation: request.0,
+            on: vec![(read_key(request).to_vec(), vec![])],
+        });
         self.reading = Some(request);
         self.reach(node, request, |request| Input::Read { request });
         self.reading = None;
@@ -181,9 +191,11 @@ impl<S: System> World<S> {
     }
 
     pub(super) fn answer(&mut self, request: RequestId, reply: Reply) {
+        let saw = self.clients.saw.remove(&request);
         let Some(asked) = self.clients.open.remove(&request) else {
             return;
         };
+        self.tell(request, &asked, &reply, saw);
         let Some(task) = &mut self.clients.list[asked.client].task else {
             return;
         };
@@ -234,6 +246,29 @@ impl<S: System> World<S> {
         }
     }
 
+    /// What a client is told goes into the history.
+    fn tell(
+        &mut self,
+        request: RequestId,
+        asked: &Asked,
+        reply: &Reply,
+        saw: Option<(Vec<u8>, Way)>,
+    ) {
+        let told = match reply {
+            Reply::ReadAt(_) => saw.map(|saw| (request.0, vec![saw])),
+            Reply::Executed(receipt) => {
+                let task = self.clients.list[asked.client].task.as_ref();
+                let mut sent = task.into_iter().flat_map(|task| &task.transactions);
+                let ours = sent.find(|it| it.digest() == receipt.transaction);
+                ours.and_then(|it| told(it, receipt))
+            }
+            _ => None,
+        };
+        if let Some((operation, told)) = told {
+            self.see(Seen::Returned { operation, told });
+        }
+    }
+
     /// A client reads at another node what it was just told of.
     fn look_elsewhere(&mut self, client: usize) {
         let n = self.hosts.len() as u64;
@@ -255,4 +290,14 @@ impl<S: System> World<S> {
         let think = Time(self.clients.chance.exponential(self.plan.think.0));
         self.queue.push(self.now.plus(think), Event::Begin(client));
     }
+}
+
+/// What a receipt tells of a transaction that took effect.
+fn told(transaction: &Transaction, receipt: &Receipt) -> Option<(u64, Told)> {
+    let Outcome::Done { succeeded, replies } = &receipt.outcome else {
+        return None;
+    };
+    let request = crypto::codec::decode(&transaction.body).ok()?;
+    let told = history::returned(&request, *succeeded, replies.as_deref());
+    Some((history::name(&receipt.transaction), told))
 }

@@ -1,15 +1,18 @@
 //! What is seen of a run: handed to the checks, counted, and written into the trace.
 
+use super::client::read_key;
 use super::counters::Sometimes;
+use super::history;
 use super::inspect::Inspect;
 use super::system::System;
 use super::world::World;
-use crate::check::{Checks, ExecutedHeight, Receipt, Report, Seen, Standing, Violation};
+use crate::check::{Checks, ExecutedHeight, Receipt, Report, Seen, Standing, Step, Violation, Way};
 use bytes::Bytes;
 use crypto::{Height, NodeId, Time};
 use engine::{Machine, Reply, RequestId};
 use std::collections::BTreeMap;
-use storage::{CommitRow, Executed, Op, Outcome, Table, WriteBatch};
+use std::sync::Arc;
+use storage::{CommitRow, Executed, Op, Outcome, Span, StateReader, Store, Table, WriteBatch};
 
 /// The checks, and what the counters need to know.
 pub struct Watch {
@@ -75,7 +78,13 @@ impl Watch {
 }
 
 impl<S: System> World<S> {
-    pub(super) fn see(&mut self, seen: Seen) {
+    pub(super) fn see(&mut self, mut seen: Seen) {
+        if let Seen::Sent { promises, .. } = &mut seen {
+            promises.retain(|promise| self.system.honest(promise.signer));
+        }
+        if seen.about().is_some_and(|node| !self.system.honest(node)) {
+            return;
+        }
         let verdict = self.watch.checks.see(self.now, &seen);
         if let Err(violation) = verdict {
             self.trace.say(self.now, || {
@@ -225,9 +234,31 @@ impl<S: System> World<S> {
                     request: request.0,
                     height: *height,
                 });
+                self.read_state(node, request, *height);
             }
             _ => {}
         }
+    }
+
+    /// A node says that a read may be served: it is, as the program does it, from its state now.
+    fn read_state(&mut self, node: NodeId, request: RequestId, height: Height) {
+        let key = read_key(request);
+        let state = Arc::clone(&self.hosts[node.index()].disk.state) as Arc<dyn Store>;
+        let reader = StateReader::new(state, *self.system.limits());
+        let seen = match reader.range(&Span::only(key.clone()), 1, 0) {
+            Ok(range) if range.applied.height >= height => range.pairs,
+            Ok(range) => {
+                let at = range.applied.height;
+                let what = format!("node {node} serves a read of height {height} at {at}");
+                return self.watch.blame("S9", self.now, what);
+            }
+            Err(error) => return self.stop(node, &error.to_string()),
+        };
+        let way = Way {
+            guard: None,
+            step: Step::Get(history::cell(&seen)),
+        };
+        self.clients.saw.insert(request, (key.to_vec(), way));
     }
 
     /// How things stand.
@@ -236,7 +267,7 @@ impl<S: System> World<S> {
         let ids = self
             .hosts
             .iter()
-            .filter(|h| !h.retired)
+            .filter(|h| !h.retired && self.system.honest(h.id))
             .map(|h| h.id)
             .collect::<Vec<_>>();
         let up = |id: &NodeId| self.hosts[id.index()].life.is_some();

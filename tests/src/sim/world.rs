@@ -2,7 +2,7 @@
 
 use super::client::Clients;
 use super::counters::{Counters, Sometimes};
-use super::event::{Event, Process};
+use super::event::Event;
 use super::host::Host;
 use super::network::{Change, Network};
 use super::queue::Queue;
@@ -12,7 +12,7 @@ use super::watch::Watch;
 use super::{Chance, Scenario};
 use crate::check::{Liveness, Violation};
 use crypto::{NodeId, Time};
-use engine::{Input, Machine as _, RequestId};
+use engine::RequestId;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -232,6 +232,9 @@ impl<S: System> World<S> {
             return;
         }
         let change = self.network.phase(&self.plan, &mut self.counters);
+        if self.plan.net.coups {
+            self.coup();
+        }
         self.trace
             .say(self.now, || format!("phase: {}", change.text));
         self.announce(&change);
@@ -274,36 +277,6 @@ impl<S: System> World<S> {
             });
             self.rearm(NodeId(node as u16));
             self.later(self.plan.process.clock_jump, Event::ClockJump);
-        }
-    }
-
-    /// A node, oftenest the leader, is asked to shut down. It has a time-out to hand over what it
-    /// leads; then it is gone.
-    fn shutdown(&mut self) {
-        if self.healed.is_some() {
-            return;
-        }
-        let leads = |host: &Host<S::Machine>| {
-            let leader = host.life.as_ref()?.machine.status().consensus.leader;
-            leader.filter(|leader| *leader == host.id)
-        };
-        let any = NodeId(self.fate.index(self.hosts.len()) as u16);
-        let leader = self.hosts.iter().find_map(leads);
-        let node = leader.filter(|_| !self.fate.one_in(4)).unwrap_or(any);
-        self.trace
-            .say(self.now, || format!("{node} is to shut down"));
-        let process = self.process(node);
-        self.input(node, Input::Shutdown);
-        let span = Time(self.fate.below(self.plan.timing.timeout.0));
-        self.queue
-            .push(self.now.plus(span), Event::ShutDown(process));
-        self.later(self.plan.process.shutdown, Event::Shutdown);
-    }
-
-    fn shut_down(&mut self, process: Process) {
-        if self.alive(process).is_some() {
-            self.counters.hit(Sometimes::ShutDown);
-            self.crash(process.0);
         }
     }
 
