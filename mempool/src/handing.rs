@@ -29,6 +29,8 @@ pub(crate) struct Handing {
 struct Mark {
     next: Time,
     offers: u32,
+    /// The current leader may never have got it: it leads anew, or its connection is new.
+    fresh: bool,
     /// Set once it is handed to the current leader.
     due: Option<u64>,
     doublings: u32,
@@ -56,6 +58,7 @@ impl Handing {
             Mark {
                 next,
                 offers: 0,
+                fresh: false,
                 due: None,
                 doublings: 0,
             },
@@ -77,6 +80,7 @@ impl Handing {
         self.offers.clear();
         for (digest, mark) in &mut self.marks {
             (mark.next, mark.offers, mark.due) = (now, 0, None);
+            mark.fresh = true;
             self.offers.insert((now, *digest));
         }
     }
@@ -84,12 +88,12 @@ impl Handing {
     pub(crate) fn again(&mut self, now: Time) {
         self.offers.clear();
         for (digest, mark) in &mut self.marks {
-            mark.next = now;
+            (mark.next, mark.fresh) = (now, true);
             self.offers.insert((now, *digest));
         }
     }
-    /// What to offer to the leader now, at most `count`.
-    pub(crate) fn due(&mut self, config: &Config, now: Time, count: usize) -> Vec<Digest> {
+    /// What to offer to the leader now, at most `count`; and whether it may never have got it.
+    pub(crate) fn due(&mut self, config: &Config, now: Time, count: usize) -> Vec<(Digest, bool)> {
         let mut due = Vec::new();
         if self.leader(config.me).is_none() {
             return due;
@@ -120,7 +124,7 @@ impl Handing {
                 mark.due = Some(at);
                 self.watch.insert((at, digest));
             }
-            due.push(digest);
+            due.push((digest, std::mem::take(&mut mark.fresh)));
         }
         due
     }

@@ -77,7 +77,8 @@ impl Mempool {
         }
     }
 
-    /// Hands to the leader what is due.
+    /// Hands to the leader what is due: by name, since it has most of it. Where batches go to the
+    /// leader only, a new one has none of the own ones: it gets them whole, without having to ask.
     pub(crate) fn offer(&mut self, now: Time, out: &mut Vec<Output>) {
         let Some(leader) = self.handing.leader(self.config.me) else {
             return;
@@ -87,12 +88,26 @@ impl Mempool {
             if due.is_empty() {
                 return;
             }
-            let held = |digest| self.batches.get(digest).expect("what is offered is held");
-            let refs = due.iter().map(|digest| held(digest).reference).collect();
-            out.push(Output::Send {
-                to: To::One(leader),
-                message: Message::Offer(refs),
-            });
+            let mut refs = Vec::new();
+            for (digest, fresh) in due {
+                let held = self.batches.get(&digest).expect("what is offered is held");
+                let own = held.reference.author == self.config.me;
+                match &held.body {
+                    Some(sealed) if own && fresh && !self.broadcasts() => {
+                        out.push(Output::Send {
+                            to: To::One(leader),
+                            message: Message::Batch(sealed.bytes().clone()),
+                        });
+                    }
+                    _ => refs.push(held.reference),
+                }
+            }
+            if !refs.is_empty() {
+                out.push(Output::Send {
+                    to: To::One(leader),
+                    message: Message::Offer(refs),
+                });
+            }
         }
     }
 

@@ -276,24 +276,68 @@ fn what_another_node_ordered_leaves_the_own_pool() {
     assert_eq!(left.transactions, vec![transaction(1, 2, 10)]);
 }
 
+/// The batches that are sent to a node; nothing else is sent or stored.
+fn sent_to(node: u16, out: &[Output]) -> Vec<SealedBatch> {
+    let sent = |o: &Output| match o {
+        Output::Send {
+            to: To::One(to),
+            message: Message::Batch(bytes),
+        } if to.0 == node => Some(SealedBatch::open(bytes.clone()).unwrap()),
+        Output::Send { .. } | Output::Store { .. } => panic!("{o:?}"),
+        _ => None,
+    };
+    out.iter().filter_map(sent).collect()
+}
+
+#[test]
+fn to_leader_sends_a_new_leader_the_own_batches_at_once_and_offers_the_others() {
+    let mut rig = Rig::with(|c| c.dissemination = Dissemination::ToLeader);
+    let out = rig.submit(1, 1, 10);
+    assert_eq!(sent_to(2, &out), vec![], "nobody leads");
+    let theirs = batch(1, 1);
+    rig.push(&theirs);
+    let out = rig.step(Input::Leader(NodeId(2)));
+    assert_eq!(offers(&out), vec![(2, theirs.reference())]);
+    let own: Vec<Output> = out
+        .into_iter()
+        .filter(|o| {
+            !matches!(
+                o,
+                Output::Send {
+                    message: Message::Offer(_),
+                    ..
+                }
+            )
+        })
+        .collect();
+    let own = sent_to(2, &own);
+    assert_eq!((own.len(), own[0].reference().author), (1, ME));
+    // From then on it is only reminded, unless the connection broke.
+    let reminded: Vec<BatchRef> = offers(&rig.pass(100)).iter().map(|(_, r)| *r).collect();
+    assert!(reminded.contains(&own[0].reference()), "{reminded:?}");
+    let out = rig.step(Input::Connected(NodeId(2)));
+    let again = |o: &&Output| {
+        matches!(
+            o,
+            Output::Send {
+                message: Message::Batch(_),
+                ..
+            }
+        )
+    };
+    assert_eq!(out.iter().filter(again).count(), 1);
+}
+
 #[test]
 fn to_leader_sends_batches_to_the_leader_only_and_orders_them_whole() {
     let to_leader = |c: &mut Config| c.dissemination = Dissemination::ToLeader;
     let mut rig = Rig::with(to_leader);
     rig.step(Input::Leader(NodeId(2)));
     let out = rig.submit(1, 1, 10);
-    let sent = out.iter().find_map(|o| match o {
-        Output::Send {
-            to: To::One(NodeId(2)),
-            message: Message::Batch(bytes),
-        } => Some(bytes),
-        Output::Send { .. } | Output::Store { .. } => panic!("{o:?}"),
-        _ => None,
-    });
-    let own = SealedBatch::open(sent.unwrap().clone()).unwrap();
+    let own = sent_to(2, &out).remove(0);
     assert_eq!(
-        offers(&rig.step(Input::Leader(NodeId(3)))),
-        vec![(3, own.reference())]
+        sent_to(3, &rig.step(Input::Leader(NodeId(3)))),
+        vec![own.clone()]
     );
 
     rig.step(Input::Leader(ME));

@@ -226,3 +226,32 @@ fn real_signatures_are_checked() {
     forged[1].signature.0[0] ^= 1;
     assert_eq!(pushed(forged), Err(Reject::BadSignature));
 }
+
+#[test]
+fn where_clients_do_not_sign_nobody_looks_at_signatures() {
+    let unsigned = Rules {
+        signed: false,
+        ..rules()
+    };
+    let mut bare = transaction(1, 1, 10);
+    bare.signature = Signature::NONE;
+    let mut foreign = bare.clone();
+    foreign.chain.0.0[0] ^= 1;
+    let list = vec![bare.clone(), foreign];
+    let verdicts = |rules: &Rules| -> Vec<Result<(), Reject>> {
+        let judged = rules.admit_transactions(list.clone(), &ChainId::default(), &Mock);
+        judged.into_iter().map(|one| one.map(|_| ())).collect()
+    };
+    let context = Err(Reject::WrongContext);
+    assert_eq!(verdicts(&unsigned), [Ok(()), context]);
+    assert_eq!(verdicts(&rules()), [Err(Reject::BadSignature), context]);
+
+    let bytes = altered(|batch| batch.transactions = vec![bare]);
+    let message = Message::Batch(bytes);
+    assert!(
+        unsigned
+            .admit(NodeId(1), message.clone(), &verifier())
+            .is_ok()
+    );
+    assert_eq!(admit(1, message), Err(Reject::BadSignature));
+}
