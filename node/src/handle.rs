@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) executed: watch::Receiver<Height>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
+    /// Cancelled when the machine has ended: nobody is answered any more.
+    pub(crate) gone: CancellationToken,
     pub(crate) peers: Box<dyn Fn() -> Vec<PeerInfo> + Send + Sync>,
     pub(crate) network_address: SocketAddr,
     pub(crate) done: Mutex<Option<oneshot::Receiver<Result<(), String>>>>,
@@ -213,7 +215,8 @@ impl NodeHandle {
         waiting.cancel_with(shared.clone());
         let answered = tokio::select! {
             answered = timeout_at(deadline, answer) => answered,
-            () = shared.stop.cancelled() => {
+            // Those who wait already are answered while the node hands over.
+            () = shared.gone.cancelled() => {
                 return Err(RequestError::Refused(Refusal::ShuttingDown));
             }
         };

@@ -37,6 +37,12 @@ pub trait Protocol: Sized + Send + 'static {
     fn view(&self) -> View;
     /// Why it waits, in the words an operator needs.
     fn status(&self) -> Status;
+    /// After [`Input::Transfer`]: whether the process may end, since somebody else leads, or
+    /// nobody can be handed the lead. Protocols whose leaders follow from the view hand nothing
+    /// over.
+    fn departed(&self) -> bool {
+        true
+    }
     /// Checks a proof of commitment from its bytes and the validator set alone.
     ///
     /// # Errors

@@ -132,6 +132,13 @@ impl Protocol for Raft {
         }
     }
 
+    fn departed(&self) -> bool {
+        match &self.role {
+            Role::Leader(lead) => lead.transfer.is_none(),
+            _ => self.leader.is_some(),
+        }
+    }
+
     /// A crash-fault proof tells where an entry was committed. There is nothing in it to check but
     /// that it is about this height: whoever shows it is trusted.
     fn check_proof(committed: &Committed<Proof>, _: &Verifier) -> Result<(), Reject> {

@@ -127,6 +127,11 @@ impl<P: Protocol> Replica<P> {
     pub fn window(&self) -> Window {
         self.protocol.window()
     }
+    /// See [`Protocol::departed`].
+    #[must_use]
+    pub fn departed(&self) -> bool {
+        self.protocol.departed()
+    }
     /// The current view or term.
     #[must_use]
     pub fn view(&self) -> crypto::View {

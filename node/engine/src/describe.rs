@@ -16,8 +16,15 @@ impl<P: Protocol> Engine<P> {
             pending: self.pool.stats(),
             connected: self.connected,
             requests: self.requests.len(),
+            may_end: self.may_end(),
             waiting: self.waiting(),
         }
+    }
+
+    /// Whether somebody else leads, or nobody can, and all who asked here have their answers.
+    fn may_end(&self) -> bool {
+        let departed = self.replica.departed() || self.out_of_touch.is_some();
+        self.shutting_down && departed && self.requests.len() == 0
     }
 
     fn waiting(&self) -> Option<String> {

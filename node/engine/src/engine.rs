@@ -34,6 +34,8 @@ pub struct Engine<P: Protocol> {
     pub(crate) execution: Execution,
     pub(crate) requests: Requests,
     pub(crate) connected: NodeSet,
+    /// Since when fewer than a commit quorum are in touch.
+    pub(crate) out_of_touch: Option<Time>,
     pub(crate) shutting_down: bool,
     /// What is to be written next.
     pub(crate) writing: Writing,
@@ -62,6 +64,8 @@ pub(crate) struct Writing {
     since: Option<Time>,
 }
 
+/// How long requests are taken while no quorum is in touch.
+const MOMENT: Time = Time::millis(1_000);
 /// A write is given out at this size, wanted or not.
 const LAZY_BYTES: usize = 256 << 10;
 /// And at this age.
@@ -153,12 +157,14 @@ impl<P: Protocol> Engine<P> {
             Input::Executed(heights) => self.executed(heights, out),
             Input::Connected(peer) => {
                 if self.setup.config.validators.contains(peer) && self.connected.insert(peer) {
+                    self.look_around();
                     self.tell_protocol(consensus::Input::Connected { peer });
                     self.tell_pool(mempool::Input::Connected(peer));
                 }
             }
             Input::Disconnected(peer) if peer != self.setup.config.me => {
                 self.connected.remove(peer);
+                self.look_around();
                 self.tell_protocol(consensus::Input::Disconnected { peer });
             }
             Input::Disconnected(_) => {}
@@ -266,12 +272,25 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Whether a request that needs the cluster can be taken at all.
+    /// Notes whether a quorum is in touch, and since when not.
+    fn look_around(&mut self) {
+        if self.connected.len() >= self.setup.config.quorums.commit {
+            self.out_of_touch = None;
+        } else {
+            self.out_of_touch.get_or_insert(self.now);
+        }
+    }
+
+    /// Whether a request that needs the cluster can be taken at all. Connections that are lost for
+    /// a moment cost it time, not an error.
     fn may_serve(&self) -> Result<(), Refusal> {
         if self.shutting_down {
             return Err(Refusal::ShuttingDown);
         }
-        if self.connected.len() < self.setup.config.quorums.commit {
+        if self
+            .out_of_touch
+            .is_some_and(|since| self.now >= since.plus(MOMENT))
+        {
             return Err(Refusal::NoQuorum {
                 missing: self.missing(),
             });

@@ -62,6 +62,8 @@ pub struct Status {
     pub connected: NodeSet,
     /// Requests of clients that wait.
     pub requests: usize,
+    /// After [`crate::Input::Shutdown`]: nobody waits for this node any more.
+    pub may_end: bool,
     /// What the whole node waits for, in a sentence; `None` while it makes progress or is idle in
     /// touch with a quorum.
     pub waiting: Option<String>,

@@ -196,6 +196,7 @@ impl<P: Protocol> Engine<P> {
             execution: Execution::new(tip, applied.height, applied.state),
             requests: Requests::new(setup.requests),
             connected: [setup.config.me].into_iter().collect(),
+            out_of_touch: (setup.config.quorums.commit > 1).then_some(now),
             shutting_down: false,
             writing: Writing::first(),
             internal: VecDeque::new(),

@@ -13,20 +13,24 @@ use super::{executor_thread, storage_thread};
 use crate::handle::{NodeHandle, Shared};
 use anyhow::Context as _;
 use crypto::Height;
-use engine::{Effect, Ingress, Input, Machine};
+use engine::{Effect, Ingress, Input, Machine, Status};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::{Executor, GroupCommit, Limits, StateReader, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Between the news of the shutdown and the end of the machine: its last messages leave.
+/// How long the machine may hand over and answer those who wait, once it is to stop.
+const HANDOVER: Duration = Duration::from_secs(1);
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(5);
+/// Between that and the end of the machine: its last messages leave.
 const FAREWELL: Duration = Duration::from_millis(150);
 /// Network tasks that have not ended by then are left alone.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -82,6 +86,8 @@ where
         verification: Arc::new(verification),
         failure: Failure::new(stop.clone()),
         network_stop: CancellationToken::new(),
+        status: status.clone(),
+        gone: CancellationToken::new(),
         tasks: TaskTracker::new(),
         threads: Vec::new(),
     };
@@ -130,6 +136,7 @@ where
         executed,
         metrics,
         stop: stop.clone(),
+        gone: parts.gone.clone(),
         peers: Box::new(move || network.peers()),
         network_address: address,
         done: Mutex::new(Some(parts.wind_down_after(stop))),
@@ -152,6 +159,9 @@ struct Parts<I: Ingress> {
     verification: Arc<Verification<I>>,
     failure: Failure,
     network_stop: CancellationToken,
+    status: Arc<RwLock<Arc<Status>>>,
+    /// Cancelled once nobody is answered any more.
+    gone: CancellationToken,
     tasks: TaskTracker,
     threads: Vec<JoinHandle<()>>,
 }
@@ -191,11 +201,18 @@ impl<I: Ingress> Parts<I> {
         let (finished, done) = oneshot::channel();
         tokio::spawn(async move {
             stop.cancelled().await;
+            let gone = self.gone.clone();
             let outcome = self.wind_down().await;
+            gone.cancel();
             // Perhaps nobody waits for it.
             finished.send(outcome).ok();
         });
         done
+    }
+
+    fn may_end(&self) -> bool {
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        status.may_end || self.failure.reason().is_some()
     }
 
     /// Ends everything in the order of the data: network, checks, machine, log, state.
@@ -208,6 +225,10 @@ impl<I: Ingress> Parts<I> {
             return Err(reason);
         }
         self.inbox.post(Input::Shutdown);
+        let end = Instant::now() + HANDOVER;
+        while !self.may_end() && Instant::now() < end {
+            sleep(LOOK).await;
+        }
         sleep(FAREWELL).await;
         self.network_stop.cancel();
         self.verification.close();

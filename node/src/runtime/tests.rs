@@ -41,6 +41,8 @@ struct Toy {
     reads: BTreeMap<u64, RequestId>,
     tick_at: Option<Time>,
     halt_on_read: bool,
+    /// Answers reads at the tick only.
+    hold: bool,
 }
 
 impl Machine for Toy {
@@ -66,6 +68,7 @@ impl Machine for Toy {
                     view,
                 });
             }
+            Input::Written { .. } if self.hold => {}
             Input::Written { token } => {
                 let request = self.reads.remove(&token).unwrap();
                 let reply = Reply::ReadAt(Height(token));
@@ -77,6 +80,10 @@ impl Machine for Toy {
             Input::Tick if self.tick_at.is_some_and(|at| at <= now) => {
                 seen.ticks += 1;
                 self.tick_at = None;
+                for (token, request) in std::mem::take(&mut self.reads) {
+                    let reply = Reply::ReadAt(Height(token));
+                    out.push(Effect::Reply { request, reply });
+                }
             }
             Input::Shutdown => seen.shutdown = true,
             _ => {}
@@ -112,6 +119,7 @@ impl Machine for Toy {
             pending: mempool::Stats::default(),
             connected: NodeSet::EMPTY,
             requests: self.reads.len(),
+            may_end: self.reads.is_empty(),
             waiting: None,
         }
     }
@@ -203,6 +211,7 @@ async fn start(me: u16, ports: &[u16], change: impl FnOnce(&mut Toy)) -> anyhow:
         reads: BTreeMap::new(),
         tick_at: None,
         halt_on_read: false,
+        hold: false,
     };
     change(&mut toy);
     let handle = run(toy, Vec::new(), Arc::new(Open), config).await?;
@@ -280,6 +289,30 @@ async fn a_tick_comes_when_the_machine_wants_one_and_no_other() {
     sleep(Duration::from_millis(100)).await;
     assert_eq!(node.seen.lock().unwrap().ticks, 1);
     assert_eq!(stop(&node).await, Ok(()));
+}
+
+/// Who asked before the end is answered, unless that takes too long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_told_to_stop_answers_those_who_wait() {
+    for (tick, answered) in [(Some(Time::millis(400)), true), (None, false)] {
+        let hold = |toy: &mut Toy| (toy.hold, toy.tick_at) = (true, tick);
+        let node = start(0, &ports(1), hold).await.unwrap();
+        let handle = node.handle.clone();
+        let read = tokio::spawn(async move { handle.read(soon()).await });
+        until("asked", || node.handle.status().requests == 1).await;
+        let stopping = Instant::now();
+        assert_eq!(stop(&node).await, Ok(()));
+        let took = stopping.elapsed();
+        let refused = Err(RequestError::Refused(Refusal::ShuttingDown));
+        let expected = if answered {
+            Ok(Height(1))
+        } else {
+            refused.clone()
+        };
+        assert_eq!(read.await.unwrap(), expected);
+        assert_eq!(node.handle.read(soon()).await, refused);
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -136,6 +136,11 @@ impl Cluster {
         }
     }
 
+    /// Tells it to stop.
+    pub(super) fn shut_down(&mut self, i: usize) {
+        self.events.push_back(Event::Input(i, Input::Shutdown));
+    }
+
     /// Starts it again on what its disk holds.
     pub(super) fn restart(&mut self, i: usize) {
         self.events.retain(|event| match event {

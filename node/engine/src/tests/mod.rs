@@ -2,7 +2,7 @@
 
 mod cluster;
 
-use crate::{Machine as _, Reply};
+use crate::{Machine as _, Refusal, Reply};
 use cluster::Cluster;
 use crypto::{SecretKey, Time};
 
@@ -126,4 +126,53 @@ fn a_linearizable_read_is_answered_at_or_above_what_was_acknowledged() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn a_quorum_that_is_out_of_touch_for_a_moment_costs_time_and_no_error() {
+    let mut cluster = Cluster::new(4);
+    cluster.run(Time::millis(100));
+    for i in [2, 3] {
+        cluster.stop(i);
+    }
+    cluster.run(Time::millis(1));
+    let soon = cluster.put(0, &client(1), 1, "a");
+    cluster.run(Time::millis(2_000));
+    assert_eq!(cluster.replies.get(&soon), None);
+    let late = cluster.put(0, &client(1), 2, "b");
+    cluster.run(Time::millis(1));
+    let refused = cluster.replies.get(&late);
+    assert!(
+        matches!(refused, Some(Reply::Refused(Refusal::NoQuorum { missing })) if missing.len() == 2),
+        "{refused:?}"
+    );
+    for i in [2, 3] {
+        cluster.restart(i);
+    }
+    cluster.run(Time::millis(5_000));
+    let reply = cluster.replies.get(&soon);
+    assert!(matches!(reply, Some(Reply::Executed(_))), "{reply:?}");
+}
+
+#[test]
+fn a_node_may_end_when_all_who_asked_are_answered() {
+    let mut cluster = Cluster::new(4);
+    cluster.run(Time::millis(100));
+    for i in [2, 3] {
+        cluster.stop(i);
+    }
+    cluster.put(1, &client(1), 1, "a");
+    cluster.shut_down(1);
+    cluster.run(Time::millis(100));
+    let may_end = |cluster: &Cluster| cluster.nodes[1].engine.status().may_end;
+    assert!(!may_end(&cluster), "one waits");
+    for i in [2, 3] {
+        cluster.restart(i);
+    }
+    cluster.run(Time::millis(5_000));
+    assert!(may_end(&cluster));
+    let refused = cluster.put(1, &client(1), 2, "b");
+    cluster.run(Time::millis(1));
+    let reply = cluster.replies.get(&refused);
+    assert_eq!(reply, Some(&Reply::Refused(Refusal::ShuttingDown)));
 }
