@@ -57,6 +57,30 @@ impl Quorums {
             election: q,
         }
     }
+    /// Quorums of these sizes, where members only crash (Raft). [`Quorums::meet`] tells whether they
+    /// are safe.
+    #[must_use]
+    pub fn flexible(n: usize, commit: usize, election: usize) -> Self {
+        let survives = n.saturating_sub(commit).min(n.saturating_sub(election));
+        Self {
+            n,
+            f: survives,
+            commit,
+            election,
+        }
+    }
+    /// Whether quorums of members that only crash are safe: every commit quorum meets every
+    /// election quorum, so that whoever is elected has what was committed, and two election quorums
+    /// meet, so that a term has one leader (Howard, Malkhi, Spiegelman: Flexible Paxos, OPODIS 2016,
+    /// section 4, asks for the first only, since its ballots belong to proposers).
+    #[must_use]
+    pub fn meet(&self) -> bool {
+        let within = |size: usize| (1..=self.n).contains(&size);
+        within(self.commit)
+            && within(self.election)
+            && self.commit + self.election > self.n
+            && 2 * self.election > self.n
+    }
     /// The least number that must contain an honest member.
     #[must_use]
     pub fn one_honest(&self) -> usize {

@@ -100,6 +100,7 @@ impl Home {
     pub fn load(&self) -> Result<Loaded, Error> {
         let config = NodeConfig::load(&self.node_toml())?;
         let genesis = Genesis::load(&self.genesis_toml())?;
+        config.suits(&self.node_toml(), &genesis)?;
         let consensus_key = KeyFile::read(&self.consensus_key())?;
         let network_key = KeyFile::read(&self.network_key())?;
         let Some(me) = genesis.member(&consensus_key.public()) else {

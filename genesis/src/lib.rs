@@ -5,6 +5,7 @@
 //! out.
 
 mod document;
+mod duration;
 mod error;
 mod hex_key;
 mod home;

@@ -1,9 +1,10 @@
 //! `node.toml`: what is one node's own business. Nothing in it changes what the chain decides.
 
-mod duration;
 mod template;
 
+use crate::Genesis;
 use crate::document::{Document, MAX_BYTES};
+use crate::duration;
 use crate::error::{Error, Fault};
 use crypto::Time;
 use serde::{Deserialize, Serialize};
@@ -239,6 +240,30 @@ impl NodeConfig {
     #[must_use]
     pub fn to_toml(&self) -> String {
         template::render(self)
+    }
+
+    /// Checks it against what all nodes of the chain agree on; `path` is where it was read.
+    ///
+    /// # Errors
+    /// A time-out on which other nodes' leases may not rest.
+    pub fn suits(&self, path: &Path, genesis: &Genesis) -> Result<(), Error> {
+        let Some(least) = genesis.election_timeout else {
+            return Ok(());
+        };
+        if self.timing.timeout >= least {
+            return Ok(());
+        }
+        let (own, least) = (duration::text(self.timing.timeout), duration::text(least));
+        let fault = Fault::new(
+            "timing.timeout",
+            format!(
+                "{own} is below election_timeout in genesis.toml, {least}: this node could elect a \
+                 leader while the one before still answers reads by its lease"
+            ),
+            format!("raise it to {least} or more"),
+        );
+        let text = crate::home::read_text(path, MAX_BYTES)?;
+        Err(Document::new(&path.display().to_string(), &text).fault(fault))
     }
 
     fn check(&self) -> Result<(), Fault> {

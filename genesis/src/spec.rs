@@ -1,11 +1,13 @@
 //! The genesis file: what all nodes of a chain agree on before its first block.
 
+mod crash;
+
 use crate::document::{Document, MAX_BYTES};
 use crate::error::{Error, Fault};
 use crate::protocol::{ClientAuth, Protocol, contradiction};
-use crate::{Limits, hex_key};
+use crate::{Limits, duration, hex_key};
 use crypto::{
-    ChainId, Context, Epoch, FaultModel, Hasher, NodeId, PublicKey, Quorums, Validator,
+    ChainId, Context, Epoch, FaultModel, Hasher, NodeId, PublicKey, Quorums, Time, Validator,
     ValidatorSet, codec,
 };
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,16 @@ pub(crate) const FORMAT: u16 = 1;
 /// Views a leader keeps, by default: with views of 2 ms and time-outs of 300 ms, one dead leader
 /// of four costs well under one percent.
 pub(crate) const TENURE: u64 = 8_192;
+/// What `genesis` writes above some keys.
+#[rustfmt::skip]
+const EXPLAINED: [(&str, &str); 6] = [
+    ("tenure", "Views that a leader keeps (HotStuff)."),
+    ("client_auth", "Whether clients sign. Where they do not (none: crash only) whoever reaches a node may write in\n# any client's name."),
+    ("commit_quorum", "How many nodes must have an entry on disk to commit it, and how many must vote for a leader:\n# together more than there are nodes, and more than half for a leader. The chain survives as many\n# crashes as both leave over."),
+    ("lease_drift", "By how many percent clocks may run apart at most: a leader answers reads by itself for\n# election_timeout less this, after a quorum has answered it. Without it, it asks for each read."),
+    ("election_timeout", "The least timing.timeout that a node may have: leases rest on it."),
+    ("clients", "The only clients that may write; empty: anyone."),
+];
 /// Most clients in the allow-list.
 const MAX_CLIENTS: usize = 16_384;
 
@@ -55,6 +67,20 @@ pub struct Spec {
     pub tenure: u64,
     /// Whether clients sign.
     pub client_auth: ClientAuth,
+    /// Raft: how many nodes must hold an entry on disk to commit it. `None`: a majority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_quorum: Option<u16>,
+    /// Raft: how many nodes must vote for a leader. `None`: a majority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub election_quorum: Option<u16>,
+    /// Raft: by how many percent clocks may run apart; then a leader answers reads by its lease.
+    /// `None`: it asks the others each time, and clocks do not matter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_drift: Option<u8>,
+    /// Raft: the least time-out of elections on any node, on which leases rest. Only with
+    /// `lease_drift`.
+    #[serde(skip_serializing_if = "Option::is_none", with = "duration::option")]
+    pub election_timeout: Option<Time>,
     /// The only clients that may write; empty: anyone who signs.
     #[serde(with = "hex_key::list")]
     pub clients: Vec<PublicKey>,
@@ -78,6 +104,11 @@ struct Written {
     tenure: Option<u64>,
     #[serde(default)]
     client_auth: ClientAuth,
+    commit_quorum: Option<u16>,
+    election_quorum: Option<u16>,
+    lease_drift: Option<u8>,
+    #[serde(default, with = "duration::option")]
+    election_timeout: Option<Time>,
     #[serde(default, with = "hex_key::list")]
     clients: Vec<PublicKey>,
     #[serde(default)]
@@ -130,6 +161,10 @@ impl Genesis {
             protocol,
             tenure: written.tenure.unwrap_or(TENURE),
             client_auth: written.client_auth,
+            commit_quorum: written.commit_quorum,
+            election_quorum: written.election_quorum,
+            lease_drift: written.lease_drift,
+            election_timeout: written.election_timeout,
             clients: written.clients,
             limits: written.limits,
             validators: written.validators,
@@ -152,6 +187,7 @@ impl Genesis {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let body = toml::to_string(&self.spec).expect("strings, numbers and lists are TOML");
+        let body = explained(&body);
         format!(
             "# What all nodes of this chain agree on. It is the same on every node: all but names and\n\
              # addresses of validators makes up the chain id.\n\
@@ -181,7 +217,33 @@ impl Genesis {
     /// Quorum sizes.
     #[must_use]
     pub fn quorums(&self) -> Quorums {
-        self.set.quorums()
+        crash::quorums(&self.spec)
+    }
+    /// How long after a round a leader may answer reads without another one: by so much less than
+    /// the time-out of elections as clocks may run apart meanwhile. `None`: not at all.
+    #[must_use]
+    pub fn lease(&self) -> Option<Time> {
+        let (drift, timeout) = (self.spec.lease_drift?, self.spec.election_timeout?);
+        Some(Time(timeout.0 / 100 * u64::from(100 - drift)))
+    }
+    /// What it survives, in words: `survives 1 crash, commit quorum 2, election quorum 2`.
+    #[must_use]
+    pub fn survives(&self) -> String {
+        let Quorums {
+            f,
+            commit,
+            election,
+            ..
+        } = self.quorums();
+        let (one, many) = match self.spec.fault_model {
+            FaultModel::Byzantine => ("faulty node", "faulty nodes"),
+            FaultModel::Crash => ("crash", "crashes"),
+        };
+        let nodes = if f == 1 { one } else { many };
+        if commit == election {
+            return format!("survives {f} {nodes}, quorum {commit}");
+        }
+        format!("survives {f} {nodes}, commit quorum {commit}, election quorum {election}")
     }
     /// How many validators.
     #[must_use]
@@ -219,6 +281,7 @@ impl Genesis {
     fn build(mut spec: Spec) -> Result<Self, Fault> {
         spec.nonce.make_ascii_lowercase();
         check(&mut spec)?;
+        crash::complete(&mut spec);
         let members = spec
             .validators
             .iter()
@@ -235,6 +298,20 @@ impl Genesis {
             chain_id,
         })
     }
+}
+
+/// The text with a word on those keys that do not explain themselves.
+fn explained(body: &str) -> String {
+    let mut out = String::new();
+    for line in body.lines() {
+        let key = line.split(' ').next().unwrap_or_default();
+        if let Some((_, about)) = EXPLAINED.iter().find(|(known, _)| *known == key) {
+            out.push_str(&format!("# {about}\n"));
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
 }
 
 /// Field by field: serde names and TOML text may change their looks, the chain id may not.
@@ -259,6 +336,7 @@ fn chain_id(spec: &Spec) -> ChainId {
             .bytes(&validator.consensus_key.0)
             .bytes(&validator.network_key.0);
     }
+    crash::hash(spec, &mut hasher);
     ChainId(hasher.finish())
 }
 
@@ -324,7 +402,8 @@ fn check(spec: &mut Spec) -> Result<(), Fault> {
         ));
     }
     spec.limits.check()?;
-    check_validators(&spec.validators)
+    check_validators(&spec.validators)?;
+    crash::check(spec)
 }
 
 fn check_validators(list: &[ValidatorSpec]) -> Result<(), Fault> {

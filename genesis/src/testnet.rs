@@ -53,6 +53,14 @@ pub struct Testnet {
     pub protocol: Protocol,
     /// Views a leader keeps.
     pub tenure: u64,
+    /// Whether clients sign.
+    pub client_auth: ClientAuth,
+    /// See [`Spec::commit_quorum`].
+    pub commit_quorum: Option<u16>,
+    /// See [`Spec::election_quorum`].
+    pub election_quorum: Option<u16>,
+    /// See [`Spec::lease_drift`].
+    pub lease_drift: Option<u8>,
     /// Limits.
     pub limits: Limits,
 }
@@ -90,6 +98,10 @@ impl Testnet {
             fault_model: FaultModel::Byzantine,
             protocol: Protocol::Hotstuff,
             tenure: crate::spec::TENURE,
+            client_auth: ClientAuth::Signed,
+            commit_quorum: None,
+            election_quorum: None,
+            lease_drift: None,
             limits: Limits::default(),
         }
     }
@@ -152,7 +164,11 @@ impl Testnet {
             fault_model: self.fault_model,
             protocol: self.protocol,
             tenure: self.tenure,
-            client_auth: ClientAuth::Signed,
+            client_auth: self.client_auth,
+            commit_quorum: self.commit_quorum,
+            election_quorum: self.election_quorum,
+            lease_drift: self.lease_drift,
+            election_timeout: None,
             clients: Vec::new(),
             limits: self.limits.clone(),
             validators,

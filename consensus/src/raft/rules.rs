@@ -13,8 +13,7 @@ use crypto::{Height, NodeId, Quorums, Time, View};
 /// section 4 asks for the first only, since its ballots belong to proposers).
 #[must_use]
 pub fn quorums_meet(q: &Quorums) -> bool {
-    let within = |size: usize| (1..=q.n).contains(&size);
-    within(q.commit) && within(q.election) && q.commit + q.election > q.n && 2 * q.election > q.n
+    q.meet()
 }
 
 /// What a vote depends on.

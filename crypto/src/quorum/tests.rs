@@ -62,6 +62,38 @@ fn two_quorums_share_an_honest_node_and_the_honest_ones_make_a_quorum() {
     }
 }
 
+/// Every pair of sizes, against all sets of those sizes.
+#[test]
+fn quorums_meet_exactly_if_all_sets_of_their_sizes_do() {
+    for n in 1..=6usize {
+        let sets = |size: usize| (0u32..1 << n).filter(move |set| set.count_ones() == size as u32);
+        let all_meet = |a: usize, b: usize| sets(a).all(|one| sets(b).all(|two| one & two != 0));
+        for commit in 0..=n + 1 {
+            for election in 0..=n + 1 {
+                let possible = (1..=n).contains(&commit) && (1..=n).contains(&election);
+                let safe = possible && all_meet(commit, election) && all_meet(election, election);
+                let quorums = Quorums::flexible(n, commit, election);
+                assert_eq!(quorums.meet(), safe, "{n} nodes, {commit} and {election}");
+            }
+        }
+    }
+}
+
+#[test]
+fn flexible_quorums_survive_what_leaves_both() {
+    let f = |n, commit, election| Quorums::flexible(n, commit, election).f;
+    assert_eq!(
+        (f(5, 2, 4), f(5, 3, 3), f(5, 4, 3), f(3, 4, 1)),
+        (1, 2, 1, 0)
+    );
+    for n in 1..=128 {
+        let majorities = Quorums::of(Crash, n);
+        assert!(majorities.meet());
+        let same = Quorums::flexible(n, majorities.commit, majorities.election);
+        assert_eq!(same, majorities);
+    }
+}
+
 #[test]
 fn no_nodes_are_no_panic() {
     for model in [Byzantine, Crash] {

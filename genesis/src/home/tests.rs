@@ -91,3 +91,35 @@ fn what_is_no_text_or_endless_is_refused() {
             .contains("not a file")
     );
 }
+
+/// Leases of other nodes rest on the time-out of this one.
+#[test]
+fn a_time_out_below_the_chains_is_refused_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let testnet = Testnet {
+        fault_model: crypto::FaultModel::Crash,
+        protocol: crate::Protocol::Raft,
+        lease_drift: Some(10),
+        ..Testnet::new(Ports::series(7000, 3).unwrap())
+    };
+    let homes = testnet.build_from(&[3; 32]).unwrap().write(dir.path());
+    let home = &homes.unwrap()[1];
+    home.load().unwrap();
+    let path = home.node_toml();
+    let text = fs::read_to_string(&path).unwrap();
+    let line = 1 + text[..text.find("timeout = ").unwrap()]
+        .matches('\n')
+        .count();
+    fs::write(&path, text.replacen("\"300ms\"", "\"299ms\"", 1)).unwrap();
+    let error = home.load().unwrap_err().to_string();
+    for word in [
+        "timing.timeout",
+        "299ms",
+        "raise it to 300ms",
+        &format!("line {line}:"),
+    ] {
+        assert!(error.contains(word), "no {word:?}: {error}");
+    }
+    fs::write(&path, text.replacen("\"300ms\"", "\"400ms\"", 1)).unwrap();
+    home.load().unwrap();
+}

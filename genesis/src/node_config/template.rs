@@ -1,7 +1,7 @@
 //! The text of `node.toml`: every key with its explanation. A test holds that none is left out.
 
 use super::NodeConfig;
-use super::duration::text;
+use crate::duration::text;
 use serde::Serialize;
 
 /// One value as TOML.
@@ -52,7 +52,7 @@ fn sections(config: &NodeConfig) -> Vec<Section> {
             ("flush_after", value(text(store.flush_after)), "And at the latest after this time."),
         ]),
         ("timing", vec![
-            ("timeout", value(text(timing.timeout)), "A view ends without result after this time; several round trips and syncs must fit."),
+            ("timeout", value(text(timing.timeout)), "A view (Raft: the wait for its leader) ends without result after this time; several round trips and syncs must fit."),
             ("timeout_cap", value(text(timing.timeout_cap)), "The most that repeated time-outs may raise it to."),
             ("resend", value(text(timing.resend)), "How often a promise is sent again while nothing moves."),
             ("linger", value(text(timing.linger)), "How long a leader waits for more payload when the last block was small."),

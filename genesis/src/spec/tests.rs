@@ -342,3 +342,116 @@ fn damaged_files_never_panic() {
         }
     }
 }
+
+/// Five nodes that only crash.
+fn crash(change: impl FnOnce(&mut Testnet)) -> Result<Genesis, Error> {
+    let mut testnet = Testnet::new(Ports::series(7000, 5).unwrap());
+    (testnet.fault_model, testnet.protocol) = (FaultModel::Crash, Protocol::Raft);
+    change(&mut testnet);
+    testnet.build_from(&[3; 32]).map(|built| built.genesis)
+}
+
+/// The refusal of the crash genesis with these lines in the place of its quorums'.
+fn crash_refuses(lines: &str, line: usize, words: &[&str]) {
+    let text = crash(|_| ()).unwrap().to_toml();
+    let start = text.find("commit_quorum = ").unwrap();
+    let rest = text[start..].split_inclusive('\n').skip(2);
+    let above = 1 + text[..start].matches('\n').count();
+    let text = format!("{}{lines}\n{}", &text[..start], rest.collect::<String>());
+    let error = refused(&text);
+    let place = format!("genesis.toml line {}: ", above + line);
+    assert!(error.starts_with(&place), "not {place:?}: {error}");
+    for word in words {
+        assert!(error.contains(word), "no {word:?}: {error}");
+    }
+}
+
+#[test]
+fn quorums_are_majorities_unless_they_are_named() {
+    let plain = crash(|_| ()).unwrap();
+    assert_eq!(plain.quorums(), Quorums::of(FaultModel::Crash, 5));
+    assert_eq!(plain.survives(), "survives 2 crashes, quorum 3");
+    let named = crash(|t| (t.commit_quorum, t.election_quorum) = (Some(2), Some(4))).unwrap();
+    assert_eq!(named.quorums(), Quorums::flexible(5, 2, 4));
+    assert_eq!(
+        named.survives(),
+        "survives 1 crash, commit quorum 2, election quorum 4"
+    );
+    assert_ne!(named.chain_id(), plain.chain_id());
+    let said = crash(|t| (t.commit_quorum, t.election_quorum) = (Some(3), Some(3))).unwrap();
+    assert_eq!(
+        said.chain_id(),
+        plain.chain_id(),
+        "what is said is the same"
+    );
+    for genesis in [plain, named] {
+        let text = genesis.to_toml();
+        assert_eq!(Genesis::parse("genesis.toml", &text).unwrap(), genesis);
+        assert!(
+            text.contains("# How many nodes must have an entry on disk"),
+            "{text}"
+        );
+    }
+    let byzantine = genesis();
+    assert!(!byzantine.to_toml().contains("commit_quorum"));
+    assert_eq!(byzantine.survives(), "survives 1 faulty node, quorum 3");
+}
+
+#[test]
+fn quorums_that_do_not_meet_are_refused() {
+    crash_refuses(
+        "commit_quorum = 2",
+        0,
+        &["commit_quorum", "lost", "4 or more"],
+    );
+    crash_refuses(
+        "commit_quorum = 4\nelection_quorum = 2",
+        1,
+        &["election_quorum", "two leaders", "3 or more"],
+    );
+    crash_refuses("commit_quorum = 6", 0, &["commit_quorum", "within 1 to 5"]);
+    crash_refuses(
+        "election_quorum = 0",
+        0,
+        &["election_quorum", "within 1 to 5"],
+    );
+    crash_refuses("commit_quorum = -1", 0, &["-1"]);
+    for (field, value) in [("commit_quorum", "3"), ("lease_drift", "10")] {
+        let line = format!("{field} = {value}\ntenure = 8192");
+        refuses("tenure = 8192", &line, &[field, "nodes may lie"]);
+    }
+}
+
+#[test]
+fn a_lease_is_shorter_than_the_time_out_by_what_clocks_may_drift() {
+    assert_eq!(crash(|_| ()).unwrap().lease(), None);
+    let leased = crash(|t| t.lease_drift = Some(10)).unwrap();
+    assert_eq!(leased.lease(), Some(Time::millis(270)));
+    assert_eq!(leased.election_timeout, Some(Time::millis(300)));
+    let text = leased.to_toml();
+    assert_eq!(Genesis::parse("genesis.toml", &text).unwrap(), leased);
+    let longer = text.replacen("\"300ms\"", "\"1s\"", 1);
+    let longer = Genesis::parse("genesis.toml", &longer).unwrap();
+    assert_eq!(longer.lease(), Some(Time::millis(900)));
+    assert_ne!(longer.chain_id(), leased.chain_id());
+    crash_refuses("lease_drift = 0", 0, &["lease_drift", "within 1 to 90"]);
+    crash_refuses("lease_drift = 100", 0, &["lease_drift", "within 1 to 90"]);
+    crash_refuses(
+        "election_timeout = \"300ms\"",
+        0,
+        &["election_timeout", "without lease_drift"],
+    );
+    crash_refuses(
+        "lease_drift = 5\nelection_timeout = \"1ms\"",
+        1,
+        &["election_timeout", "10ms"],
+    );
+}
+
+#[test]
+fn clients_that_do_not_sign_are_told_so_by_the_chain_id() {
+    let signed = crash(|_| ()).unwrap();
+    let unsigned = crash(|t| t.client_auth = ClientAuth::None).unwrap();
+    assert_ne!(signed.chain_id(), unsigned.chain_id());
+    assert!(unsigned.to_toml().contains("client_auth = \"none\""));
+}

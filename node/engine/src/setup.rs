@@ -52,7 +52,7 @@ impl Setup {
                 timeout_cap: node.timing.timeout_cap,
                 resend: node.timing.resend,
                 linger: node.timing.linger,
-                lease: None,
+                lease: genesis.lease(),
             },
             seed,
             block_bytes: limits.block_bytes,

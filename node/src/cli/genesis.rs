@@ -4,7 +4,7 @@ use super::output::say;
 use super::{Usage, cluster};
 use anyhow::{Result, bail};
 use crypto::FaultModel;
-use genesis::{Genesis, Ports, Protocol, Testnet};
+use genesis::{BuiltTestnet, ClientAuth, Error, Genesis, Ports, Protocol, Testnet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -25,6 +25,33 @@ pub(super) struct Shape {
     /// Who orders: hotstuff or pbft (byzantine), raft (crash).
     #[arg(long, value_name = "NAME")]
     protocol: Option<Order>,
+    /// How many nodes must have an entry on disk to commit it (crash) [default: a majority].
+    #[arg(long, value_name = "N")]
+    commit_quorum: Option<u16>,
+    /// How many nodes must vote for a leader (crash) [default: a majority].
+    #[arg(long, value_name = "N")]
+    election_quorum: Option<u16>,
+    /// Whether clients sign their transactions (the default) or not (none, under crash only).
+    #[arg(long, value_name = "AUTH")]
+    client_auth: Option<Auth>,
+    /// Let a leader answer reads by its lease, with clocks that run apart by so much at most (crash).
+    #[arg(long, value_name = "PERCENT")]
+    lease_drift: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Auth {
+    Signed,
+    None,
+}
+
+impl From<Auth> for ClientAuth {
+    fn from(auth: Auth) -> Self {
+        match auth {
+            Auth::Signed => ClientAuth::Signed,
+            Auth::None => ClientAuth::None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -59,15 +86,19 @@ impl From<Order> for Protocol {
     }
 }
 
-/// A fault model and a protocol that fit each other and exist.
-pub(super) struct Choice(FaultModel, Protocol);
+/// A fault model and a protocol that fit each other and exist, and what else was asked for.
+pub(super) struct Choice<'a>(FaultModel, Protocol, &'a Shape);
 
-impl Choice {
+impl Choice<'_> {
     /// A testnet of this kind on loopback.
     pub(super) fn testnet(&self, ports: Vec<Ports>) -> Testnet {
         Testnet {
             fault_model: self.0,
             protocol: self.1,
+            client_auth: self.2.client_auth.map(ClientAuth::from).unwrap_or_default(),
+            commit_quorum: self.2.commit_quorum,
+            election_quorum: self.2.election_quorum,
+            lease_drift: self.2.lease_drift,
             ..Testnet::new(ports)
         }
     }
@@ -80,7 +111,7 @@ impl Shape {
     }
 
     /// Completes what was given, and refuses what contradicts itself or is not built.
-    pub(super) fn choose(&self) -> Result<Choice> {
+    pub(super) fn choose(&self) -> Result<Choice<'_>> {
         let model = self.fault_model.map(FaultModel::from);
         let protocol = self.protocol.map(Protocol::from);
         let (model, protocol) = Protocol::choose(model, protocol).map_err(Usage)?;
@@ -88,7 +119,7 @@ impl Shape {
             let why = "pbft is not built yet: use --protocol hotstuff";
             return Err(Usage(why.into()).into());
         }
-        Ok(Choice(model, protocol))
+        Ok(Choice(model, protocol, self))
     }
 
     /// Whether an existing chain is what was asked for; else how it differs.
@@ -108,8 +139,31 @@ impl Shape {
         {
             return Err(format!("has the fault model {}", there.fault_model));
         }
+        let differs = |asked: Option<u16>, there: Option<u16>| asked.is_some() && asked != there;
+        if differs(self.commit_quorum, there.commit_quorum)
+            || differs(self.election_quorum, there.election_quorum)
+        {
+            return Err(there.survives());
+        }
+        if self
+            .client_auth
+            .is_some_and(|auth| ClientAuth::from(auth) != there.client_auth)
+        {
+            return Err("has another client_auth".into());
+        }
+        if self.lease_drift.is_some() && self.lease_drift != there.lease_drift {
+            return Err("has another lease_drift".into());
+        }
         Ok(())
     }
+}
+
+/// Makes keys, genesis and settings; what contradicts itself was given on the command line.
+pub(super) fn build(testnet: &Testnet) -> Result<BuiltTestnet> {
+    testnet.build().map_err(|error| match error {
+        Error::Field { .. } => Usage(error.to_string()).into(),
+        other => other.into(),
+    })
 }
 
 /// Makes the homes of all nodes of a new cluster: keys, genesis and settings.
@@ -141,21 +195,19 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if !empty {
         bail!("{} is not empty: choose another --out", args.out.display());
     }
-    let built = testnet.build()?;
+    let built = build(&testnet)?;
     cluster::create(&args.out, &built)?;
     if let Some(warning) = built.genesis.warning() {
         eprintln!("warning: {warning}");
     }
     let out = args.out.display();
-    let quorums = built.genesis.quorums();
     say(format!(
-        "chain {}: {} nodes, {} ({}), survives {}, quorum {}",
+        "chain {}: {} nodes, {} ({}), {}",
         built.genesis.chain_id(),
-        quorums.n,
+        built.genesis.n(),
         built.genesis.fault_model,
         built.genesis.protocol,
-        quorums.f,
-        quorums.commit
+        built.genesis.survives()
     ))?;
     Ok(say(format!(
         "start each with: quorate node --home {out}/node0"

@@ -70,7 +70,8 @@ fn prepare(args: &Args) -> Result<()> {
             0 => cluster::free_ports(nodes)?,
             base => genesis::Ports::series(base, nodes).map_err(Usage)?,
         };
-        return cluster::create(&args.dir, &choice.testnet(ports).build()?);
+        let built = genesis_command::build(&choice.testnet(ports))?;
+        return cluster::create(&args.dir, &built);
     }
     let path = genesis::Home::new(args.dir.join("node0")).genesis_toml();
     let there = Genesis::load(&path)?;
@@ -163,15 +164,12 @@ async fn report(cluster: &Cluster, before: &mut Totals) -> Result<()> {
 
 fn ready_line(cluster: &Cluster) -> String {
     let genesis = cluster.genesis();
-    let quorums = genesis.quorums();
-    let nodes = if quorums.f == 1 { "node" } else { "nodes" };
     format!(
-        "ready: {} nodes, {} ({}), survives {} faulty {nodes}, quorum {}, rpc {}",
-        quorums.n,
+        "ready: {} nodes, {} ({}), {}, rpc {}",
+        genesis.n(),
         genesis.fault_model,
         genesis.protocol,
-        quorums.f,
-        quorums.commit,
+        genesis.survives(),
         cluster.endpoints().join(" ")
     )
 }

@@ -16,6 +16,8 @@ pub struct Session {
     next: u64,
     height: u64,
     lifetime: u64,
+    /// The chain wants no signatures.
+    unsigned: bool,
 }
 
 impl Session {
@@ -30,6 +32,7 @@ impl Session {
             next: 1,
             height: 0,
             lifetime: 1,
+            unsigned: false,
         };
         session.refresh(client).await?;
         Ok(session)
@@ -47,6 +50,7 @@ impl Session {
         self.next = self.next.max(answer.next_sequence);
         self.observe(answer.height);
         self.lifetime = answer.lifetime;
+        self.unsigned = answer.unsigned;
         Ok(())
     }
 
@@ -73,7 +77,7 @@ impl Session {
         self.key.public()
     }
 
-    /// Signs a body with the next sequence. It expires half a lifetime from the height last seen:
+    /// Signs a body, unless the chain wants no signatures, with the next sequence. It expires half a lifetime from the height last seen:
     /// late enough to be retried, and not too far ahead for a node that lags a little.
     pub fn sign(&mut self, body: Bytes) -> Transaction {
         let mut transaction = Transaction {
@@ -85,7 +89,10 @@ impl Session {
             body,
             signature: Signature::NONE,
         };
-        transaction.signature = self.key.sign(&transaction.digest());
+        // A node that lies about it gains nothing: no other takes the transaction then.
+        if !self.unsigned {
+            transaction.signature = self.key.sign(&transaction.digest());
+        }
         self.next = self.next.saturating_add(1);
         transaction
     }

@@ -35,11 +35,15 @@ impl TryFrom<proto::Transaction> for Transaction {
         Ok(Self {
             format,
             chain: ChainId(Digest(array("transaction.chain", &t.chain)?)),
-            client: public_key("transaction.client", &t.client)?,
+            // Whether it is a key is asked with the signature, if there is one.
+            client: PublicKey(array("transaction.client", &t.client)?),
             sequence: t.sequence,
             expires: Height(t.expires),
             body: t.body,
-            signature: Signature(array("transaction.signature", &t.signature)?),
+            signature: match &t.signature[..] {
+                [] => Signature::NONE,
+                bytes => Signature(array("transaction.signature", bytes)?),
+            },
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::convert::invalid;
 use crypto::{ChainId, NodeId, Quorums, Transaction};
 use engine::state_limits;
-use genesis::{Genesis, Rpc};
+use genesis::{ClientAuth, Genesis, Rpc};
 use std::sync::Arc;
 use storage::Limits;
 use tonic::Status;
@@ -33,6 +33,11 @@ impl NodeInfo {
             limits: state_limits(&genesis),
             genesis,
         }
+    }
+
+    /// Whether clients need not sign.
+    pub(super) fn unsigned(&self) -> bool {
+        self.genesis.client_auth == ClientAuth::None
     }
 
     /// Longest encoding of a transaction, in bytes.

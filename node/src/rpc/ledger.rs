@@ -137,6 +137,7 @@ impl Ledger for LedgerService {
             height: session.applied.height.0,
             lifetime: self.info.limits.lifetime,
             chain: bytes_of(&self.info.chain.0),
+            unsigned: self.info.unsigned(),
         }))
     }
 

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 )]
 pub(super) struct Args {
     /// Nodes of a running cluster; without, a cluster of its own is started in a temporary directory.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["nodes", "fault_model", "protocol"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["nodes", "fault_model", "protocol", "commit_quorum", "election_quorum", "client_auth", "lease_drift"])]
     endpoint: Vec<String>,
     #[command(flatten)]
     shape: genesis_command::Shape,
@@ -113,7 +113,7 @@ async fn execute(args: Args) -> Result<()> {
     }
     let directory = Temporary::new()?;
     let ports = cluster::free_ports(args.shape.nodes())?;
-    let built = args.shape.choose()?.testnet(ports).build()?;
+    let built = genesis_command::build(&args.shape.choose()?.testnet(ports))?;
     cluster::create(&directory.0, &built)?;
     let program = std::env::current_exe().context("cannot find the own program")?;
     let mut cluster = Cluster::open(&program, &directory.0)?;
