@@ -117,11 +117,38 @@ fn contradictions_are_wrong_usage() {
         2,
         &["pbft is not built yet"],
     );
-    fails(
-        &["testnet", "--dir", out, "--fault-model", "crash"],
-        2,
-        &["raft is not built yet"],
-    );
+    let crash = [
+        "genesis",
+        "--out",
+        out,
+        "--nodes",
+        "5",
+        "--fault-model",
+        "crash",
+    ];
+    for (flags, words) in [
+        (
+            &["--commit-quorum", "2"][..],
+            ["commit_quorum", "4 or more"],
+        ),
+        (
+            &["--election-quorum", "2"],
+            ["election_quorum", "two leaders"],
+        ),
+        (&["--lease-drift", "0"], ["lease_drift", "1 to 90"]),
+    ] {
+        fails(&[&crash[..], flags].concat(), 2, &words);
+    }
+    for (flags, words) in [
+        (["--commit-quorum", "3"], ["commit_quorum", "crash"]),
+        (["--client-auth", "none"], ["client_auth", "crash"]),
+    ] {
+        fails(
+            &[&["genesis", "--out", out][..], &flags].concat(),
+            2,
+            &words,
+        );
+    }
     fails(
         &["bench", "--ops", "128", "--size", "1000000"],
         2,

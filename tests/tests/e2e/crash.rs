@@ -1,15 +1,24 @@
 //! Nodes that die: one, the leader, too many.
 
-use crate::world::{PATIENCE, World, Writer, get};
+use crate::world::{PATIENCE, World, Writer, get, raft};
 use quorate::rpc::proto::Consistency;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 #[tokio::test]
 async fn a_node_killed_under_load_catches_up() {
-    let mut world = World::start(4).await;
-    let victim = 3;
-    let writer = Writer::start(world.client(&[0, 1, 2]), "k");
+    a_victim_catches_up(World::start(4).await, 3).await;
+}
+
+#[tokio::test]
+async fn a_follower_killed_under_load_catches_up_under_raft() {
+    let world = World::of(raft, 3).await;
+    let victim = (world.leader(0).await + 1) % 3;
+    a_victim_catches_up(world, victim).await;
+}
+
+async fn a_victim_catches_up(mut world: World, victim: usize) {
+    let writer = Writer::start(world.client(&world.but(victim)), "k");
     sleep(Duration::from_secs(1)).await;
     world.cluster.kill(victim).await.unwrap();
     sleep(Duration::from_secs(2)).await;
@@ -25,7 +34,7 @@ async fn a_node_killed_under_load_catches_up() {
         let found = get(&client, &write.key, Consistency::Local).await;
         assert_eq!(found.as_ref(), Some(&write.value), "{}", write.key);
     }
-    world.agrees(&[0, 1, 2, 3]).await;
+    world.agrees(&world.all()).await;
     world.end().await;
 }
 
@@ -33,7 +42,7 @@ async fn a_node_killed_under_load_catches_up() {
 async fn a_dead_leader_costs_a_moment() {
     let mut world = World::start(4).await;
     let leader = world.leader(0).await;
-    let others: Vec<usize> = (0..4).filter(|node| *node != leader).collect();
+    let others = world.but(leader);
     let writer = Writer::start(world.client(&others), "k");
     sleep(Duration::from_secs(1)).await;
     let killed = Instant::now();

@@ -1,6 +1,6 @@
 //! What was acknowledged is never lost.
 
-use crate::world::{World, Writer, get, program};
+use crate::world::{World, Writer, get, program, raft};
 use quorate::rpc::proto::Consistency;
 use std::process::Command;
 use std::time::Duration;
@@ -8,10 +8,20 @@ use tokio::time::sleep;
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_when_all_are_killed() {
-    let mut world = World::start(4).await;
+    all_are_killed(World::start(4).await).await;
+}
+
+#[tokio::test]
+async fn nothing_acknowledged_is_lost_when_all_are_killed_under_raft() {
+    all_are_killed(World::of(raft, 3).await).await;
+}
+
+async fn all_are_killed(mut world: World) {
     let mut written = Vec::new();
     for round in 0..3 {
-        let writers: Vec<Writer> = (0..4)
+        let writers: Vec<Writer> = world
+            .all()
+            .into_iter()
             .map(|node| Writer::start(world.client(&[node]), &format!("round {round}/{node}")))
             .collect();
         sleep(Duration::from_millis(700 + 300 * round)).await;
@@ -23,7 +33,7 @@ async fn nothing_acknowledged_is_lost_when_all_are_killed() {
         }
     }
     assert!(written.len() > 20, "only {} writes", written.len());
-    for node in 0..4 {
+    for node in world.all() {
         let client = world.client(&[node]);
         for write in &written {
             let found = get(&client, &write.key, Consistency::Linearizable).await;
@@ -35,7 +45,7 @@ async fn nothing_acknowledged_is_lost_when_all_are_killed() {
             );
         }
     }
-    world.agrees(&[0, 1, 2, 3]).await;
+    world.agrees(&world.all()).await;
     world.end().await;
 }
 

@@ -10,6 +10,7 @@ mod command_line;
 mod crash;
 mod disk;
 mod durable;
+mod handover;
 mod inspect;
 mod requests;
 mod sleep;

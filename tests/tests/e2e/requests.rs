@@ -1,14 +1,15 @@
 //! What clients ask, and what they are told.
 
-use crate::world::{World, fresh_session, get, put};
+use crate::world::{World, fresh_session, get, put, raft};
 use bytes::Bytes;
 use crypto::{ChainId, Digest, Height, SecretKey, Signature, Transaction};
+use genesis::{ClientAuth, Testnet};
 use quorate::client::Client;
 use quorate::rpc::proto::{Consistency, Wait};
 use storage::{Operation, Request};
 
-async fn every_node_shows_what_any_took(nodes: usize) {
-    let world = World::start(nodes).await;
+async fn every_node_shows_what_any_took(world: World) {
+    let nodes = world.cluster.n();
     for writer in 0..nodes {
         let client = world.client(&[writer]);
         let mut session = fresh_session(&client).await;
@@ -24,18 +25,34 @@ async fn every_node_shows_what_any_took(nodes: usize) {
             );
         }
     }
-    world.agrees(&(0..nodes).collect::<Vec<_>>()).await;
+    world.agrees(&world.all()).await;
     world.end().await;
 }
 
 #[tokio::test]
 async fn what_one_of_four_took_all_show() {
-    every_node_shows_what_any_took(4).await;
+    every_node_shows_what_any_took(World::start(4).await).await;
 }
 
 #[tokio::test]
 async fn what_one_of_seven_took_all_show() {
-    every_node_shows_what_any_took(7).await;
+    every_node_shows_what_any_took(World::start(7).await).await;
+}
+
+#[tokio::test]
+async fn what_one_of_three_took_all_show_under_raft() {
+    every_node_shows_what_any_took(World::of(raft, 3).await).await;
+}
+
+#[tokio::test]
+async fn what_one_of_five_took_all_show_under_raft() {
+    let flexible = |ports| Testnet {
+        commit_quorum: Some(2),
+        election_quorum: Some(4),
+        lease_drift: Some(10),
+        ..raft(ports)
+    };
+    every_node_shows_what_any_took(World::of(flexible, 5).await).await;
 }
 
 fn body(value: &str) -> Bytes {
@@ -88,13 +105,21 @@ async fn refused(client: &Client, transaction: &Transaction) -> (String, String)
 
 #[tokio::test]
 async fn a_transaction_takes_effect_once_wherever_it_is_sent() {
-    let world = World::start(4).await;
+    takes_effect_once(World::start(4).await).await;
+}
+
+#[tokio::test]
+async fn a_transaction_takes_effect_once_wherever_it_is_sent_under_raft() {
+    takes_effect_once(World::of(raft, 3).await).await;
+}
+
+async fn takes_effect_once(world: World) {
     let client = world.client(&[0]);
     let hand = Hand::new(&client, 1).await;
     let transaction = hand.sign(1, 1000, body("once"));
     let first = client.submit(&transaction, Wait::Committed).await.unwrap();
     assert!(!first.repeated);
-    for node in 0..4 {
+    for node in world.all() {
         let other = world.client(&[node]);
         let again = other.submit(&transaction, Wait::Committed).await.unwrap();
         assert_eq!(
@@ -150,5 +175,39 @@ async fn a_bad_transaction_is_told_what_is_wrong() {
     assert_eq!(code, "FailedPrecondition");
     let (code, _) = refused(&client, &hand.sign(2, u64::MAX, body("far"))).await;
     assert_eq!(code, "FailedPrecondition");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn clients_sign_only_where_the_chain_wants_it() {
+    let unsigned = |ports| Testnet {
+        client_auth: ClientAuth::None,
+        ..raft(ports)
+    };
+    let world = World::of(unsigned, 3).await;
+    for node in world.all() {
+        let client = world.client(&[node]);
+        let mut session = fresh_session(&client).await;
+        assert_eq!(session.sign(body("x")).signature, Signature::NONE);
+        let mut session = fresh_session(&client).await;
+        let key = format!("from {node}");
+        put(&client, &mut session, &key, "here").await.unwrap();
+        for reader in world.all() {
+            let client = world.client(&[reader]);
+            let found = get(&client, &key, Consistency::Linearizable).await;
+            assert_eq!(found.as_deref(), Some("here"));
+        }
+    }
+    world.agrees(&world.all()).await;
+    world.end().await;
+
+    let world = World::of(raft, 3).await;
+    let client = world.client(&[0]);
+    let mut bare = fresh_session(&client).await.sign(body("x"));
+    assert_ne!(bare.signature, Signature::NONE);
+    bare.signature = Signature::NONE;
+    let (code, message) = refused(&client, &bare).await;
+    assert_eq!(code, "InvalidArgument");
+    assert!(message.contains("transaction.signature"), "{message}");
     world.end().await;
 }

@@ -1,6 +1,7 @@
 //! A cluster in a directory of its own, and what a client of it sees.
 
-use crypto::SecretKey;
+use crypto::{FaultModel, SecretKey};
+use genesis::{Ports, Protocol, Testnet};
 use quorate::cli::cluster::{self, Cluster};
 use quorate::client::{Client, ClientError, Session};
 use quorate::rpc::proto::{Block, BlocksRequest, Consistency, Receipt};
@@ -39,19 +40,42 @@ pub struct World {
     pub dir: tempfile::TempDir,
 }
 
+/// A testnet under HotStuff: of four nodes one may lie.
+pub fn hotstuff(ports: Vec<Ports>) -> Testnet {
+    Testnet::new(ports)
+}
+
+/// A testnet under Raft: of three nodes one may crash.
+pub fn raft(ports: Vec<Ports>) -> Testnet {
+    Testnet {
+        fault_model: FaultModel::Crash,
+        protocol: Protocol::Raft,
+        ..Testnet::new(ports)
+    }
+}
+
 impl World {
-    /// A running cluster that has committed.
+    /// A running cluster under HotStuff that has committed.
     pub async fn start(nodes: usize) -> Self {
         Self::start_with(nodes, |_, text| text).await
     }
 
+    /// A running cluster of this kind that has committed.
+    pub async fn of(kind: fn(Vec<Ports>) -> Testnet, nodes: usize) -> Self {
+        Self::build(&kind(cluster::free_ports(nodes).unwrap()), |_, text| text).await
+    }
+
     /// The same, after `configure` has rewritten the text of each node's `node.toml`.
     pub async fn start_with(nodes: usize, configure: impl Fn(usize, String) -> String) -> Self {
+        let testnet = hotstuff(cluster::free_ports(nodes).unwrap());
+        Self::build(&testnet, configure).await
+    }
+
+    async fn build(testnet: &Testnet, configure: impl Fn(usize, String) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ports = cluster::free_ports(nodes).unwrap();
-        let built = genesis::Testnet::new(ports).build().unwrap();
+        let built = testnet.build().unwrap();
         cluster::create(dir.path(), &built).unwrap();
-        for node in 0..nodes {
+        for node in 0..built.nodes.len() {
             let path = dir.path().join(format!("node{node}/node.toml"));
             let text = std::fs::read_to_string(&path).unwrap();
             std::fs::write(&path, configure(node, text)).unwrap();
@@ -71,10 +95,26 @@ impl World {
         }
     }
 
+    /// All nodes.
+    pub fn all(&self) -> Vec<usize> {
+        (0..self.cluster.n()).collect()
+    }
+
+    /// All nodes but one.
+    pub fn but(&self, node: usize) -> Vec<usize> {
+        self.all().into_iter().filter(|one| *one != node).collect()
+    }
+
     /// A client of these nodes, in this order.
     pub fn client(&self, nodes: &[usize]) -> Client {
         let urls: Vec<&str> = nodes.iter().map(|node| self.cluster.rpc(*node)).collect();
         Client::new(&urls, PATIENCE).unwrap()
+    }
+
+    /// The same, whose requests have so long.
+    pub fn client_within(&self, nodes: &[usize], deadline: Duration) -> Client {
+        let urls: Vec<&str> = nodes.iter().map(|node| self.cluster.rpc(*node)).collect();
+        Client::new(&urls, deadline).unwrap()
     }
 
     /// Waits until this node has executed this height.
@@ -95,8 +135,16 @@ impl World {
 
     /// Who leads now, as a node sees it.
     pub async fn leader(&self, asked: usize) -> usize {
-        let status = self.cluster.status(asked).await.unwrap();
-        status.leader.unwrap() as usize
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let status = self.cluster.status(asked).await;
+            // On a busy machine Raft may just be electing another one.
+            if let Some(leader) = status.and_then(|status| status.leader) {
+                return leader as usize;
+            }
+            assert!(Instant::now() < end, "node{asked} knows of no leader");
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The operator's HTTP: status code and body.

@@ -1,0 +1,117 @@
+//! The leader goes, killed or asked to: its clients' requests outlive it.
+
+use crate::world::{World, fresh_session, get, put, raft};
+use quorate::rpc::proto::Consistency;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// Clients of each follower.
+const CLIENTS: usize = 4;
+/// What a request may take: the default of the command line.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// One client who writes and reads, one request after the other, and gives up at the first failure.
+struct Asker {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<Asked>,
+}
+
+/// What became of his requests.
+#[derive(Default)]
+struct Asked {
+    done: Vec<Instant>,
+    failed: Option<String>,
+}
+
+impl Asker {
+    /// Of the one node, so that no other can help out.
+    fn start(world: &World, node: usize, name: String) -> Self {
+        let client = world.client_within(&[node], DEADLINE);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            let mut session = fresh_session(&client).await;
+            let mut asked = Asked::default();
+            for i in 0.. {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                let (key, value) = (format!("{name}/{}", i % 7), format!("value {i}"));
+                if let Err(error) = put(&client, &mut session, &key, &value).await {
+                    asked.failed = Some(format!("{key}: {error}"));
+                    break;
+                }
+                asked.done.push(Instant::now());
+                let found = get(&client, &key, Consistency::Linearizable).await;
+                assert_eq!(found.as_ref(), Some(&value), "{key}");
+                asked.done.push(Instant::now());
+            }
+            asked
+        });
+        Self { stop, task }
+    }
+
+    async fn finish(self) -> Asked {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.unwrap()
+    }
+}
+
+/// Loads the followers, lets the leader go, and returns the longest time after that in which no
+/// client at all was answered.
+async fn gap(world: &mut World, killed: bool) -> Duration {
+    let leader = world.leader(0).await;
+    let others = world.but(leader);
+    let askers: Vec<Asker> = others
+        .iter()
+        .flat_map(|node| (0..CLIENTS).map(move |i| (*node, i)))
+        .map(|(node, i)| Asker::start(world, node, format!("{node}/{i}")))
+        .collect();
+    sleep(Duration::from_secs(1)).await;
+    let went = Instant::now();
+    if killed {
+        world.cluster.kill(leader).await.unwrap();
+    } else {
+        let status = world.cluster.stop(leader).await.unwrap();
+        assert!(status.success(), "{status}");
+    }
+    sleep(Duration::from_secs(2)).await;
+    let mut answered = vec![went];
+    for asker in askers {
+        let asked = asker.finish().await;
+        assert_eq!(asked.failed, None);
+        answered.extend(asked.done.into_iter().filter(|at| *at > went));
+    }
+    answered.sort_unstable();
+    assert!(answered.len() > 20, "only {} answers", answered.len());
+    world.agrees(&others).await;
+    let gaps = answered.windows(2).map(|pair| pair[1] - pair[0]);
+    gaps.max().unwrap()
+}
+
+#[tokio::test]
+async fn no_request_at_a_follower_fails_when_the_leader_is_killed() {
+    let mut world = World::of(raft, 3).await;
+    let gap = gap(&mut world, true).await;
+    println!("no answer for {gap:?} after a kill");
+    // 300 ms of time-out; the rest is room for a busy machine.
+    assert!(gap < Duration::from_secs(4), "a gap of {gap:?}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_asked_to_stop_hands_over_first() {
+    let mut world = World::of(raft, 3).await;
+    let gap = gap(&mut world, false).await;
+    println!("no answer for {gap:?} after a hand-over");
+    assert!(gap < Duration::from_secs(2), "a gap of {gap:?}");
+    let log = (0..3).map(|node| std::fs::read_to_string(world.cluster.home(node).log_file()));
+    assert!(
+        log.into_iter()
+            .all(|text| !text.unwrap().contains("panicked"))
+    );
+    world.end().await;
+}
