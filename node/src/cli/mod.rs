@@ -8,6 +8,7 @@ mod inspect;
 mod key;
 mod node;
 mod output;
+pub mod process;
 mod testnet;
 
 use clap::{Parser, Subcommand};

@@ -3,10 +3,12 @@
 
 mod endpoints;
 mod error;
+mod reader;
 mod session;
 mod stream;
 
 pub use endpoints::Client;
 pub use error::ClientError;
+pub use reader::Reader;
 pub use session::Session;
 pub use stream::{Outcome, SubmitAnswers, SubmitSender, SubmitStream};

@@ -447,3 +447,31 @@ fn a_benchmark_measures_what_it_states() {
     let written: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert_eq!(written, report);
 }
+
+#[test]
+fn a_benchmark_of_reads_finds_what_it_wrote() {
+    for consistency in ["linearizable", "local"] {
+        let mut command = Command::new(program());
+        command.args(["bench", "--gets", consistency, "--rate", "max"]);
+        command.args([
+            "--at-leader",
+            "--duration",
+            "1s",
+            "--warmup",
+            "200ms",
+            "--json",
+        ]);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["request"], format!("{consistency} get"));
+        assert_eq!(report["failed"], 0, "each key was there: {report}");
+        assert!(report["committed"].as_u64().unwrap() > 0, "{report}");
+        assert_eq!(report["executed"], true, "its keys were put before");
+        assert_eq!(
+            report["log_bytes_per_transaction"], 0.0,
+            "a read logs nothing"
+        );
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The first step, in transactions a second.
+/// The first step, in requests a second.
 const FIRST: f64 = 250.0;
 /// How much faster each step is, until one is too much.
 const FACTOR: f64 = 1.5;
@@ -140,7 +140,7 @@ impl Climb {
         }));
         match self.knee() {
             Some(step) => {
-                lines.push(format!("\nknee           {} tx/s", step.rate));
+                lines.push(format!("\nknee           {}/s", step.rate));
                 lines.extend(step.report.as_ref().ok().map(|report| report.table()));
             }
             None => lines.push("\nknee           below the first step".into()),

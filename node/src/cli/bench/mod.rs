@@ -2,17 +2,20 @@
 
 mod climb;
 mod load;
-mod process;
 mod report;
+mod requests;
 mod scrape;
 
 use super::cluster::{self, Cluster};
 use super::output::{progress, say};
+use super::process;
 use super::{Usage, genesis as genesis_command};
 use crate::client::Client;
+use crate::rpc::proto::Consistency;
 use anyhow::{Context as _, Result, bail};
 use load::{Measured, Plan, Shared};
 use report::{Cost, Observed, Report};
+use requests::Kind;
 use scrape::Scrape;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Measures throughput and latency, open loop: latency counts from when a request was due.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: a cluster of its own, at 1,000 transactions a second\n  quorate bench --rate 1000 --duration 20s\nExample: as fast as it goes, 64 operations a transaction\n  quorate bench --rate max --ops 64\nExample: how much it carries, in steps of 5 seconds\n  quorate bench --rate climb --duration 5s\nExample: a running cluster\n  quorate bench --endpoint http://127.0.0.1:7001 --endpoint http://127.0.0.1:7011 --rate 500"
+    after_help = "Example: a cluster of its own, at 1,000 transactions a second\n  quorate bench --rate 1000 --duration 20s\nExample: as fast as it goes, 64 operations a transaction\n  quorate bench --rate max --ops 64\nExample: how much it carries, in steps of 5 seconds\n  quorate bench --rate climb --duration 5s\nExample: reads that see every acknowledged write, 256 at a time\n  quorate bench --gets linearizable --rate max --outstanding 256\nExample: a running cluster\n  quorate bench --endpoint http://127.0.0.1:7001 --endpoint http://127.0.0.1:7011 --rate 500"
 )]
 pub(super) struct Args {
     /// Nodes of a running cluster; without, a cluster of its own is started in a temporary directory.
@@ -35,7 +38,13 @@ pub(super) struct Args {
     endpoint: Vec<String>,
     #[command(flatten)]
     shape: genesis_command::Shape,
-    /// Transactions a second; or max; or climb: step by step, each --duration long, until the
+    /// Get keys, one a request, instead of putting them. They are put before the time counts.
+    #[arg(long, value_name = "CONSISTENCY", conflicts_with = "ops")]
+    gets: Option<Gets>,
+    /// Ask only the node that leads when the load begins, not all.
+    #[arg(long)]
+    at_leader: bool,
+    /// Requests a second; or max; or climb: step by step, each --duration long, until the
     /// cluster loses some or its p99 is above --p99.
     #[arg(long, value_name = "N|max|climb", default_value = "1000", value_parser = rate)]
     rate: Rate,
@@ -54,10 +63,10 @@ pub(super) struct Args {
     /// Most that p99 may be while --rate climb goes on.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     p99: Duration,
-    /// Client keys.
+    /// Client keys that sign.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
-    /// Transactions on the way at --rate max [default: as many as hold 4 MiB of values, 64 to 2048].
+    /// Requests on the way at --rate max [default: as many as hold 4 MiB of values, 64 to 2048].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     outstanding: Option<u32>,
     /// Also write the result as JSON to a file in this directory.
@@ -71,10 +80,28 @@ pub(super) struct Args {
 /// `--rate`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rate {
-    /// Transactions a second.
+    /// Requests a second.
     At(f64),
     Max,
     Climb,
+}
+
+/// `--gets`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Gets {
+    /// Each sees every write that was acknowledged before it began.
+    Linearizable,
+    /// What the node that is asked has executed.
+    Local,
+}
+
+impl From<Gets> for Consistency {
+    fn from(gets: Gets) -> Self {
+        match gets {
+            Gets::Linearizable => Self::Linearizable,
+            Gets::Local => Self::Local,
+        }
+    }
 }
 
 fn rate(text: &str) -> Result<Rate, String> {
@@ -85,7 +112,7 @@ fn rate(text: &str) -> Result<Rate, String> {
     }
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(Rate::At(rate)),
-        _ => Err("give transactions a second, max or climb".into()),
+        _ => Err("give requests a second, max or climb".into()),
     }
 }
 
@@ -232,10 +259,11 @@ async fn own(args: &Args, cluster: &mut Cluster, directory: &Path) -> Result<Out
 /// Runs the load and says what came of it. `rate`: `None` is max.
 async fn measure(args: &Args, target: &Target, rate: Option<f64>) -> Result<Report> {
     let client = Client::new(&target.endpoints, Duration::from_secs(5))?;
+    let signed = requests::forged_is_refused(&target.endpoints[0]).await;
+    let before = client.status().await?;
     let plan = Plan {
+        kind: kind(args, target).await?,
         rate,
-        size: args.size,
-        operations: args.ops.into(),
         duration: args.duration,
         warmup: args.warmup,
         clients: args.clients.into(),
@@ -244,24 +272,26 @@ async fn measure(args: &Args, target: &Target, rate: Option<f64>) -> Result<Repo
             |n| n as usize,
         ),
     };
+    let loaded = match args.at_leader {
+        true => vec![leader(&target.endpoints).await?],
+        false => target.endpoints.clone(),
+    };
     let total = args.warmup + args.duration;
     let terminal = std::io::stderr().is_terminal();
     let show = |shared: &Shared, elapsed: Duration| {
         if terminal {
             progress(&format!(
-                "{:>5.1} s of {:.0} s  {} submitted  {} committed",
+                "{:>5.1} s of {:.0} s  {} asked  {} done",
                 elapsed.as_secs_f64().min(total.as_secs_f64()),
                 total.as_secs_f64(),
                 shared.requests.load(Ordering::Relaxed),
-                shared.receipts.load(Ordering::Relaxed)
+                shared.done.load(Ordering::Relaxed)
             ));
         }
     };
-    let signed = load::forged_is_refused(&target.endpoints[0]).await;
-    let before = client.status().await?;
     let counted = Scrape::of(&target.http).await;
     let cost = Cost::now(&target.pids);
-    let (measured, all) = load::run(&target.endpoints, plan.clone(), show).await?;
+    let (measured, all) = load::run(&loaded, plan.clone(), show).await?;
     progress("");
     refuse_zero(&measured)?;
     let seen = Observed {
@@ -272,7 +302,33 @@ async fn measure(args: &Args, target: &Target, rate: Option<f64>) -> Result<Repo
         signed,
         on_disk: target.on_disk,
     };
-    Ok(Report::new(&plan, seen, measured, all))
+    Ok(Report::new(&plan, args.size, seen, measured, all))
+}
+
+/// What to ask; for gets, once what they read is written.
+async fn kind(args: &Args, target: &Target) -> Result<Kind> {
+    let Some(gets) = args.gets else {
+        return Ok(Kind::Puts {
+            operations: args.ops.into(),
+            size: args.size,
+        });
+    };
+    progress("writing what is to be read");
+    Ok(Kind::Gets {
+        consistency: gets.into(),
+        keys: requests::keep(&target.endpoints, args.size).await?,
+    })
+}
+
+/// The endpoint of the node that says it leads.
+async fn leader(endpoints: &[String]) -> Result<String> {
+    for url in endpoints {
+        let status = Client::new(&[url], Duration::from_secs(5))?.status().await;
+        if status.is_ok_and(|status| status.leader == Some(status.node)) {
+            return Ok(url.clone());
+        }
+    }
+    bail!("none of the endpoints leads: name all nodes, or leave --at-leader out")
 }
 
 /// Enough to keep the cluster busy, and not so much that it all waits in its queues.
@@ -287,12 +343,12 @@ fn refuse_zero(measured: &Measured) -> Result<()> {
     }
     let worst = measured.failures.iter().max_by_key(|(_, count)| **count);
     match worst {
-        Some((cause, count)) => bail!("nothing was committed in time: {count} times {cause}"),
+        Some((cause, count)) => bail!("nothing was done in time: {count} times {cause}"),
         None if measured.offered == 0 => {
-            bail!("nothing was submitted: the time was too short for the rate")
+            bail!("nothing was asked: the time was too short for the rate")
         }
         None => bail!(
-            "no receipt came while it was measured, all of them after: the cluster is overloaded; \
+            "no answer came while it was measured, all of them after: the cluster is overloaded; \
              lower the rate or measure for longer"
         ),
     }

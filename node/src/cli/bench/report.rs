@@ -1,9 +1,10 @@
 //! The card: what was measured, under which conditions.
 
 use super::load::{Measured, Plan};
-use super::process;
+use super::requests::Kind;
 use super::scrape::{Counted, Faults};
 use crate::cli::VERSION;
+use crate::cli::process;
 use crate::rpc::proto::StatusResponse;
 use serde::Serialize;
 
@@ -63,6 +64,8 @@ pub(super) struct Report {
     nodes: u32,
     protocol: String,
     fault_model: String,
+    /// `put`, `linearizable get` or `local get`.
+    request: &'static str,
     value_bytes: usize,
     operations: usize,
     /// A forged transaction was refused.
@@ -71,7 +74,7 @@ pub(super) struct Report {
     synced: Option<bool>,
     /// Always: a node speaks nothing but Noise to its peers.
     encrypted: bool,
-    /// The digest of the state moved.
+    /// The digest of the state moved; for gets, while their keys were written.
     executed: bool,
     mode: String,
     target_per_second: Option<f64>,
@@ -102,8 +105,15 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// `all`: transactions of the whole run, warm-up included, over which costs are spread.
-    pub(super) fn new(plan: &Plan, seen: Observed, measured: Measured, all: u64) -> Self {
+    /// `size`: bytes of a value; `all`: requests done in the whole run, warm-up included, over which costs are spread.
+    pub(super) fn new(
+        plan: &Plan,
+        size: usize,
+        seen: Observed,
+        measured: Measured,
+        all: u64,
+    ) -> Self {
+        let operations = plan.kind.operations();
         let seconds = plan.duration.as_secs_f64();
         let achieved = measured.completed as f64 / seconds;
         let all = all.max(1) as f64;
@@ -121,14 +131,19 @@ impl Report {
             nodes: status.n,
             protocol: status.protocol.clone(),
             fault_model: status.fault_model.clone(),
-            value_bytes: plan.size,
-            operations: plan.operations,
+            request: plan.kind.name(),
+            value_bytes: size,
+            operations,
             signed: seen.signed,
-            synced: counted.map(|it| it.syncs > 0 && seen.on_disk != Some(false)),
+            synced: match plan.kind {
+                Kind::Puts { .. } => counted.map(|it| it.syncs > 0 && seen.on_disk != Some(false)),
+                // Nothing is written.
+                Kind::Gets { .. } => None,
+            },
             encrypted: true,
             executed: status.state_digest != before.state_digest,
             mode: match plan.rate {
-                Some(rate) => format!("open loop at {rate} tx/s"),
+                Some(rate) => format!("open loop at {rate}/s"),
                 None => format!("closed loop, {} outstanding", plan.outstanding),
             },
             target_per_second: plan.rate,
@@ -136,7 +151,7 @@ impl Report {
             clients: plan.clients,
             offered_per_second: measured.offered as f64 / seconds,
             achieved_per_second: achieved,
-            operations_per_second: achieved * plan.operations as f64,
+            operations_per_second: achieved * operations as f64,
             requests: measured.offered,
             committed: measured.committed,
             failed: measured.failures.values().sum(),
@@ -146,7 +161,7 @@ impl Report {
             max_ms: measured.latency.max() as f64 / 1000.0,
             failures: measured.failures,
             nodes_cpu_us_per_transaction: cpu,
-            nodes_cpu_us_per_operation: cpu.map(|cpu| cpu / plan.operations as f64),
+            nodes_cpu_us_per_operation: cpu.map(|cpu| cpu / operations as f64),
             client_cpu_us_per_transaction: seen.cost.client.cpu * 1e6 / all,
             nodes_memory_mib: nodes
                 .iter()
@@ -191,11 +206,15 @@ impl Report {
 
     /// Names the columns of [`Report::step`].
     pub(super) const STEP_HEAD: &str =
-        " offered  achieved    p50 ms    p99 ms  p99.9 ms   lost CPU us/tx";
+        " offered  achieved    p50 ms    p99 ms  p99.9 ms   lost CPU us ea.";
 
     /// Names the file.
     pub(super) fn name(&self) -> String {
-        format!("{}-{}-{}ops", self.protocol, self.nodes, self.operations)
+        let what = match self.unit() {
+            "get" => format!("{}s", self.request.replace(' ', "-")),
+            _ => format!("{}ops", self.operations),
+        };
+        format!("{}-{}-{what}", self.protocol, self.nodes)
     }
 
     /// As one object.
@@ -222,18 +241,24 @@ impl Report {
             Some(false) => "NO",
             None => "unknown",
         };
-        let honest = format!(
+        let mut honest = format!(
             "signed {} (a forged transaction was sent), synced {} (the nodes' counters), \
              executed {} (the state's digest), encrypted yes (by construction)",
             yes(self.signed),
             yes(self.synced),
             yes(Some(self.executed)),
         );
+        if self.unit() == "get" {
+            honest = "each get found what was put before, encrypted yes (by construction)".into();
+        }
         let cluster = format!(
             "{} nodes, {} ({})",
             self.nodes, self.fault_model, self.protocol
         );
-        let load = format!("{}, {} keys, {} s", self.mode, self.clients, self.seconds);
+        let mut load = format!("{}, {} s", self.mode, self.seconds);
+        if self.unit() == "tx" {
+            load += &format!(", {} client keys", self.clients);
+        }
         vec![
             ("quorate", self.version.into()),
             (
@@ -242,8 +267,11 @@ impl Report {
             ),
             ("cluster", cluster),
             (
-                "transaction",
-                format!("{} x {} bytes", self.operations, self.value_bytes),
+                "request",
+                format!(
+                    "{} x {} of {} bytes",
+                    self.operations, self.request, self.value_bytes
+                ),
             ),
             ("honest", honest),
             ("load", load),
@@ -263,13 +291,19 @@ impl Report {
         }
     }
 
+    /// What a request is called.
+    fn unit(&self) -> &'static str {
+        if self.request == "put" { "tx" } else { "get" }
+    }
+
     fn results(&self) -> Vec<(&'static str, String)> {
+        let unit = self.unit();
         let latency = format!(
             "p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms",
             self.p50_ms, self.p99_ms, self.p999_ms, self.max_ms
         );
         let achieved = format!(
-            "{:.0} tx/s, {:.0} op/s",
+            "{:.0} {unit}/s, {:.0} op/s",
             self.achieved_per_second, self.operations_per_second
         );
         let nodes = match self.nodes_cpu_us_per_transaction {
@@ -281,17 +315,17 @@ impl Report {
         };
         let client = self.client_cpu_us_per_transaction;
         let mut rows = vec![
-            ("offered", format!("{:.0} tx/s", self.offered_per_second)),
+            (
+                "offered",
+                format!("{:.0} {unit}/s", self.offered_per_second),
+            ),
             ("achieved", achieved),
             ("latency", latency),
             ("lost", format!("{} of {}", self.failed, self.requests)),
         ];
         let causes = self.failures.iter();
         rows.extend(causes.map(|(cause, count)| ("", format!("{count} x {cause}"))));
-        rows.push((
-            "CPU each tx",
-            format!("{nodes}, {client:.0} us of the client"),
-        ));
+        rows.push(("CPU each", format!("{nodes}, {client:.0} us of the client")));
         rows.extend(self.traffic());
         if !self.nodes_memory_mib.is_empty() {
             let list: Vec<_> = self
@@ -304,7 +338,7 @@ impl Report {
         rows
     }
 
-    /// What each transaction cost all nodes together in bytes and syncs, as far as it is known.
+    /// What each request cost all nodes together in bytes and syncs, as far as it is known.
     fn traffic(&self) -> Option<(&'static str, String)> {
         let network = self.network_bytes_per_transaction?;
         let (syncs, log) = (self.syncs_per_transaction?, self.log_bytes_per_transaction?);
@@ -313,6 +347,6 @@ impl Report {
             .map_or(String::new(), |disk| format!(" ({disk:.0} to disk)"));
         let text =
             format!("{network:.0} bytes sent, {log:.0} bytes logged{disk}, {syncs:.3} syncs");
-        Some(("nodes each tx", text))
+        Some(("bytes each", text))
     }
 }

@@ -5,17 +5,17 @@ use std::path::Path;
 
 /// CPU time and memory of a process.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
+pub struct Usage {
     /// User and system time, in seconds.
-    pub(super) cpu: f64,
+    pub cpu: f64,
     /// Resident memory now, in bytes.
-    pub(super) memory: u64,
+    pub memory: u64,
     /// Bytes that it caused to be written to disks.
-    pub(super) written: u64,
+    pub written: u64,
 }
 
 /// Of a process; `None` if it is gone.
-pub(super) fn usage(pid: u32) -> Option<Usage> {
+pub fn usage(pid: u32) -> Option<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let ticks = cpu_ticks(&stat)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -49,13 +49,13 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
 
 /// Whether what is synced in this directory reaches a disk. In memory (tmpfs) a sync costs nothing
 /// and means nothing.
-pub(super) fn on_disk(directory: &Path) -> bool {
+pub fn on_disk(directory: &Path) -> bool {
     const TMPFS: u64 = 0x0102_1994;
     rustix::fs::statfs(directory).is_ok_and(|found| found.f_type as u64 != TMPFS)
 }
 
 /// The machine, in words: processor, cores, memory, kernel.
-pub(super) fn machine() -> String {
+pub fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name))?;
@@ -77,7 +77,7 @@ pub(super) fn machine() -> String {
 }
 
 /// Cores that this process may use.
-pub(super) fn cores() -> usize {
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
