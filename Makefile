@@ -13,13 +13,14 @@ SOAK_FROM ?= 0
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build testnet test mutants soak
+.PHONY: help setup build testnet test mutants soak versus-etcd
 
 help:
 	@echo "make testnet   run a testnet of $(NODES) nodes here (NODES=7, DURATION=30s, ARGS='--fresh')"
 	@echo "make test      every check: format, lints, tests, the simulator"
 	@echo "make mutants   whether the simulator finds every planted bug (ARGS='--most 500 --starts 3')"
 	@echo "make soak      the simulator for an hour (SOAK_SECONDS=600, SOAK_FROM=first seed)"
+	@echo "make versus-etcd  Raft mode beside a real etcd (ARGS='--rounds 1 --seconds 3 --restart 20000')"
 	@echo "make build     the program, optimised: $(TARGET)/release/quorate"
 	@echo "make setup     install what a fresh Debian 12 lacks"
 
@@ -47,3 +48,6 @@ mutants: setup
 soak: setup
 	@cargo run --release --quiet -p quorate-tests --bin sim -- \
 		--seeds $(SOAK_FROM)..$$(( $(SOAK_FROM) + 1000000000 )) --seconds $(SOAK_SECONDS) --jobs $$(nproc)
+
+versus-etcd: setup
+	@tests/etcd.sh $(ARGS)
