@@ -10,6 +10,7 @@ ARGS ?=
 # make soak SOAK_SECONDS=600 SOAK_FROM=1000000
 SOAK_SECONDS ?= 3600
 SOAK_FROM ?= 0
+SOAK_PROTOCOL ?= hotstuff
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
@@ -19,7 +20,7 @@ help:
 	@echo "make testnet   run a testnet of $(NODES) nodes here (NODES=7, DURATION=30s, ARGS='--fresh')"
 	@echo "make test      every check: format, lints, tests, the simulator"
 	@echo "make mutants   whether the simulator finds every planted bug (ARGS='--most 500 --starts 3')"
-	@echo "make soak      the simulator for an hour (SOAK_SECONDS=600, SOAK_FROM=first seed)"
+	@echo "make soak      the simulator for an hour (SOAK_SECONDS=600, SOAK_FROM=first seed, SOAK_PROTOCOL=raft)"
 	@echo "make versus-etcd  Raft mode beside a real etcd (ARGS='--rounds 1 --seconds 3 --restart 20000')"
 	@echo "make build     the program, optimised: $(TARGET)/release/quorate"
 	@echo "make setup     install what a fresh Debian 12 lacks"
@@ -46,7 +47,7 @@ mutants: setup
 	done; [ -z "$$failed" ]
 
 soak: setup
-	@cargo run --release --quiet -p quorate-tests --bin sim -- \
+	@cargo run --release --quiet -p quorate-tests --bin sim -- --protocol $(SOAK_PROTOCOL) \
 		--seeds $(SOAK_FROM)..$$(( $(SOAK_FROM) + 1000000000 )) --seconds $(SOAK_SECONDS) --jobs $$(nproc)
 
 versus-etcd: setup

@@ -35,7 +35,10 @@ const fn by_unit_test(protocol: Protocol) -> &'static [(&'static str, &'static s
             "a timeout is sent once",
             "hotstuff::tests::pacemaker::timeouts_that_nobody_heard_are_heard_later_by_those_without_work",
         )],
-        Protocol::Raft => &[],
+        Protocol::Raft => &[(
+            "an old answer moves the match index back",
+            "raft::tests::commits::a_stale_reply_does_not_move_the_match_index_back",
+        )],
     }
 }
 
@@ -93,7 +96,6 @@ const fn breaks_raft(bug: Bug) -> &'static [&'static str] {
         Bug::AnyLog => &["S1"],
         Bug::CommitOldTerm | Bug::CountUnsynced => &["S1", "S8"],
         Bug::CommitBlind => &["S1"],
-        Bug::MatchMovesBack => &["L1"],
         Bug::CountSent => &["S1", "S8"],
         Bug::CutAlways => &["L1", "L2", "S1", "S8"],
         Bug::NoCatchUp => &["L2"],
@@ -117,6 +119,8 @@ const fn breaks_raft(bug: Bug) -> &'static [&'static str] {
         | Bug::VoteBlind
         // A batch goes to the leader at once, and what is lost its client brings elsewhere.
         | Bug::NoFetch
+        // Judged by a unit test: only while too few are up is it seen, once in 500 seeds, as L1.
+        | Bug::MatchMovesBack
         | Bug::StoreNothing => &[],
     }
 }

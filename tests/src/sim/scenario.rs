@@ -303,9 +303,13 @@ impl Scenario {
         self.net.coups = true;
         self.net.loss = c.pick(&[0, 0, 10_000, 50_000]);
         self.net.reorder = c.pick(&[0, 0, 50_000]);
+        self.net.duplicate = c.pick(&[0, 0, 100_000]);
+        self.net.replay = c.pick(&[0, 0, 50_000]);
         self.disk.lose_unsynced = true;
         self.phase = Time(self.timing.timeout.0 * c.between(1, 4));
-        self.safety = Time(self.timing.timeout.0 * c.between(30, 80));
+        // Slow work, too: leaders that come and go without an entry of their own.
+        let pace = c.pick(&[1, 1, 1, 4]);
+        self.safety = Time(self.timing.timeout.0 * c.between(30, 80) * pace);
         self.hasty = c.one_in(2);
         // Work for all that time.
         self.think = Time(self.safety.0 / (self.transactions + 1));
@@ -386,9 +390,14 @@ impl Scenario {
     /// How long after the heal all that is left must have committed everywhere (L1, L2).
     #[must_use]
     pub fn liveness_bound(&self) -> Time {
-        // A view's timer may stand at its cap; each of the f dead leaders, and one leader that was
-        // cut off, costs one timeout; a client notices a dead node by its own time-out.
-        Time(40 * self.timing.timeout_cap.0 + 20 * self.client_timeout().0)
+        let (cap, client) = (self.timing.timeout_cap.0, self.client_timeout().0);
+        match self.protocol {
+            // A view's timer may stand at its cap; each of the f dead leaders, and one leader that was
+            // cut off, costs one timeout; a client notices a dead node by its own time-out.
+            Protocol::HotStuff => Time(40 * cap + 20 * client),
+            // An election or two, the timer at its cap, and then nobody has to change his mind.
+            Protocol::Raft => Time(12 * cap + 12 * client),
+        }
     }
     /// How long a client waits before it asks another node.
     #[must_use]
@@ -400,6 +409,42 @@ impl Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn raft_draws_what_is_its_own_and_nothing_that_it_cannot_survive() {
+        let plans: Vec<_> = (0..400)
+            .map(|seed| Scenario::draw(Protocol::Raft, seed))
+            .collect();
+        let both = |test: fn(&Scenario) -> bool| {
+            assert!(plans.iter().any(test) && !plans.iter().all(test));
+        };
+        both(|p| p.flexible.is_some());
+        both(|p| p.timing.lease.is_some());
+        both(|p| p.net.coups);
+        both(|p| p.process.shutdown.0 > 0);
+        both(|p| p.net.deaf > 0);
+        both(|p| p.stay_down > 0);
+        for nodes in [3, 4, 5, 7] {
+            assert!(plans.iter().any(|p| p.nodes == nodes));
+        }
+        for plan in &plans {
+            let quorums = crypto::Quorums::of(plan.protocol.fault_model(), plan.nodes);
+            let least = (quorums.commit, quorums.election);
+            let (commit, election) = plan.flexible.unwrap_or(least);
+            let flexible = crypto::Quorums {
+                commit,
+                election,
+                ..quorums
+            };
+            assert!(consensus::raft::rules::quorums_meet(&flexible));
+            assert!(plan.stay_down + commit.max(election) <= plan.nodes);
+            assert!(!plan.net.puppets);
+            // A lease counts on clocks that run alike, and on a promise that lasts longer.
+            if let Some(lease) = plan.timing.lease {
+                assert!(lease < plan.timing.timeout && plan.process.clock_jump == Time(0));
+            }
+        }
+    }
 
     #[test]
     fn every_fault_is_drawn_by_some_seeds_and_left_out_by_others() {
