@@ -1,9 +1,11 @@
 //! The simulator and its checkers, and tests of real processes.
 //!
 //! [`sim`] runs whole engines over a simulated network and disks, every chance from one seed;
-//! [`check`] judges what the nodes show to the outside. Nothing here is used by a production crate.
+//! [`check`] judges what the nodes show to the outside. [`scenario`] plays scripts.
+//! Nothing here is used by a production crate.
 
 pub mod check;
 #[cfg(planted)]
 pub mod mutants;
+pub mod scenario;
 pub mod sim;
