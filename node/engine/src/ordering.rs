@@ -9,9 +9,6 @@ use crypto::{Digest, Height, Payload, Time};
 use std::sync::Arc;
 use storage::{Executed, RecordAt, Scan, Table};
 
-/// Bytes of old records loaded for one peer's request.
-const LOAD_BYTES: usize = 1 << 20;
-
 impl<P: Protocol> Engine<P> {
     pub(crate) fn order(&mut self, effect: Ordered<P>, out: &mut Vec<Effect>) {
         match effect {
@@ -41,7 +38,8 @@ impl<P: Protocol> Engine<P> {
             Ordered::Return(payload) => self.tell_pool(mempool::Input::Return(payload)),
             Ordered::Load { token, heights } => {
                 let keys = RecordAt::range(&heights);
-                let scan = Scan::range(keys.start, Some(keys.end)).bytes(LOAD_BYTES);
+                let scan = Scan::range(keys.start, Some(keys.end));
+                let scan = scan.bytes(self.setup.load_bytes());
                 let query = Query { table: Table::Record, scan };
                 self.load(Loading::Records(token), query, out);
             }

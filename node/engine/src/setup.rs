@@ -8,6 +8,8 @@ use mempool::{Dissemination, Rules};
 use std::sync::Arc;
 use storage::{ExecutorConfig, FlushPolicy, Limits, SafetyPolicy, kv};
 
+/// Bytes of old records loaded for one peer's request, where a record is small.
+const LOAD_BYTES: usize = 1 << 20;
 /// What a frame may hold besides batches: list lengths, certificates.
 const FRAME_OVERHEAD: usize = 64 << 10;
 
@@ -104,6 +106,17 @@ impl Setup {
             context: self.config.context,
             validators: Arc::clone(&self.config.validators),
             scheme,
+        }
+    }
+
+    /// Bytes of old records loaded for one peer's request. A leader of Raft needs the entry before
+    /// those that a follower lacks, too: one entry, which may hold a block's batches, must not be
+    /// all that comes, or that follower would never get any further.
+    #[must_use]
+    pub(crate) fn load_bytes(&self) -> usize {
+        match self.pool.dissemination {
+            Dissemination::ToLeader => self.frame_bytes().max(LOAD_BYTES),
+            Dissemination::Broadcast => LOAD_BYTES,
         }
     }
 

@@ -176,3 +176,27 @@ fn a_node_may_end_when_all_who_asked_are_answered() {
     let reply = cluster.replies.get(&refused);
     assert_eq!(reply, Some(&Reply::Refused(Refusal::ShuttingDown)));
 }
+
+/// A load ends with the row that reaches its bytes: the first one must not.
+#[test]
+fn a_follower_behind_the_largest_entry_gets_the_next_one_too() {
+    use consensus::raft::{Entry, Position, Record};
+    let testnet = genesis::Testnet {
+        fault_model: crypto::FaultModel::Crash,
+        protocol: genesis::Protocol::Raft,
+        ..genesis::Testnet::new(genesis::Ports::series(7000, 3).unwrap())
+    };
+    let built = testnet.build_from(&[7; 32]).unwrap();
+    let me = crypto::NodeId(0);
+    let setup = crate::Setup::new(&built.genesis, &built.nodes[0].config, me, [0; 32]);
+    let (count, bytes) = (setup.pool.block_batches, setup.pool.block_bytes);
+    let batch = bytes::Bytes::from(vec![0; bytes / count]);
+    let at = Position {
+        term: crypto::View(1),
+        height: crypto::Height(1),
+    };
+    let payload = crypto::Payload::Inline(vec![batch; count]);
+    let entry = Record::Entry(std::sync::Arc::new(Entry { at, payload }));
+    let row = crypto::codec::encode(&entry).len();
+    assert!(row > bytes && row + 64 < setup.load_bytes());
+}
