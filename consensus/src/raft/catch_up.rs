@@ -40,7 +40,7 @@ impl Raft {
     /// A connection is back: what was under way on the old one may be lost.
     pub(super) fn on_connected(&mut self, peer: NodeId) {
         if let Some(progress) = self.progress(peer) {
-            progress.probe(progress.matched.next());
+            progress.again();
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Progress {
     pub next: Height,
     /// Up to here its log is on its disk and matches the leader's.
     pub matched: Height,
+    /// Where the last probe began.
+    probed: Height,
     /// Whether `next` is known to fit, so that several messages may be under way. Else one is, to
     /// find out.
     pub streaming: bool,
@@ -37,6 +39,7 @@ impl Progress {
     pub fn new(last: Height, now: Time) -> Self {
         Self {
             next: last.next(),
+            probed: last.next(),
             matched: Height(0),
             streaming: false,
             under_way: Vec::new(),
@@ -77,9 +80,21 @@ impl Progress {
         self.resend_at = (!self.under_way.is_empty()).then_some(again_at);
         true
     }
+    /// What is under way is taken for lost: it is sent again, to find out by one message whether it
+    /// fits. Whoever has not answered in this term yet is asked the same again, and not sent the
+    /// whole log because nothing is known to match.
+    pub fn again(&mut self) {
+        let from = if self.streaming {
+            self.matched.next()
+        } else {
+            self.probed
+        };
+        self.probe(from);
+    }
     /// Goes back to `next`, to find out by one message whether that fits.
     pub fn probe(&mut self, next: Height) {
         self.next = next.max(self.matched.next());
+        self.probed = self.next;
         self.streaming = false;
         self.under_way.clear();
         self.resend_at = None;

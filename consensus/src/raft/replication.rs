@@ -238,7 +238,7 @@ impl Raft {
         }
         for progress in lead.followers.values_mut() {
             if progress.resend_at.is_some_and(|at| at <= now) {
-                progress.probe(progress.matched.next());
+                progress.again();
             }
         }
         let mut beat = std::mem::take(&mut lead.untold);

@@ -266,3 +266,14 @@ fn one_who_no_longer_leads_takes_the_new_leaders_entries() {
     assert_eq!(solo.log(), [2]);
     assert_eq!(solo.returned, [payload(1)], "to be ordered by another");
 }
+
+#[test]
+fn a_silent_follower_is_asked_the_same_again_and_not_sent_the_whole_log() {
+    let mut leader = leader();
+    leader.pass(Time::millis(250));
+    let again = leader.last_append(1).expect("it was asked");
+    assert_eq!(again.previous, position(6, 10));
+    leader.input(crate::Input::Connected { peer: NodeId(1) });
+    let again = leader.last_append(1).expect("it was asked");
+    assert_eq!(again.previous, position(6, 10));
+}
