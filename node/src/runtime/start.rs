@@ -81,16 +81,7 @@ where
     let status = Arc::new(RwLock::new(Arc::new(machine.status())));
     let (asking, counting) = (requests.clone(), metrics.clone());
     let verification = Verification::new(ingress, window.clone(), inbox.clone(), asking, counting);
-    let mut parts = Parts {
-        inbox,
-        verification: Arc::new(verification),
-        failure: Failure::new(stop.clone()),
-        network_stop: CancellationToken::new(),
-        status: status.clone(),
-        gone: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-        threads: Vec::new(),
-    };
+    let mut parts = Parts::new(inbox, verification, status.clone(), stop.clone());
     let network = Network::start(
         config.network,
         parts.verification.clone(),
@@ -167,6 +158,24 @@ struct Parts<I: Ingress> {
 }
 
 impl<I: Ingress> Parts<I> {
+    fn new(
+        inbox: Inbox<I::Checked>,
+        verification: Verification<I>,
+        status: Arc<RwLock<Arc<Status>>>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            inbox,
+            verification: Arc::new(verification),
+            failure: Failure::new(stop),
+            network_stop: CancellationToken::new(),
+            status,
+            gone: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            threads: Vec::new(),
+        }
+    }
+
     /// Starts all threads but the machine's, for which it returns where its effects go.
     fn start_workers(
         &mut self,
