@@ -7,5 +7,7 @@ pub mod contract;
 pub mod hotstuff;
 pub mod raft;
 pub mod replica;
+#[cfg(test)]
+mod testing;
 
 pub use contract::*;

@@ -4,25 +4,15 @@ use super::super::message::CertificatePair;
 use super::super::{Proof, Record, VoteRecord};
 use super::craft::{Craft, payload, round_robin};
 use super::messages::one_of_each;
-use crate::{Message as _, Record as _, RecordKey};
-use crypto::{Hasher, Height, View, codec};
+use crate::testing::golden;
+use crate::{Record as _, RecordKey};
+use crypto::{Height, View, codec};
 use std::sync::Arc;
-
-fn digest(bytes: &[u8]) -> String {
-    Hasher::new("golden").bytes(bytes).finish().to_string()[..16].to_owned()
-}
 
 #[test]
 fn messages() {
     let craft = Craft::new(4, round_robin(4));
-    let made: Vec<String> = one_of_each(&craft)
-        .iter()
-        .map(|message| {
-            let bytes = codec::encode(message);
-            format!("{} {} {}", message.name(), bytes.len(), digest(&bytes))
-        })
-        .collect();
-    assert_eq!(made, MESSAGES);
+    assert_eq!(golden::messages(&one_of_each(&craft)), MESSAGES);
 }
 
 const MESSAGES: [&str; 9] = [
@@ -41,12 +31,7 @@ const MESSAGES: [&str; 9] = [
 fn small_messages_in_full() {
     let craft = Craft::new(4, round_robin(4));
     let all = one_of_each(&craft);
-    let hex = |i: usize| -> String {
-        codec::encode(&all[i])
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
-    };
+    let hex = |i: usize| golden::hex(&codec::encode(&all[i]));
     assert_eq!(
         hex(4),
         "0400000000000000000000000400000000000000020000000000000001"
@@ -101,20 +86,15 @@ fn records() {
         ]
     );
     assert!(matches!(keys[4], RecordKey::At(Height(3), _)));
-    let mut made: Vec<String> = records
-        .iter()
-        .map(|record| {
-            let bytes = codec::encode(record);
-            assert_eq!(&codec::decode::<Record>(&bytes).unwrap(), record);
-            format!("{} {}", bytes.len(), digest(&bytes))
-        })
-        .collect();
+    let line = |bytes: Vec<u8>| format!("{} {}", bytes.len(), golden::digest(&bytes));
+    let stored = records.iter().map(golden::stored);
+    let mut made: Vec<String> = stored.map(line).collect();
     let headers = blocks.iter().map(|block| block.header.clone()).collect();
     let proof = codec::encode(&Proof {
         headers,
         certificate: Arc::clone(high),
     });
-    made.push(format!("{} {}", proof.len(), digest(&proof)));
+    made.push(line(proof));
     assert_eq!(made, RECORDS);
 }
 

@@ -417,7 +417,7 @@ fn chaos(seed: u64) -> (u64, u64) {
 #[test]
 fn honest_replicas_agree_whatever_f_liars_do() {
     let (mut committed, mut views) = (0, 0);
-    for seed in super::random::seeds(1500..1800) {
+    for seed in crate::testing::random::seeds(1500..1800) {
         let (heights, view) = if seed.is_multiple_of(4) {
             chaos(seed)
         } else {

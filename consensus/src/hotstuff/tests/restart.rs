@@ -4,15 +4,10 @@ use super::super::message::CertificatePair;
 use super::super::{Message, Record};
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, payload, round_robin};
+use crate::testing::crashes;
 use crate::{Anchor, Input, To};
 use crypto::{NodeId, Payload, Time, View};
 use std::sync::Arc;
-
-fn restart(solo: Solo) -> Solo {
-    let (craft, me, records) = (solo.craft, solo.me, solo.records);
-    let anchor = craft.anchor();
-    Solo::recover(craft, me, anchor, records)
-}
 
 #[test]
 fn the_last_vote_survives_and_is_sent_again() {
@@ -21,7 +16,7 @@ fn the_last_vote_survives_and_is_sent_again() {
     blocks.iter().for_each(|block| solo.propose(block));
     let vote = solo.craft.vote(1, &blocks[2]);
     let locked = Arc::clone(&solo.replica.locked);
-    let mut solo = restart(solo);
+    let mut solo = solo.restart();
     assert_eq!(solo.view(), 3);
     assert_eq!(solo.replica.locked, locked);
     assert!(
@@ -56,14 +51,14 @@ fn the_view_is_restored_from_a_timeout_certificate_too() {
     };
     solo.deliver(1, Message::Certificate(pair));
     assert_eq!(solo.view(), 4);
-    let mut solo = restart(solo);
+    let mut solo = solo.restart();
     assert_eq!(solo.view(), 4);
     // Entered by a proposal: the vote's record tells.
     let four = solo.craft.block_after(4, high, Some(entry), payload(4));
     solo.propose(&four);
     solo.records
         .retain(|record| !matches!(record, Record::Progress(_)));
-    let solo = restart(solo);
+    let solo = solo.restart();
     assert_eq!(solo.view(), 4);
     assert_eq!(solo.voted(), [4]);
 }
@@ -77,7 +72,7 @@ fn a_timeout_survives_and_still_bars_votes() {
         oldest: Some(Time(0)),
     });
     solo.pass(Time::millis(400));
-    let mut solo = restart(solo);
+    let mut solo = solo.restart();
     assert_eq!(solo.gave_up(), [0], "sent again");
     solo.propose(&blocks[1]);
     assert_eq!(solo.voted(), [1]);
@@ -92,7 +87,7 @@ fn a_proposer_does_not_equivocate_after_a_restart() {
     });
     let first = solo.proposed();
     assert_eq!(first.len(), 1);
-    let mut solo = restart(solo);
+    let mut solo = solo.restart();
     solo.pool = vec![2];
     solo.input(Input::Pending {
         oldest: Some(Time(0)),
@@ -127,7 +122,7 @@ fn commits_above_the_anchor_are_derived_again() {
         proof: Some(proof),
         ..solo.craft.anchor()
     };
-    let solo = Solo::recover(solo.craft, 1, anchor, solo.records);
+    let solo = Solo::recover(solo.craft, 1, Time(0), anchor, solo.records);
     assert_eq!(solo.heights(), [2, 3]);
     assert_eq!(solo.commits[1].history, history);
     assert_eq!(solo.replica.high.view, View(5));
@@ -145,7 +140,7 @@ fn a_restart_from_every_prefix_of_the_records_keeps_to_the_promises() {
         prefixes.push((solo.voted(), solo.records.clone()));
     }
     for (voted, records) in prefixes {
-        let mut solo = Solo::recover(craft(), 1, craft().anchor(), records);
+        let mut solo = Solo::recover(craft(), 1, Time(0), craft().anchor(), records);
         let last = *voted.last().unwrap();
         assert_eq!(solo.voted(), [last]);
         let fork = solo
@@ -161,57 +156,20 @@ fn a_restart_from_every_prefix_of_the_records_keeps_to_the_promises() {
     }
 }
 
-/// All crash at once, at every sync of node 0 in turn, and start again: own votes come back
-/// through the fence and are counted again, so nothing stalls.
+/// Own votes come back through the fence and are counted again, so nothing stalls.
 #[test]
 fn all_crash_at_every_point_and_go_on() {
     for n in [4, 7] {
         for tenure in [1, 4, 8192] {
-            for point in 1..=14 {
-                let mut cluster = Cluster::new(n, round_robin(tenure));
-                cluster.crash_at_sync.insert(0, point);
-                for number in 1..=4 {
-                    cluster.submit(number);
-                    cluster.run(Time(700_000));
-                    if !cluster.up(0) {
-                        break;
-                    }
-                }
-                let heights: Vec<_> = (0..n).map(|i| cluster.durable(i).anchor.height).collect();
-                (0..n).for_each(|i| cluster.crash(i));
-                (0..n).for_each(|i| cluster.start(i));
-                cluster.submit(5);
-                let what = format!("n {n}, tenure {tenure}, point {point}");
-                cluster.run_until(Time::millis(10_000), &what, Cluster::all_done);
-                for (i, height) in heights.iter().enumerate() {
-                    assert!(
-                        cluster.durable(i as u16).anchor.height >= *height,
-                        "S6: {what}"
-                    );
-                }
-            }
+            let craft = Craft::new(n, round_robin(tenure));
+            crashes::of_all_at_every_sync(&craft, Time(700_000));
         }
     }
 }
 
 #[test]
 fn one_crashes_between_every_two_syncs_under_load() {
-    for point in 1..=12 {
-        for victim in [0, 2] {
-            let mut cluster = Cluster::new(4, round_robin(8));
-            cluster.crash_at_sync.insert(victim, point);
-            for number in 1..=10 {
-                cluster.submit(number);
-                cluster.run(Time::millis(1));
-            }
-            if !cluster.up(victim) {
-                cluster.run(Time::millis(100));
-                cluster.start(victim);
-            }
-            let what = format!("node {victim} at sync {point}");
-            cluster.run_until(Time::millis(5000), &what, Cluster::all_done);
-        }
-    }
+    crashes::of_one_between_syncs(|| Cluster::new(4, round_robin(8)));
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn leader() -> Solo {
     let terms = [1, 1, 1, 1, 2, 2, 2, 2];
     records.extend(entries(0, &terms).into_iter().map(Record::Entry));
     let mut solo = Solo::recover(craft, 0, Time(0), anchor, records);
+    solo.slow_loads = true;
     solo.elect();
     assert_eq!(solo.log(), [3]);
     solo

@@ -3,7 +3,6 @@
 
 mod cluster;
 mod craft;
-mod disk;
 
 mod appending;
 mod catch_up;

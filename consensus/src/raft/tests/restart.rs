@@ -6,6 +6,7 @@ use super::craft::{
     Craft, Solo, append, appended, entry, grant, position, pre_grant, request_vote,
 };
 use crate::Anchor;
+use crate::testing::crashes;
 use crypto::{Digest, Height, NodeId, Time, View};
 
 #[test]
@@ -141,60 +142,21 @@ fn a_restart_from_every_prefix_of_the_writes_keeps_to_the_promises() {
     }
 }
 
-/// All crash at once, at every sync of node 0 in turn, and start again. What was committed is
-/// committed, nobody votes twice (the cluster judges both), and nothing stalls.
 #[test]
 fn all_crash_at_every_point_and_go_on() {
-    for craft in [
-        Craft::new(1),
-        Craft::new(2),
-        Craft::new(3),
-        Craft::flexible(5, 2, 4),
-    ] {
-        let n = craft.quorums.n as u16;
-        for point in 1..=14 {
-            let mut cluster = Cluster::seeded(craft.clone(), point);
-            cluster.crash_at_sync.insert(0, point);
-            for number in 1..=4 {
-                cluster.submit(number);
-                cluster.run(Time::millis(250));
-            }
-            cluster.crash_at_sync.clear();
-            let heights: Vec<_> = (0..n).map(|i| cluster.durable(i).anchor.height).collect();
-            (0..n).for_each(|i| cluster.crash(i));
-            (0..n).for_each(|i| cluster.start(i));
-            cluster.submit(5);
-            let what = format!("n {n}, point {point}");
-            cluster.run_until(Time::millis(10_000), &what, Cluster::all_done);
-            for (i, height) in heights.iter().enumerate() {
-                assert!(
-                    cluster.durable(i as u16).anchor.height >= *height,
-                    "S6: {what}"
-                );
-            }
-        }
+    let sizes = [1, 2, 3].map(Craft::new);
+    for craft in sizes.into_iter().chain([Craft::flexible(5, 2, 4)]) {
+        crashes::of_all_at_every_sync(&craft, Time::millis(250));
     }
 }
 
 #[test]
 fn one_crashes_between_every_two_syncs_under_load() {
-    for point in 1..=12 {
-        for victim in [0, 2] {
-            let mut cluster = Cluster::new(3);
-            cluster.elect();
-            cluster.crash_at_sync.insert(victim, point);
-            for number in 1..=10 {
-                cluster.submit(number);
-                cluster.run(Time::millis(1));
-            }
-            if !cluster.up(victim) {
-                cluster.run(Time::millis(100));
-                cluster.start(victim);
-            }
-            let what = format!("node {victim} at sync {point}");
-            cluster.run_until(Time::millis(5_000), &what, Cluster::all_done);
-        }
-    }
+    crashes::of_one_between_syncs(|| {
+        let mut cluster = Cluster::new(3);
+        cluster.elect();
+        cluster
+    });
 }
 
 #[test]

@@ -1,23 +1,21 @@
 //! A disk: what a node finds when it starts again.
 
-use super::super::{Position, Proof, Raft, Record};
 use crate::replica::{Fence, LogOp, Stored};
-use crate::{Anchor, Record as _, RecordKey};
+use crate::{Anchor, Protocol, Record as _, RecordKey};
 use crypto::{Kind, Slot};
 use std::collections::BTreeMap;
 
 /// What a disk holds.
-#[derive(Clone)]
-pub struct Image {
-    pub anchor: Anchor<Proof>,
-    pub records: BTreeMap<RecordKey, Record>,
+pub struct Image<P: Protocol> {
+    pub anchor: Anchor<P::Proof>,
+    pub records: BTreeMap<RecordKey, P::Record>,
     pub guard: BTreeMap<Slot, Vec<u8>>,
     floors: BTreeMap<Kind, Slot>,
     fence: Fence,
 }
 
-impl Image {
-    pub fn new(anchor: Anchor<Proof>) -> Self {
+impl<P: Protocol> Image<P> {
+    pub fn new(anchor: Anchor<P::Proof>) -> Self {
         Self {
             anchor,
             records: BTreeMap::new(),
@@ -26,7 +24,7 @@ impl Image {
             fence: Fence::default(),
         }
     }
-    pub fn apply(&mut self, fence: Fence, ops: &[LogOp<Raft>]) {
+    pub fn apply(&mut self, fence: Fence, ops: &[LogOp<P>]) {
         self.fence = fence;
         for op in ops {
             match op {
@@ -45,21 +43,23 @@ impl Image {
                 LogOp::Commit(c) => {
                     self.anchor.height = c.height;
                     self.anchor.history = c.history;
-                    self.anchor.proof = Some(c.proof);
+                    self.anchor.proof = Some(c.proof.clone());
                 }
                 LogOp::Truncate(from) => self
                     .records
                     .retain(|key, _| !matches!(key, RecordKey::At(height, _) if height >= from)),
-                LogOp::Forget(_) | LogOp::Checkpoint(_) => {}
+                LogOp::Forget(below) => self
+                    .records
+                    .retain(|key, _| !matches!(key, RecordKey::At(height, _) if height < below)),
+                LogOp::Checkpoint(_) => {}
             }
         }
     }
-    /// Whether this entry is on the disk.
-    pub fn holds(&self, at: Position) -> bool {
-        let is = |record: &Record| matches!(record, Record::Entry(entry) if entry.at == at);
+    /// Whether this record is on it.
+    pub fn holds(&self, is: impl Fn(&P::Record) -> bool) -> bool {
         self.records.values().any(is)
     }
-    pub fn stored(&self) -> Stored<Raft> {
+    pub fn stored(&self) -> Stored<P> {
         let wanted = |key: &RecordKey| match key {
             RecordKey::Latest(_) => true,
             RecordKey::At(height, _) => *height >= self.anchor.height,
@@ -72,11 +72,7 @@ impl Image {
             .iter()
             .map(|(slot, bytes)| (*slot, bytes.clone()))
             .collect();
-        stored.floors = self
-            .floors
-            .iter()
-            .map(|(kind, slot)| (*kind, *slot))
-            .collect();
+        stored.floors = self.floors.iter().map(|(kind, it)| (*kind, *it)).collect();
         stored.fence = self.fence;
         stored
     }
