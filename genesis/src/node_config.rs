@@ -76,7 +76,7 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             dir: "data".into(),
-            flush_bytes: 64 << 20,
+            flush_bytes: 16 << 20,
             flush_after: Time::millis(60_000),
         }
     }

@@ -69,9 +69,9 @@ async fn start_with<P: consensus::Protocol>(loaded: Loaded) -> Result<Running> {
 
     let identity = identity(genesis, loaded.consensus_key.public());
     let mut data = Data::open(&loaded.data, &identity, setup.safety)?;
-    let (log, state): (Arc<dyn Store>, Arc<dyn Store>) = (data.log.clone(), data.state.clone());
+    let log: Arc<dyn Store> = data.log.clone();
     metrics.register(|registry| registry.register_collector(Box::new(Disk(log.clone()))));
-    let executor = Executor::open(log.clone(), state.clone(), setup.executor)?;
+    let executor = Executor::open(log.clone(), data.state.clone(), setup.executor)?;
     let recovered = Recovered::<P>::read(&setup, &Log::new(log.clone()), executor.applied())?;
 
     let verifier = setup.verifier(Arc::new(Remembered::new(Ed25519)));
@@ -88,7 +88,6 @@ async fn start_with<P: consensus::Protocol>(loaded: Loaded) -> Result<Running> {
         clock,
         network,
         log,
-        state,
         group: data.group_commit()?,
         executor,
         limits,

@@ -5,6 +5,7 @@
 //! result. So before state may reach the disk the log is synced, else the state could be ahead of it.
 
 use crate::kv::{Limits, Machine, Overlay, Receipt, Recent};
+use crate::staged::Staged;
 use crate::{CommitRow, Log, REBUILD_STATE, Read, Store, StoreError, Table};
 use bytes::Bytes;
 use crypto::batch::Batch;
@@ -49,8 +50,9 @@ impl Applied {
 /// When state is moved to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlushPolicy {
-    /// After so many bytes of writes, their overhead in memory included. Below what would make the
-    /// backend flush by itself, without a sync of the log before.
+    /// After so many bytes of writes, their overhead in memory included. Less than would make the
+    /// backend flush by itself, without a sync of the log before. Nothing is executed while they
+    /// go to the backend.
     pub bytes: u64,
     /// After so long since the first write that is not flushed.
     pub age: Time,
@@ -59,7 +61,7 @@ pub struct FlushPolicy {
 impl Default for FlushPolicy {
     fn default() -> Self {
         Self {
-            bytes: 32 << 20,
+            bytes: 16 << 20,
             age: Time::millis(60_000),
         }
     }
@@ -140,11 +142,11 @@ pub enum ExecuteError {
 /// Executes committed heights. Owned by one thread.
 pub struct Executor {
     log: Log,
+    staged: Arc<Staged>,
     state: Recent,
     machine: Machine,
     applied: Applied,
     config: ExecutorConfig,
-    unflushed: u64,
     since: Option<Time>,
 }
 
@@ -176,15 +178,21 @@ impl Executor {
             applied.revision
         };
         let machine = Machine::load(&*state, revision, config.limits)?;
+        let staged = Arc::new(Staged::new(state));
         Ok(Self {
             log,
-            state: Recent::new(state),
+            state: Recent::new(Arc::clone(&staged) as Arc<dyn Store>),
+            staged,
             machine,
             applied,
             config,
-            unflushed: 0,
             since: None,
         })
+    }
+    /// The state as executed, for readers: what the backend has and what is still gathered.
+    #[must_use]
+    pub fn state(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.staged) as Arc<dyn Store>
     }
     /// How far it is.
     #[must_use]
@@ -245,9 +253,7 @@ impl Executor {
             Bytes::from_static(APPLIED),
             codec::encode(&applied).into(),
         );
-        let batch = over.into_batch();
-        self.unflushed += (batch.bytes() + batch.ops().len() * OVERHEAD) as u64;
-        self.state.write(batch)?;
+        self.state.write(over.into_batch())?;
         self.applied = applied;
         self.since.get_or_insert(now);
         self.flush_if_due(now)?;
@@ -261,8 +267,7 @@ impl Executor {
         if !crypto::planted!(StateAhead) {
             self.log.store().sync()?;
         }
-        self.state.store().flush(wait)?;
-        self.unflushed = 0;
+        self.staged.flush(wait)?;
         self.since = None;
         Ok(())
     }
@@ -271,7 +276,7 @@ impl Executor {
         let old = self
             .since
             .is_some_and(|since| now.since(since) >= policy.age);
-        if old || self.unflushed >= policy.bytes {
+        if old || self.staged.bytes() >= policy.bytes {
             self.flush(false)
         } else {
             Ok(())
@@ -307,9 +312,6 @@ impl Executor {
         encoded.iter().map(decode).collect()
     }
 }
-
-/// Bytes of memory that a row costs besides key and value.
-const OVERHEAD: usize = 64;
 
 #[cfg(test)]
 mod tests;

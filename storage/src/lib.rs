@@ -9,12 +9,14 @@ pub mod directory;
 pub mod execute;
 pub mod group;
 pub mod kv;
+mod layer;
 pub mod log;
 pub mod memory;
 pub mod reader;
 #[cfg(feature = "rocksdb")]
 pub mod rocks;
 pub mod safety;
+mod staged;
 pub mod store;
 
 #[cfg(feature = "rocksdb")]

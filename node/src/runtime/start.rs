@@ -43,8 +43,6 @@ pub struct RuntimeConfig {
     pub network: NetworkConfig,
     /// `data/log`.
     pub log: Arc<dyn Store>,
-    /// `data/state`.
-    pub state: Arc<dyn Store>,
     /// The log's group commit.
     pub group: GroupCommit,
     /// The executor, opened on both stores.
@@ -90,7 +88,8 @@ where
         &parts.tasks,
     )
     .await?;
-    let (state, log) = (StateReader::new(config.state, config.limits), config.log);
+    let state = StateReader::new(config.executor.state(), config.limits);
+    let log = config.log;
     let (outward, executed) = parts
         .start_workers(
             Disks {

@@ -196,7 +196,6 @@ async fn start(me: u16, ports: &[u16], change: impl FnOnce(&mut Toy)) -> anyhow:
         clock: Clock::start(),
         network: network(me, ports),
         log: log.clone(),
-        state: state.clone(),
         group: GroupCommit::new(log.clone(), file, first, SafetyPolicy::EachFence).unwrap(),
         executor: Executor::open(log.clone(), state.clone(), ExecutorConfig::new(limits)).unwrap(),
         limits,

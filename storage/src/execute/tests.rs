@@ -125,7 +125,7 @@ impl Bench {
         self.executor = Executor::open(self.log.clone(), self.state.clone(), self.config).unwrap();
     }
     fn reader(&self) -> StateReader {
-        StateReader::new(self.state.clone(), self.config.limits)
+        StateReader::new(self.executor.state(), self.config.limits)
     }
 }
 

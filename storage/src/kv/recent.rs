@@ -4,7 +4,7 @@
 use crate::{Op, Read, Row, Scan, Store, StoreError, Table, WriteBatch};
 use bytes::Bytes;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The tables of small rows that are read before they are written.
@@ -14,7 +14,8 @@ const BYTES: usize = 16 << 20;
 /// Bytes of memory that a row costs besides key and value, about.
 const OVERHEAD: usize = 96;
 
-type Rows = [BTreeMap<Bytes, Option<Bytes>>; TABLES.len()];
+/// Only ever looked up, so their order is nobody's business.
+type Rows = [HashMap<Bytes, Option<Bytes>>; TABLES.len()];
 
 /// A store with a memory. Nothing else may write to the store.
 pub struct Recent {
@@ -37,10 +38,6 @@ impl Recent {
             store,
             memory: RefCell::default(),
         }
-    }
-    /// The store behind.
-    pub fn store(&self) -> &dyn Store {
-        &*self.store
     }
     /// Writes, and remembers what was written.
     pub fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {

@@ -28,10 +28,9 @@ impl Tuning {
         tuning.db.set_write_buffer_size(96 * MIB);
         tuning.db.set_arena_block_size(MIB);
         tuning.db.set_max_write_buffer_number(3);
-        // Every write of a new key looks for an older one first: a small filter (half a MiB) spares
-        // the search in the memtable.
-        tuning.db.set_memtable_prefix_bloom_ratio(0.005);
-        tuning.db.set_memtable_whole_key_filtering(true);
+        // Each flush is a file of some MiB that spans all keys: twice as many as by default are
+        // merged at a time, since each merge rewrites most of the level below.
+        tuning.db.set_level_zero_file_num_compaction_trigger(8);
         tuning
     }
     fn common(cache: usize, bloom: u32) -> Self {

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use crypto::{Height, NodeId, Time};
 use engine::{Machine, Reply, RequestId};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use storage::{CommitRow, Executed, Op, Outcome, Span, StateReader, Store, Table, WriteBatch};
 
 /// The checks, and what the counters need to know.
@@ -243,8 +242,10 @@ impl<S: System> World<S> {
     /// A node says that a read may be served: it is, as the program does it, from its state now.
     fn read_state(&mut self, node: NodeId, request: RequestId, height: Height) {
         let key = read_key(request);
-        let state = Arc::clone(&self.hosts[node.index()].disk.state) as Arc<dyn Store>;
-        let reader = StateReader::new(state, *self.system.limits());
+        let Some(life) = &self.hosts[node.index()].life else {
+            return;
+        };
+        let reader = StateReader::new(life.executor.state(), *self.system.limits());
         let seen = match reader.range(&Span::only(key.clone()), 1, 0) {
             Ok(range) if range.applied.height >= height => range.pairs,
             Ok(range) => {

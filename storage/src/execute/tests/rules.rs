@@ -90,7 +90,8 @@ fn new_clients_are_refused_until_a_session_is_idle_and_its_rows_are_gone() {
     assert_eq!(bench.executor.sessions(), 0);
     assert!(
         bench
-            .state
+            .executor
+            .state()
             .scan(Table::Session, &crate::Scan::all())
             .unwrap()
             .is_empty()
@@ -145,7 +146,10 @@ fn a_body_that_is_no_request_does_nothing_and_uses_nothing_up() {
 #[test]
 fn a_put_writes_one_head_one_version_and_a_transaction_one_session_row() {
     let mut bench = Bench::new(ExecutorConfig::new(Limits::default()));
-    let rows = |bench: &Bench| bench.state.operations();
+    let rows = |bench: &mut Bench| {
+        bench.executor.flush(true).unwrap();
+        bench.state.operations()
+    };
     let puts = |from: u32| {
         (from..from + 64)
             .map(|i| put(&format!("key{i}"), "v"))
@@ -157,9 +161,9 @@ fn a_put_writes_one_head_one_version_and_a_transaction_one_session_row() {
         9,
         &Request::all(vec![put("first", "opens the session")]),
     )]);
-    let before = rows(&bench);
+    let before = rows(&mut bench);
     bench.one(&[transaction(1, 2, 9, &Request::all(puts(0)))]);
-    let after = rows(&bench);
+    let after = rows(&mut bench);
     let grew = |table| after.get(&table).unwrap_or(&0) - before.get(&table).unwrap_or(&0);
     assert_eq!(grew(Table::Key), 64);
     assert_eq!(grew(Table::History), 64);
@@ -259,6 +263,7 @@ fn inline_payload_executes_as_well() {
 fn a_state_of_another_log_is_refused() {
     let mut bench = Bench::new(ExecutorConfig::new(small()));
     bench.empty(2);
+    bench.executor.flush(true).unwrap();
     let open = |log: Memory, state: &Arc<Memory>| {
         Executor::open(Arc::new(log), state.clone(), bench.config)
     };
@@ -292,7 +297,8 @@ fn golden_rows() {
     );
     let only = |table| {
         bench
-            .state
+            .executor
+            .state()
             .scan(table, &crate::Scan::all())
             .unwrap()
             .remove(0)
@@ -309,7 +315,8 @@ fn golden_rows() {
         format!("01{}78797a", "0100000000000000".repeat(2))
     );
     let sessions = bench
-        .state
+        .executor
+        .state()
         .scan(Table::Session, &crate::Scan::all())
         .unwrap();
     let client = "01".repeat(32);
