@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crypto::{Height, NodeId, Time};
 use engine::{Machine, Reply, RequestId};
 use std::collections::BTreeMap;
-use storage::{CommitRow, Executed, Op, Outcome, Span, StateReader, Store, Table, WriteBatch};
+use storage::{CommitRow, Executed, Op, Outcome, Span, StateReader, Table, WriteBatch};
 
 /// The checks, and what the counters need to know.
 pub struct Watch {
