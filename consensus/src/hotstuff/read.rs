@@ -7,28 +7,22 @@
 
 use super::message::{CertificatePair, Draft, Message, ReadAnswer, ReadAsk};
 use super::{HotStuff, Out, QuorumCertificate};
+use crate::replica::reads::{MAX_READS, Nonces, Question, Readers};
 use crate::{ReadId, Retry, Timing, To};
 use crypto::{Height, NodeId, NodeSet, Reject, Time};
-use rand_chacha::ChaCha12Rng;
-use rand_core::{Rng, SeedableRng};
 use std::sync::Arc;
 
-/// Most reads that wait at once.
-pub const MAX_READS: usize = 4096;
-
-/// Reads that arrived before a question was asked.
+/// A question to all, and who has answered it.
 #[derive(Debug)]
 struct Round {
-    nonce: u64,
-    reads: Vec<(ReadId, Time)>,
+    question: Question<ReadId>,
     answered: NodeSet,
-    resend_at: Time,
 }
 
 /// Reads whose certificate is known.
 #[derive(Debug)]
 struct Placed {
-    reads: Vec<(ReadId, Time)>,
+    readers: Readers<ReadId>,
     certificate: Arc<QuorumCertificate>,
     /// Whether the certificate was sent to all.
     told: bool,
@@ -38,35 +32,30 @@ struct Placed {
 #[derive(Debug)]
 pub struct Reads {
     timing: Timing,
-    nonces: ChaCha12Rng,
+    nonces: Nonces,
     /// Arrived while a round was under way.
-    waiting: Vec<(ReadId, Time)>,
+    waiting: Readers<ReadId>,
     round: Option<Round>,
     placed: Vec<Placed>,
 }
 
 impl Reads {
     pub fn new(timing: Timing, seed: [u8; 32], now: Time) -> Self {
-        let mut nonces = ChaCha12Rng::from_seed(seed);
-        // A process started again at another time asks other questions.
-        nonces.set_stream(now.0);
         Self {
             timing,
-            nonces,
-            waiting: Vec::new(),
+            nonces: Nonces::new(seed, now),
+            waiting: Readers::default(),
             round: None,
             placed: Vec::new(),
         }
     }
+    fn all(&self) -> impl Iterator<Item = &Readers<ReadId>> {
+        let round = self.round.iter().map(|it| &it.question.readers);
+        let placed = self.placed.iter().map(|it| &it.readers);
+        round.chain(placed).chain([&self.waiting])
+    }
     fn len(&self) -> usize {
-        let round = self.round.as_ref().map_or(0, |round| round.reads.len());
-        self.waiting.len()
-            + round
-            + self
-                .placed
-                .iter()
-                .map(|placed| placed.reads.len())
-                .sum::<usize>()
+        self.all().map(Readers::len).sum()
     }
     /// Whether a read waits for a commit.
     pub fn needs_progress(&self) -> bool {
@@ -75,45 +64,26 @@ impl Reads {
     /// When to wake.
     pub fn deadline(&self) -> Option<Time> {
         let limit = self.timing.timeout_cap;
-        let resend = self.round.as_ref().map(|round| round.resend_at);
-        let waiting = self.waiting.first().into_iter();
-        let asked = self.round.iter().filter_map(|round| round.reads.first());
-        let placed = self.placed.iter().filter_map(|placed| placed.reads.first());
-        let oldest = waiting
-            .chain(asked)
-            .chain(placed)
-            .map(|(_, at)| at.plus(limit))
-            .min();
-        resend.into_iter().chain(oldest).min()
+        let expiry = self.all().filter_map(|it| it.expiry(limit)).min();
+        let resend = self.round.as_ref().map(|it| it.question.resend_at());
+        expiry.into_iter().chain(resend).min()
     }
     /// Why reads wait.
     pub fn waiting(&self, quorum: usize) -> Option<String> {
         let round = self.round.as_ref()?;
-        let (reads, answers) = (round.reads.len(), round.answered.len());
+        let (reads, answers) = (round.question.readers.len(), round.answered.len());
         Some(format!("{reads} reads: {answers} of {quorum} answers"))
     }
     /// Takes out what has waited for too long.
     fn expire(&mut self, now: Time) -> Vec<ReadId> {
-        let limit = self.timing.timeout_cap;
+        let round = self.round.iter_mut().map(|it| &mut it.question.readers);
+        let placed = self.placed.iter_mut().map(|it| &mut it.readers);
         let mut late = Vec::new();
-        let mut sift = |reads: &mut Vec<(ReadId, Time)>| {
-            reads.retain(|(id, at)| {
-                let keep = now < at.plus(limit);
-                if !keep {
-                    late.push(*id);
-                }
-                keep
-            });
-        };
-        sift(&mut self.waiting);
-        if let Some(round) = &mut self.round {
-            sift(&mut round.reads);
+        for readers in round.chain(placed).chain([&mut self.waiting]) {
+            readers.expire(now, self.timing.timeout_cap, &mut late);
         }
-        for placed in &mut self.placed {
-            sift(&mut placed.reads);
-        }
-        self.round.take_if(|round| round.reads.is_empty());
-        self.placed.retain(|placed| !placed.reads.is_empty());
+        self.round.take_if(|it| it.question.readers.is_empty());
+        self.placed.retain(|it| !it.readers.is_empty());
         late
     }
 }
@@ -123,27 +93,27 @@ impl HotStuff {
         if self.reads.len() >= MAX_READS {
             return out.read(id, Err(Retry::Full));
         }
-        self.reads.waiting.push((id, now));
+        self.reads.waiting.push(id, now);
     }
 
-    /// Asks on behalf of all reads that wait.
-    fn start_round(&mut self, now: Time, out: &mut Out) {
-        let nonce = self.reads.nonces.next_u64();
-        let round = Round {
-            nonce,
-            reads: std::mem::take(&mut self.reads.waiting),
-            answered: [self.me()].into_iter().collect(),
-            resend_at: now.plus(self.reads.timing.resend),
-        };
-        self.reads.round = Some(round);
-        self.ask_round(nonce, out);
-    }
-    fn ask_round(&self, nonce: u64, out: &mut Out) {
-        let epoch = self.config.context.epoch;
-        out.send(
-            To::Others,
-            Draft(Message::ReadAsk(ReadAsk { epoch, nonce })),
-        );
+    /// Asks on behalf of all reads that wait, or again.
+    fn ask_reads(&mut self, now: Time, out: &mut Out) {
+        let (me, epoch, reads) = (self.me(), self.config.context.epoch, &mut self.reads);
+        if reads.round.is_none() && !reads.waiting.is_empty() {
+            let nonce = reads.nonces.draw();
+            reads.round = Some(Round {
+                question: Question::new(nonce, reads.waiting.take(), now),
+                answered: [me].into_iter().collect(),
+            });
+        }
+        let resend = reads.timing.resend;
+        if let Some(Round { question, .. }) = &mut reads.round
+            && question.is_due(now, resend)
+        {
+            let nonce = question.nonce;
+            let ask = Message::ReadAsk(ReadAsk { epoch, nonce });
+            out.send(To::Others, Draft(ask));
+        }
     }
 
     pub(super) fn on_read_ask(&self, from: NodeId, ask: ReadAsk, out: &mut Out) {
@@ -166,7 +136,7 @@ impl HotStuff {
     ) {
         self.adopt(now, &answer.high, Some(from), out);
         match &mut self.reads.round {
-            Some(round) if round.nonce == answer.nonce => {
+            Some(round) if round.question.nonce == answer.nonce => {
                 round.answered.insert(from);
             }
             _ => out.reject(from, Reject::Duplicate),
@@ -181,39 +151,25 @@ impl HotStuff {
         for id in self.reads.expire(now) {
             out.read(id, Err(Retry::NoQuorum));
         }
+        let quorum = if crypto::planted!(ReadAlone) {
+            1
+        } else {
+            self.quorum()
+        };
+        let answered = |round: &Round| round.answered.len() >= quorum;
         loop {
-            let quorum = if crypto::planted!(ReadAlone) {
-                1
-            } else {
-                self.quorum()
-            };
-            if let Some(round) = self
-                .reads
-                .round
-                .take_if(|round| round.answered.len() >= quorum)
-            {
+            if let Some(round) = self.reads.round.take_if(|round| answered(round)) {
                 // Every answer was adopted: the own high certificate is the highest of them.
-                let certificate = Arc::clone(&self.high);
                 self.reads.placed.push(Placed {
-                    reads: round.reads,
-                    certificate,
+                    readers: round.question.readers,
+                    certificate: Arc::clone(&self.high),
                     told: false,
                 });
             }
-            if self.reads.round.is_some() || self.reads.waiting.is_empty() {
+            self.ask_reads(now, out);
+            if !self.reads.round.as_ref().is_some_and(answered) {
                 break;
             }
-            self.start_round(now, out);
-        }
-        if let Some(round) = self
-            .reads
-            .round
-            .as_mut()
-            .filter(|round| round.resend_at <= now)
-        {
-            round.resend_at = now.plus(self.reads.timing.resend);
-            let nonce = round.nonce;
-            self.ask_round(nonce, out);
         }
         self.finish_placed(out);
     }
@@ -222,7 +178,7 @@ impl HotStuff {
         for mut placed in std::mem::take(&mut self.reads.placed) {
             match self.read_height(&mut placed.certificate) {
                 Some(height) if height <= self.log.root().height => {
-                    for (id, _) in placed.reads {
+                    for id in placed.readers {
                         out.read(id, Ok(height));
                     }
                 }

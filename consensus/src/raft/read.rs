@@ -8,13 +8,9 @@
 use super::message::{Body, ReadAnswer, ReadIndex};
 use super::replication::Leadership;
 use super::{Out, Raft, Role};
+use crate::replica::reads::{MAX_READS, Nonces, Question, Readers};
 use crate::{ReadId, Retry, Timing, To};
 use crypto::{Height, NodeId, Time};
-use rand_chacha::ChaCha12Rng;
-use rand_core::{Rng, SeedableRng};
-
-/// Most reads that wait at once.
-pub const MAX_READS: usize = 4096;
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,88 +27,67 @@ struct Round {
     round: u64,
     /// What was committed when it began.
     height: Height,
-    reads: Vec<(Reader, Time)>,
-}
-
-/// Reads that arrived before the leader was asked.
-#[derive(Debug)]
-struct Asked {
-    nonce: u64,
-    reads: Vec<(Reader, Time)>,
-    resend_at: Time,
+    readers: Readers<Reader>,
 }
 
 /// Waiting reads.
 #[derive(Debug)]
 pub struct Reads {
     timing: Timing,
-    nonces: ChaCha12Rng,
+    nonces: Nonces,
     /// Arrived while a question was under way, or while there is nobody to ask.
-    waiting: Vec<(Reader, Time)>,
+    waiting: Readers<Reader>,
     /// A leader's question to all.
     round: Option<Round>,
     /// A follower's question to its leader.
-    asked: Option<Asked>,
+    asked: Option<Question<Reader>>,
 }
 
 impl Reads {
     pub fn new(timing: Timing, seed: [u8; 32], now: Time) -> Self {
-        let mut nonces = ChaCha12Rng::from_seed(seed);
-        // A process started again at another time asks other questions.
-        nonces.set_stream(now.0);
         Self {
             timing,
-            nonces,
-            waiting: Vec::new(),
+            nonces: Nonces::new(seed, now),
+            waiting: Readers::default(),
             round: None,
             asked: None,
         }
     }
+    fn all(&self) -> impl Iterator<Item = &Readers<Reader>> {
+        let round = self.round.iter().map(|it| &it.readers);
+        let asked = self.asked.iter().map(|it| &it.readers);
+        round.chain(asked).chain([&self.waiting])
+    }
     fn len(&self) -> usize {
-        let round = self.round.as_ref().map_or(0, |it| it.reads.len());
-        let asked = self.asked.as_ref().map_or(0, |it| it.reads.len());
-        self.waiting.len() + round + asked
+        self.all().map(Readers::len).sum()
     }
     /// What was asked of the former leader is asked again; its other followers ask elsewhere.
     pub fn leader_changed(&mut self) {
-        let round = self.round.take().map(|it| it.reads);
-        let asked = self.asked.take().map(|it| it.reads);
-        let again = round.into_iter().chain(asked).flatten();
-        self.waiting.extend(again);
-        let own = |(reader, _): &(Reader, Time)| matches!(reader, Reader::Own(_));
-        self.waiting.retain(own);
+        let round = self.round.take().map(|it| it.readers);
+        let asked = self.asked.take().map(|it| it.readers);
+        for readers in round.into_iter().chain(asked) {
+            self.waiting.append(readers);
+        }
+        self.waiting
+            .retain(|reader| matches!(reader, Reader::Own(_)));
     }
     /// When to wake.
     pub fn deadline(&self) -> Option<Time> {
-        let round = self.round.iter().flat_map(|it| &it.reads);
-        let asked = self.asked.iter().flat_map(|it| &it.reads);
-        let oldest = self.waiting.iter().chain(round).chain(asked);
-        let expiry = oldest.map(|(_, at)| at.plus(self.timing.timeout_cap)).min();
-        let resend = self.asked.as_ref().map(|it| it.resend_at);
+        let limit = self.timing.timeout_cap;
+        let expiry = self.all().filter_map(|it| it.expiry(limit)).min();
+        let resend = self.asked.as_ref().map(Question::resend_at);
         expiry.into_iter().chain(resend).min()
     }
     /// Takes out what has waited for too long.
     fn expire(&mut self, now: Time) -> Vec<Reader> {
-        let limit = self.timing.timeout_cap;
+        let round = self.round.iter_mut().map(|it| &mut it.readers);
+        let asked = self.asked.iter_mut().map(|it| &mut it.readers);
         let mut late = Vec::new();
-        let mut sift = |reads: &mut Vec<(Reader, Time)>| {
-            reads.retain(|(reader, at)| {
-                let keep = now < at.plus(limit);
-                if !keep {
-                    late.push(*reader);
-                }
-                keep
-            });
-        };
-        sift(&mut self.waiting);
-        if let Some(round) = &mut self.round {
-            sift(&mut round.reads);
+        for readers in round.chain(asked).chain([&mut self.waiting]) {
+            readers.expire(now, self.timing.timeout_cap, &mut late);
         }
-        if let Some(asked) = &mut self.asked {
-            sift(&mut asked.reads);
-        }
-        self.round.take_if(|it| it.reads.is_empty());
-        self.asked.take_if(|it| it.reads.is_empty());
+        self.round.take_if(|it| it.readers.is_empty());
+        self.asked.take_if(|it| it.readers.is_empty());
         late
     }
 }
@@ -143,25 +118,25 @@ impl Raft {
         if self.reads.len() >= MAX_READS {
             return out.read(id, Err(Retry::Full));
         }
-        self.reads.waiting.push((Reader::Own(id), now));
+        self.reads.waiting.push(Reader::Own(id), now);
     }
 
     pub(super) fn on_read_index(&mut self, now: Time, from: NodeId, ask: ReadIndex) {
         if self.leads() && from != self.me() {
             // One question of each follower at a time: it asks anew only when it gave up the last.
-            let other = |(reader, _): &(Reader, Time)| !matches!(reader, Reader::Peer { node, .. } if *node == from);
+            let other = |it: &Reader| !matches!(it, Reader::Peer { node, .. } if *node == from);
             self.reads.waiting.retain(other);
             let reader = Reader::Peer {
                 node: from,
                 nonce: ask.nonce,
             };
-            self.reads.waiting.push((reader, now));
+            self.reads.waiting.push(reader, now);
         }
     }
 
     pub(super) fn on_read_answer(&mut self, answer: ReadAnswer, out: &mut Out) {
         let asked = self.reads.asked.take_if(|it| it.nonce == answer.nonce);
-        for (reader, _) in asked.into_iter().flat_map(|it| it.reads) {
+        for reader in asked.into_iter().flat_map(|it| it.readers) {
             self.serve(reader, answer.height, out);
         }
     }
@@ -215,14 +190,13 @@ impl Raft {
             let held = lease.is_some_and(|lease| now < lead.lease_until(now, quorum, lease));
             let confirmed = |it: &mut Round| lead.confirmed(it.round, quorum);
             let served = if held {
-                let reads = std::mem::take(&mut self.reads.waiting);
-                Some((committed, reads))
+                Some((committed, self.reads.waiting.take()))
             } else {
                 let round = self.reads.round.take_if(confirmed);
-                round.map(|it| (it.height, it.reads))
+                round.map(|it| (it.height, it.readers))
             };
-            for (height, reads) in served.into_iter() {
-                for (reader, _) in reads {
+            if let Some((height, readers)) = served {
+                for reader in readers {
                     self.serve(reader, height, out);
                 }
             }
@@ -233,24 +207,22 @@ impl Raft {
                 self.reads.round = Some(Round {
                     round: lead.begin_round(now),
                     height: committed,
-                    reads: std::mem::take(&mut self.reads.waiting),
+                    readers: self.reads.waiting.take(),
                 });
             }
         }
     }
 
     fn read_as_follower(&mut self, now: Time, leader: NodeId, out: &mut Out) {
-        if self.reads.asked.is_none() && !self.reads.waiting.is_empty() {
-            self.reads.asked = Some(Asked {
-                nonce: self.reads.nonces.next_u64(),
-                reads: std::mem::take(&mut self.reads.waiting),
-                resend_at: now,
-            });
+        let (term, reads) = (self.term, &mut self.reads);
+        if reads.asked.is_none() && !reads.waiting.is_empty() {
+            let nonce = reads.nonces.draw();
+            reads.asked = Some(Question::new(nonce, reads.waiting.take(), now));
         }
-        let (term, resend) = (self.term, self.reads.timing.resend);
-        let due = self.reads.asked.as_mut().filter(|it| it.resend_at <= now);
-        if let Some(asked) = due {
-            asked.resend_at = now.plus(resend);
+        let resend = reads.timing.resend;
+        if let Some(asked) = &mut reads.asked
+            && asked.is_due(now, resend)
+        {
             let nonce = asked.nonce;
             self.say(
                 To::One(leader),

@@ -11,6 +11,7 @@ mod evidence;
 mod gate;
 mod guard;
 mod input;
+pub mod reads;
 mod shell;
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,9 @@
 
 use super::super::Body;
 use super::super::message::{ReadAnswer, ReadIndex};
-use super::super::read::MAX_READS;
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, append, appended, heard, newer};
+use crate::replica::reads::MAX_READS;
 use crate::{Input, ReadId, Retry, To};
 use crypto::{Height, NodeId, Time, View};
 
