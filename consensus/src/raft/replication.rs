@@ -208,7 +208,10 @@ impl Raft {
 
     pub(super) fn on_payload(&mut self, ticket: Ticket, payload: Payload, out: &mut Out) {
         let expected = self.replication.ticket.take_if(|it| *it == ticket);
-        if expected.is_none() || !self.leads() {
+        // Who hands over takes nothing new (dissertation, section 3.10), or the successor's log would
+        // never be complete: the pool keeps it for whoever leads then.
+        let orders = matches!(&self.role, Role::Leader(lead) if lead.transfer.is_none());
+        if expected.is_none() || !orders {
             if !payload.is_empty() {
                 out.give_back(payload);
             }

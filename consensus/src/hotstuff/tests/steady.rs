@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, payload, round_robin};
-use crate::Input;
+use crate::{Input, Protocol as _};
 use crypto::{Payload, Time};
 
 #[test]
@@ -24,6 +24,19 @@ fn payload_commits_everywhere() {
             "no tenure was given up"
         );
     }
+}
+
+#[test]
+fn who_leads_next_is_fixed_so_a_leader_may_end_at_any_time() {
+    let mut solo = Solo::new(Craft::new(4, round_robin(8)), 0);
+    assert!(solo.replica.departed());
+    solo.pool.push(1);
+    solo.input(Input::Pending {
+        oldest: Some(Time(0)),
+    });
+    assert_eq!(solo.proposed().len(), 1);
+    solo.input(Input::Transfer { to: None });
+    assert!(solo.replica.departed());
 }
 
 #[test]

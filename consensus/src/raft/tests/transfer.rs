@@ -3,12 +3,21 @@
 use super::super::Body;
 use super::super::message::{RequestVote, TimeoutNow};
 use super::cluster::Cluster;
-use super::craft::{Craft, Solo, append, appended, heard, message, position};
-use crate::{Input, To};
+use super::craft::{Craft, Solo, append, appended, heard, message, payload, position};
+use crate::{Input, Output, Outputs, Protocol as _, To};
 use crypto::{NodeId, Time, View};
 
 fn timeout_now(term: u64) -> Body {
     Body::TimeoutNow(TimeoutNow { term: View(term) })
+}
+
+/// A successor stands.
+fn request_vote(term: u64) -> Body {
+    Body::RequestVote(RequestVote {
+        term: View(term),
+        last: position(1, 2),
+        transfer: true,
+    })
 }
 
 fn told(solo: &Solo) -> Vec<To> {
@@ -45,6 +54,75 @@ fn transfer_waits_until_the_successor_has_everything_and_orders_nothing_meanwhil
     assert_eq!(solo.log(), log, "or it would never be over");
     solo.deliver(1, appended(1, 2));
     assert_eq!(told(&solo), [To::One(NodeId(1))]);
+}
+
+#[test]
+fn payload_that_arrives_during_a_hand_over_is_given_back_and_asked_for_again() {
+    let mut solo = Solo::new(Craft::new(3), 0);
+    solo.elect();
+    solo.deliver(1, appended(1, 1));
+    let mut out = Outputs::default();
+    let oldest = Some(solo.now);
+    solo.replica
+        .step(solo.now, Input::Pending { oldest }, &mut out);
+    let asked = out.0.iter().find_map(|it| match it {
+        Output::WantPayload { ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    let ticket = asked.unwrap();
+    solo.input(Input::Transfer { to: None });
+    let payload = payload(7);
+    solo.input(Input::Payload {
+        ticket,
+        payload: payload.clone(),
+    });
+    assert_eq!(solo.log(), [1], "nothing is ordered any more");
+    assert_eq!(solo.returned, [payload], "and nothing is lost");
+    assert_eq!(told(&solo), [To::One(NodeId(1))]);
+    // Nobody takes over: it is asked for again.
+    solo.pool.push(7);
+    for round in 1..=4 {
+        solo.pass(Time::millis(90));
+        solo.deliver(1, heard(1, round));
+    }
+    assert_eq!(solo.log(), [1, 1]);
+}
+
+#[test]
+fn a_leader_may_end_when_another_leads() {
+    let mut solo = Solo::new(Craft::new(3), 0);
+    assert!(!solo.replica.departed(), "nobody leads yet");
+    solo.elect();
+    solo.deliver(1, appended(1, 1));
+    assert!(solo.replica.departed(), "not asked to hand over");
+    solo.submit(1);
+    solo.input(Input::Transfer { to: None });
+    assert!(!solo.replica.departed(), "the successor lacks an entry");
+    solo.deliver(1, appended(1, 2));
+    assert!(!solo.replica.departed(), "the successor only stands");
+    solo.deliver(1, request_vote(2));
+    assert!(!solo.leads());
+    assert!(!solo.replica.departed(), "nobody leads");
+    solo.append(1, append(2, (1, 2), &[2], 2));
+    assert!(solo.replica.departed());
+}
+
+#[test]
+fn a_leader_that_can_hand_over_to_nobody_may_end() {
+    let mut alone = Solo::new(Craft::new(1), 0);
+    alone.elect();
+    alone.input(Input::Transfer { to: None });
+    assert!(alone.replica.departed());
+    let mut solo = Solo::new(Craft::new(3), 0);
+    solo.elect();
+    solo.input(Input::Transfer { to: None });
+    assert!(!solo.replica.departed());
+    solo.pass(Time::millis(299));
+    assert!(solo.leads() && !solo.replica.departed());
+    solo.deliver(1, heard(1, 1));
+    solo.pass(Time::millis(2));
+    assert!(solo.leads(), "it was heard of");
+    assert!(solo.replica.departed(), "the successor did not come");
 }
 
 #[test]
