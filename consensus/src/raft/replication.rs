@@ -142,19 +142,9 @@ impl Raft {
     pub(super) fn lead(&mut self, now: Time, out: &mut Out) {
         let last = self.log.last().height;
         let peers = self.config.validators.ids().filter(|id| *id != self.me());
-        let known = if crypto::planted!(CommitOldTerm) {
-            self.log.committed()
-        } else {
-            last
-        };
-        let followers = peers.map(|id| (id, Progress::new(known, now))).collect();
+        let followers = peers.map(|id| (id, Progress::new(last, now))).collect();
         let check = self.config.timing.timeout;
-        let first = if crypto::planted!(CommitOldTerm) {
-            Height(0)
-        } else {
-            last.next()
-        };
-        self.role = Role::Leader(Leadership::new(followers, first, now, check));
+        self.role = Role::Leader(Leadership::new(followers, last.next(), now, check));
         self.leader = Some(self.me());
         self.replication.enter_term();
         out.leader(self.me());
