@@ -49,11 +49,6 @@ impl Hasher {
         self.0.update(&number.to_le_bytes());
         self
     }
-    /// Adds a number of four bytes, little-endian: the codec's enum tags.
-    pub(crate) fn number_u32(&mut self, number: u32) -> &mut Self {
-        self.0.update(&number.to_le_bytes());
-        self
-    }
     /// Adds a digest: 32 bytes, no length.
     pub fn digest(&mut self, digest: &Digest) -> &mut Self {
         self.0.update(&digest.0);

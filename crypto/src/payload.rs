@@ -1,8 +1,8 @@
 //! What is ordered: digests of batches, or the batches themselves.
 
-use crate::{Digest, Hasher, Height, NodeId, codec};
-use bytes::Bytes;
+use crate::{Digest, Hasher, Height, NodeId, SealedBatch, codec};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// A batch by name. Its author's quota counts `bytes` until it is ordered or expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,8 +26,8 @@ pub struct BatchRef {
 pub enum Payload {
     /// Batches by digest; the data travel apart (HotStuff, PBFT). Empty: nothing to order.
     Refs(Vec<BatchRef>),
-    /// Encoded batches themselves (Raft).
-    Inline(Vec<Bytes>),
+    /// The batches themselves (Raft).
+    Inline(Vec<SealedBatch>),
 }
 
 impl Payload {
@@ -42,30 +42,23 @@ impl Payload {
             Payload::Inline(batches) => batches.is_empty(),
         }
     }
-    /// What stands for the payload in block and history digests.
+    /// Its batches by name.
+    #[must_use]
+    pub fn references(&self) -> Cow<'_, [BatchRef]> {
+        match self {
+            Payload::Refs(refs) => Cow::Borrowed(refs),
+            Payload::Inline(batches) => batches.iter().map(SealedBatch::reference).collect(),
+        }
+    }
+    /// What stands for the payload in block and history digests: the encoding of its references,
+    /// so it is the same whether the batches are here or only named.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let mut hasher = Hasher::new("quorate/v1/payload");
-        match self {
-            Payload::Refs(_) => hasher.bytes(&codec::encode(self)),
-            // Whole batches, megabytes of them: hashed where they are, as their encoding would be.
-            Payload::Inline(batches) => {
-                let length = 4
-                    + 8
-                    + batches
-                        .iter()
-                        .map(|batch| 8 + batch.len() as u64)
-                        .sum::<u64>();
-                hasher
-                    .number(length)
-                    .number_u32(1)
-                    .number(batches.len() as u64);
-                batches
-                    .iter()
-                    .fold(&mut hasher, |hasher, batch| hasher.bytes(batch))
-            }
+        let encoded = match self {
+            Payload::Refs(_) => codec::encode(self),
+            Payload::Inline(_) => codec::encode(&Payload::Refs(self.references().into_owned())),
         };
-        hasher.finish()
+        Hasher::new("quorate/v1/payload").bytes(&encoded).finish()
     }
     /// `history` of the height that holds this payload: H(previous history, height, payload).
     #[must_use]

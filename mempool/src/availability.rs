@@ -163,7 +163,7 @@ impl Mempool {
         let refs = match payload {
             Payload::Refs(refs) => refs,
             Payload::Inline(list) => {
-                let bytes: usize = list.iter().map(Bytes::len).sum();
+                let bytes: usize = list.iter().map(|it| it.bytes().len()).sum();
                 let fits = bytes <= self.config.block_bytes;
                 return if fits {
                     Ok(BTreeMap::new())

@@ -2,8 +2,7 @@
 
 use crate::message::LIST;
 use crate::{Mempool, Message, Output, To};
-use bytes::Bytes;
-use crypto::{BatchRef, Digest, Height, NodeId, Payload, SealedBatch, Time};
+use crypto::{BatchRef, Digest, Height, NodeId, Payload, Time};
 use std::collections::BTreeSet;
 
 impl Mempool {
@@ -27,7 +26,7 @@ impl Mempool {
         } else {
             let body = |r: &BatchRef| self.batches.get(&r.digest)?.body.clone();
             let bodies = refs.iter().filter_map(body);
-            Payload::Inline(bodies.map(|sealed| sealed.bytes().clone()).collect())
+            Payload::Inline(bodies.collect())
         };
         let payload = if payload.is_empty() {
             Payload::EMPTY
@@ -38,15 +37,15 @@ impl Mempool {
     }
 
     /// The next height is committed.
-    pub(crate) fn committed(&mut self, height: Height, payload: Payload, out: &mut Vec<Output>) {
+    pub(crate) fn committed(&mut self, height: Height, payload: &Payload, out: &mut Vec<Output>) {
         assert_eq!(
             height,
             self.height().next(),
             "heights are committed in order"
         );
-        let (refs, bodies) = contents(payload);
+        let refs = payload.references();
         let mut lacking = Vec::new();
-        for r in &refs {
+        for r in &*refs {
             self.handing.remove(&r.digest);
             if let Some(held) = self.batches.remove(&r.digest) {
                 if let Some(sealed) = &held.body {
@@ -59,9 +58,11 @@ impl Mempool {
             }
             self.memory.insert(*r);
         }
-        for sealed in &bodies {
-            self.clients
-                .settle(sealed.reference().digest, sealed.batch());
+        if let Payload::Inline(bodies) = payload {
+            for sealed in bodies {
+                self.clients
+                    .settle(sealed.reference().digest, sealed.batch());
+            }
         }
         self.backlog.commit(height, lacking);
         self.ask_for_log(out);
@@ -127,18 +128,6 @@ impl Mempool {
                     message,
                 });
             }
-        }
-    }
-}
-
-/// The batches of a payload: by reference, and whole if they are inline.
-fn contents(payload: Payload) -> (Vec<BatchRef>, Vec<SealedBatch>) {
-    match payload {
-        Payload::Refs(refs) => (refs, Vec::new()),
-        Payload::Inline(list) => {
-            let open = |bytes: Bytes| SealedBatch::open(bytes).ok();
-            let bodies: Vec<SealedBatch> = list.into_iter().filter_map(open).collect();
-            (bodies.iter().map(SealedBatch::reference).collect(), bodies)
         }
     }
 }

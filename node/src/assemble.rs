@@ -18,7 +18,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::ConstCounter;
 use std::sync::Arc;
 use storage::directory::Data;
-use storage::{Executor, Identity, Log, Store};
+use storage::{Executor, Identity, Log, PayloadOf, Store};
 
 /// Longest frame of the control stream: a block's batch references, or timeouts with certificates.
 const CONTROL_FRAME: usize = 1 << 20;
@@ -52,6 +52,14 @@ pub async fn start(loaded: Loaded) -> Result<Running> {
     }
 }
 
+/// Finds the batches in the records of a protocol.
+pub(crate) fn payload_of(protocol: Protocol) -> PayloadOf {
+    match protocol {
+        Protocol::Raft => engine::payload_of::<Raft>,
+        Protocol::Hotstuff | Protocol::Pbft => engine::payload_of::<HotStuff>,
+    }
+}
+
 async fn start_with<P: consensus::Protocol>(loaded: Loaded) -> Result<Running> {
     let Loaded {
         me,
@@ -69,10 +77,10 @@ async fn start_with<P: consensus::Protocol>(loaded: Loaded) -> Result<Running> {
 
     let identity = identity(genesis, loaded.consensus_key.public());
     let mut data = Data::open(&loaded.data, &identity, setup.safety)?;
-    let log: Arc<dyn Store> = data.log.clone();
-    metrics.register(|registry| registry.register_collector(Box::new(Disk(log.clone()))));
+    let log = Log::new(data.log.clone(), engine::payload_of::<P>);
+    metrics.register(|registry| registry.register_collector(Box::new(Disk(log.store().clone()))));
     let executor = Executor::open(log.clone(), data.state.clone(), setup.executor)?;
-    let recovered = Recovered::<P>::read(&setup, &Log::new(log.clone()), executor.applied())?;
+    let recovered = Recovered::<P>::read(&setup, &log, executor.applied())?;
 
     let verifier = setup.verifier(Arc::new(Remembered::new(Ed25519)));
     let frame_bytes = setup.frame_bytes();

@@ -7,7 +7,7 @@ use engine::{Refusal, Reply, RequestId, Status, Wait};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
-use storage::{Receipt, StateReader, Store};
+use storage::{Log, Receipt, StateReader};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
@@ -54,7 +54,7 @@ pub(crate) struct Shared {
     pub(crate) requests: Arc<Requests>,
     pub(crate) status: Arc<RwLock<Arc<Status>>>,
     pub(crate) state: StateReader,
-    pub(crate) log: Arc<dyn Store>,
+    pub(crate) log: Log,
     pub(crate) executed: watch::Receiver<Height>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
@@ -137,7 +137,7 @@ impl NodeHandle {
 
     /// The log: committed blocks, batches, proofs.
     #[must_use]
-    pub fn log(&self) -> Arc<dyn Store> {
+    pub fn log(&self) -> Log {
         self.shared.log.clone()
     }
 

@@ -6,11 +6,11 @@
 
 use crate::kv::{Limits, Machine, Overlay, Receipt, Recent};
 use crate::staged::Staged;
-use crate::{CommitRow, Log, REBUILD_STATE, Read, Store, StoreError, Table};
+use crate::{Commit, Log, REBUILD_STATE, Read, Store, StoreError, Table};
 use bytes::Bytes;
-use crypto::batch::Batch;
-use crypto::{Digest, Height, Payload, Time, codec};
+use crypto::{Digest, Height, SealedBatch, Time, codec};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -24,7 +24,7 @@ pub struct Applied {
     pub height: Height,
     /// The log's history there.
     pub history: Digest,
-    /// The state digest there: H(previous, height, ordered changes), [`Digest::ZERO`] at genesis.
+    /// The state digest there: H(previous, height, commit changes), [`Digest::ZERO`] at genesis.
     pub state: Digest,
     /// The revision of the last write.
     pub revision: u64,
@@ -107,23 +107,11 @@ pub enum ExecuteError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A commit without its data. Commits are written after their batches, so the log is damaged.
+    /// A commit that does not follow from the one before.
     #[error(
-        "data/log is damaged: batch {digest} of height {height} is missing; replace the node or restore its newest backup"
-    )]
-    MissingBatch {
-        /// Of which height.
-        height: Height,
-        /// Which batch.
-        digest: Digest,
-    },
-    /// A batch that does not decode, or a commit that does not follow from the one before.
-    #[error(
-        "data/log is damaged: {what} of height {height}; replace the node or restore its newest backup"
+        "data/log is damaged: the history of height {height}; replace the node or restore its newest backup"
     )]
     BadLog {
-        /// What is wrong.
-        what: String,
         /// Of which height.
         height: Height,
     },
@@ -142,6 +130,8 @@ pub enum ExecuteError {
 /// Executes committed heights. Owned by one thread.
 pub struct Executor {
     log: Log,
+    /// Heights to come that need not be read from the log.
+    handed: VecDeque<Commit>,
     staged: Arc<Staged>,
     state: Recent,
     machine: Machine,
@@ -156,11 +146,10 @@ impl Executor {
     /// # Errors
     /// [`ExecuteError::NotThisLog`], or the store's.
     pub fn open(
-        log: Arc<dyn Store>,
+        log: Log,
         state: Arc<dyn Store>,
         config: ExecutorConfig,
     ) -> Result<Self, ExecuteError> {
-        let log = Log::new(log);
         let applied = Applied::load(&*state)?;
         if applied.height > Height(0) {
             let there = log.commit(applied.height)?;
@@ -181,6 +170,7 @@ impl Executor {
         let staged = Arc::new(Staged::new(state));
         Ok(Self {
             log,
+            handed: VecDeque::new(),
             state: Recent::new(Arc::clone(&staged) as Arc<dyn Store>),
             staged,
             machine,
@@ -204,8 +194,13 @@ impl Executor {
     pub fn sessions(&self) -> usize {
         self.machine.sessions()
     }
-    /// Executes the next heights that the log holds, up to `to` and one step's bytes; at least one,
-    /// if it is there. Call again until nothing comes.
+    /// Hands it committed heights that it need not read from the log when it comes to them: in
+    /// order, and behind all that it was handed before.
+    pub fn hand(&mut self, commit: impl IntoIterator<Item = Commit>) {
+        self.handed.extend(commit);
+    }
+    /// Executes the next heights that it was handed or that the log holds, up to `to` and one step's
+    /// bytes; at least one, if it is there. Call again until nothing comes.
     ///
     /// # Errors
     /// Stop the process.
@@ -215,38 +210,33 @@ impl Executor {
             self.flush_if_due(now)?;
             return Ok(executed);
         }
-        let rows = usize::try_from(to.0 - self.applied.height.0)
-            .unwrap_or(usize::MAX)
-            .min(256);
-        let commits = self
-            .log
-            .commits(self.applied.height.next(), rows, self.config.step_bytes)?;
-        if commits.is_empty() {
+        let next = self.next(to)?;
+        if next.is_empty() {
             return Ok(executed);
         }
         let mut over = Overlay::new(&self.state);
         let mut applied = self.applied;
-        let mut bytes = 0;
-        for commit in &commits {
-            let batches = self.batches(&applied, commit, &mut bytes)?;
-            let transactions = batches.iter().flat_map(|batch| &batch.transactions);
-            let (digest, receipts) =
+        for commit in next {
+            let height = commit.height;
+            if !commit.follows(&applied.history) {
+                return Err(ExecuteError::BadLog { height });
+            }
+            let batches = commit.batches.iter();
+            let transactions = batches.flat_map(|it| &it.batch().transactions);
+            let (state, receipts) =
                 self.machine
-                    .height(&mut over, commit.height, &applied.state, transactions)?;
+                    .height(&mut over, height, &applied.state, transactions)?;
             applied = Applied {
-                height: commit.height,
+                height,
                 history: commit.history,
-                state: digest,
+                state,
                 revision: self.machine.revision(),
             };
             executed.push(Executed {
-                height: commit.height,
-                state: digest,
+                height,
+                state,
                 receipts,
             });
-            if bytes >= self.config.step_bytes {
-                break;
-            }
         }
         over.put(
             Table::Applied,
@@ -259,17 +249,62 @@ impl Executor {
         self.flush_if_due(now)?;
         Ok(executed)
     }
-    /// Moves the state to disk, the log first.
+    /// What is to be executed next: up to `to`, one step's bytes, and as far as it is there.
+    fn next(&mut self, to: Height) -> Result<Vec<Commit>, StoreError> {
+        let first = self.applied.height.next();
+        while self.handed.front().is_some_and(|it| it.height < first) {
+            self.handed.pop_front();
+        }
+        let end = self.handed.front().map_or(to, |it| it.height.previous());
+        let end = end.min(to).next();
+        let mut list = Vec::new();
+        let mut bytes = 0;
+        if first < end {
+            let rows = usize::try_from(end.0 - first.0).unwrap_or(usize::MAX);
+            let rows = rows.min(STEP_HEIGHTS);
+            for row in self.log.commits(first, rows, self.config.step_bytes)? {
+                let batches = self.log.batches(&row)?;
+                bytes += size(&batches);
+                list.push(Commit {
+                    height: row.height,
+                    history: row.history,
+                    batches,
+                });
+                if bytes >= self.config.step_bytes {
+                    break;
+                }
+            }
+            return Ok(list);
+        }
+        let mut height = first;
+        while bytes < self.config.step_bytes
+            && list.len() < STEP_HEIGHTS
+            && height <= to
+            && self.handed.front().is_some_and(|it| it.height == height)
+        {
+            height = height.next();
+            let next = self.handed.pop_front();
+            bytes += next.as_ref().map_or(0, |it| size(&it.batches));
+            list.extend(next);
+        }
+        Ok(list)
+    }
+    /// Moves the state to disk, the log first. False: nothing was done, since what was executed as it
+    /// was handed over is not in the log yet.
     ///
     /// # Errors
     /// Stop the process.
-    pub fn flush(&mut self, wait: bool) -> Result<(), ExecuteError> {
+    pub fn flush(&mut self, wait: bool) -> Result<bool, ExecuteError> {
         if !crypto::planted!(StateAhead) {
+            let height = self.applied.height;
+            if height > Height(0) && self.log.commit(height)?.is_none() {
+                return Ok(false);
+            }
             self.log.store().sync()?;
         }
         self.staged.flush(wait)?;
         self.since = None;
-        Ok(())
+        Ok(true)
     }
     fn flush_if_due(&mut self, now: Time) -> Result<(), ExecuteError> {
         let policy = self.config.flush;
@@ -277,40 +312,17 @@ impl Executor {
             .since
             .is_some_and(|since| now.since(since) >= policy.age);
         if old || self.staged.bytes() >= policy.bytes {
-            self.flush(false)
-        } else {
-            Ok(())
+            self.flush(false)?;
         }
+        Ok(())
     }
-    fn batches(
-        &self,
-        before: &Applied,
-        commit: &CommitRow,
-        bytes: &mut usize,
-    ) -> Result<Vec<Batch>, ExecuteError> {
-        let height = commit.height;
-        let bad = |what: String| ExecuteError::BadLog { what, height };
-        if commit.payload.extend_history(&before.history, height) != commit.history {
-            return Err(bad("the history".into()));
-        }
-        let encoded: Vec<Bytes> = match &commit.payload {
-            Payload::Inline(batches) => batches.clone(),
-            Payload::Refs(refs) => {
-                let load = |digest: Digest| {
-                    let missing = ExecuteError::MissingBatch { height, digest };
-                    self.log.batch(&digest)?.ok_or(missing)
-                };
-                refs.iter()
-                    .map(|batch| load(batch.digest))
-                    .collect::<Result<_, _>>()?
-            }
-        };
-        let decode = |batch: &Bytes| {
-            *bytes += batch.len();
-            codec::decode(batch).map_err(|error| bad(format!("a batch ({error})")))
-        };
-        encoded.iter().map(decode).collect()
-    }
+}
+
+/// Most heights in one step.
+const STEP_HEIGHTS: usize = 256;
+
+fn size(batches: &[SealedBatch]) -> usize {
+    batches.iter().map(|batch| batch.bytes().len()).sum()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use crate::{REPLACE_NODE, Read, Row, Scan, Store, StoreError, Table, WriteBatch};
 use bytes::Bytes;
-use crypto::{Digest, Height, Payload, codec};
+use crypto::{BatchRef, Digest, Height, Payload, SealedBatch, codec};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
@@ -85,7 +85,8 @@ pub fn batch_key(digest: &Digest) -> Bytes {
 pub struct CommitRow {
     /// Height; also the row's key.
     pub height: Height,
-    /// What is ordered there.
+    /// What is ordered there, by reference: the batches are stored once, by digest, or in the record
+    /// of the height.
     pub payload: Payload,
     /// H(previous history, height, payload).
     pub history: Digest,
@@ -135,17 +136,41 @@ fn ring_key(fence: u64) -> Bytes {
     Bytes::copy_from_slice(&[RING, high, low])
 }
 
+/// A committed height with all that is executed there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Height.
+    pub height: Height,
+    /// The log's history there.
+    pub history: Digest,
+    /// In order.
+    pub batches: Vec<SealedBatch>,
+}
+
+impl Commit {
+    /// Whether its history extends this one.
+    #[must_use]
+    pub fn follows(&self, before: &Digest) -> bool {
+        let payload = Payload::Inline(self.batches.clone());
+        payload.extend_history(before, self.height) == self.history
+    }
+}
+
+/// Finds the payload in a record of the protocol's, if the record holds whole batches.
+pub type PayloadOf = fn(&[u8]) -> Option<Payload>;
+
 /// Typed reads of `data/log`. Cheap to clone.
 #[derive(Clone)]
 pub struct Log {
     store: Arc<dyn Store>,
+    payload_of: PayloadOf,
 }
 
 impl Log {
-    /// Reads from this store.
+    /// Reads from this store, in which a protocol keeps its records.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+    pub fn new(store: Arc<dyn Store>, payload_of: PayloadOf) -> Self {
+        Self { store, payload_of }
     }
     /// The store.
     #[must_use]
@@ -233,12 +258,53 @@ impl Log {
             .map(|(key, value)| CommitRow::decode(key, value))
             .transpose()
     }
-    /// An encoded batch.
+    /// An encoded batch that has a row of its own.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn batch(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
         self.store.get(Table::Batch, &digest.0)
+    }
+    /// The batches of a commit, in order.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; a batch that is missing, or is not the one that was ordered, is damage.
+    pub fn batches(&self, row: &CommitRow) -> Result<Vec<SealedBatch>, StoreError> {
+        let references = row.payload.references();
+        let mut inline = None;
+        let mut find = |wanted: &BatchRef| {
+            let fault = |what: &str| {
+                let (digest, height) = (wanted.digest, row.height);
+                damaged(format!("batch {digest} of height {height} is {what}"))
+            };
+            let batch = if let Some(bytes) = self.batch(&wanted.digest)? {
+                let open = SealedBatch::open(bytes);
+                open.map_err(|error| fault(&error.to_string()))?
+            } else {
+                if inline.is_none() {
+                    inline = Some(self.recorded(row.height)?);
+                }
+                let batch = inline.iter().flatten().find(|it| it.reference() == *wanted);
+                batch.cloned().ok_or_else(|| fault("missing"))?
+            };
+            if batch.reference() != *wanted {
+                return Err(fault("not the one that was ordered"));
+            }
+            Ok(batch)
+        };
+        references.iter().map(&mut find).collect()
+    }
+    /// The batches that the records of a height hold.
+    fn recorded(&self, height: Height) -> Result<Vec<SealedBatch>, StoreError> {
+        let rows = self.records(&(height..height.next()), usize::MAX)?;
+        let payloads = rows
+            .iter()
+            .filter_map(|(_, value)| (self.payload_of)(value));
+        let batches = payloads.flat_map(|payload| match payload {
+            Payload::Inline(batches) => batches,
+            Payload::Refs(_) => Vec::new(),
+        });
+        Ok(batches.collect())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a protocol stores.
 
-use crypto::{Digest, Height};
+use crypto::{Digest, Height, Payload};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 
@@ -19,4 +19,8 @@ pub trait Record:
 {
     /// Where it lies.
     fn key(&self) -> RecordKey;
+    /// The payload of which it holds whole batches: they are stored nowhere else.
+    fn payload(&self) -> Option<&Payload> {
+        None
+    }
 }

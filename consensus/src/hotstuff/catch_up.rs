@@ -299,7 +299,7 @@ fn size(block: &Block) -> usize {
     let certificate = 64 * (block.header.justify.certificate.signatures.len() + 2);
     let payload = match &block.payload {
         Payload::Refs(refs) => refs.len() * size_of::<crypto::BatchRef>(),
-        Payload::Inline(batches) => batches.iter().map(|batch| batch.len() + 8).sum(),
+        Payload::Inline(batches) => batches.iter().map(|it| it.bytes().len() + 8).sum(),
     };
     certificate + payload + 256
 }

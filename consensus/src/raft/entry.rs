@@ -36,7 +36,7 @@ impl Entry {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.payload {
-            Payload::Inline(batches) => batches.iter().map(|batch| batch.len()).sum(),
+            Payload::Inline(batches) => batches.iter().map(|it| it.bytes().len()).sum(),
             Payload::Refs(_) => 0,
         }
     }

@@ -3,29 +3,21 @@
 
 use super::entry::{Entry, Position};
 use super::message::MAX_ENTRIES;
-use crypto::{Digest, Height, Payload, View, batch::batch_digest};
-use std::cell::OnceCell;
+use crypto::{Digest, Height, View};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Most bytes of committed entries kept in memory.
-const KEPT_BYTES: usize = 8 << 20;
+/// Most bytes of committed entries kept in memory; each costs about twice that, being decoded.
+const KEPT_BYTES: usize = 4 << 20;
 /// Most committed entries kept in memory.
 const KEPT_ENTRIES: usize = 4096;
-
-#[derive(Debug)]
-struct Slot {
-    entry: Arc<Entry>,
-    /// The digests of its batches, once somebody asked.
-    batches: OnceCell<Vec<Digest>>,
-}
 
 /// See the module.
 #[derive(Debug)]
 pub struct Log {
     /// What comes before the first entry in memory.
     base: Position,
-    slots: VecDeque<Slot>,
+    entries: VecDeque<Arc<Entry>>,
     /// Bytes of all entries in memory.
     bytes: usize,
     committed: Height,
@@ -37,7 +29,7 @@ impl Log {
     pub fn new(base: Position, history: Digest) -> Self {
         Self {
             base,
-            slots: VecDeque::new(),
+            entries: VecDeque::new(),
             bytes: 0,
             committed: base.height,
             history,
@@ -53,15 +45,12 @@ impl Log {
     }
     /// The end of the log.
     pub fn last(&self) -> Position {
-        self.slots.back().map_or(self.base, |slot| slot.entry.at)
+        self.entries.back().map_or(self.base, |entry| entry.at)
     }
     /// The entry at a height, if it is in memory.
     pub fn get(&self, height: Height) -> Option<&Arc<Entry>> {
-        self.slot(height).map(|slot| &slot.entry)
-    }
-    fn slot(&self, height: Height) -> Option<&Slot> {
         let index = height.0.checked_sub(self.base.height.0)?.checked_sub(1)?;
-        self.slots.get(usize::try_from(index).ok()?)
+        self.entries.get(usize::try_from(index).ok()?)
     }
     /// The position at a height, if its term is known here.
     pub fn position(&self, height: Height) -> Option<Position> {
@@ -100,10 +89,7 @@ impl Log {
         );
         assert!(entry.at.term >= last.term, "terms do not go down");
         self.bytes += entry.bytes();
-        self.slots.push_back(Slot {
-            entry,
-            batches: OnceCell::new(),
-        });
+        self.entries.push_back(entry);
     }
     /// Takes out all entries from a height up.
     ///
@@ -112,8 +98,7 @@ impl Log {
     pub fn truncate(&mut self, from: Height) -> Vec<Arc<Entry>> {
         assert!(from > self.committed, "what is committed stays");
         let keep = usize::try_from(from.0 - self.base.height.0 - 1).unwrap_or(usize::MAX);
-        let tail = self.slots.split_off(keep.min(self.slots.len()));
-        let gone: Vec<Arc<Entry>> = tail.into_iter().map(|slot| slot.entry).collect();
+        let gone = Vec::from(self.entries.split_off(keep.min(self.entries.len())));
         self.bytes -= gone.iter().map(|entry| entry.bytes()).sum::<usize>();
         gone
     }
@@ -127,13 +112,13 @@ impl Log {
     }
     /// Forgets the oldest committed entries beyond what is kept.
     pub fn trim(&mut self) {
-        while let Some(first) = self.slots.front()
-            && first.entry.at.height <= self.committed
+        while let Some(first) = self.entries.front()
+            && first.at.height <= self.committed
             && (self.bytes > KEPT_BYTES || self.kept() > KEPT_ENTRIES as u64)
         {
-            self.base = first.entry.at;
-            self.bytes -= first.entry.bytes();
-            self.slots.pop_front();
+            self.base = first.at;
+            self.bytes -= first.bytes();
+            self.entries.pop_front();
         }
     }
     /// How many committed entries are in memory.
@@ -147,14 +132,9 @@ impl Log {
     /// The digests of all batches that are not committed.
     pub fn batches(&self) -> Vec<Digest> {
         let first = usize::try_from(self.kept()).unwrap_or(usize::MAX);
-        let slots = self.slots.iter().skip(first);
-        let digests = slots.flat_map(|slot| {
-            slot.batches.get_or_init(|| match &slot.entry.payload {
-                Payload::Inline(batches) => batches.iter().map(|it| batch_digest(it)).collect(),
-                Payload::Refs(_) => Vec::new(),
-            })
-        });
-        digests.copied().collect()
+        let entries = self.entries.iter().skip(first);
+        let batches = entries.flat_map(|entry| entry.payload.references().into_owned());
+        batches.map(|batch| batch.digest).collect()
     }
     /// The lowest height in memory, above what is committed, from which on up to `height` all entries
     /// are of one term.

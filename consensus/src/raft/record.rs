@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use crate::contract::{self, RecordKey};
-use crypto::{Hasher, NodeId, View};
+use crypto::{Hasher, NodeId, Payload, View};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -29,6 +29,12 @@ impl contract::Record for Record {
                 entry.at.height,
                 Hasher::new("quorate/v1/record/entry").finish(),
             ),
+        }
+    }
+    fn payload(&self) -> Option<&Payload> {
+        match self {
+            Self::Term { .. } => None,
+            Self::Entry(entry) => Some(&entry.payload),
         }
     }
 }

@@ -349,7 +349,7 @@ fn to_leader_sends_batches_to_the_leader_only_and_orders_them_whole() {
         budget: 8_000,
         exclude: vec![],
     });
-    let payload = Payload::Inline(vec![own.bytes().clone(), theirs.bytes().clone()]);
+    let payload = Payload::Inline(vec![own.clone(), theirs.clone()]);
     assert!(out.contains(&Output::Payload {
         ticket: 1,
         payload: payload.clone()

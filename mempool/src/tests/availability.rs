@@ -199,10 +199,7 @@ fn a_payload_that_breaks_a_limit_is_invalid() {
         ("too many transactions", altered(|r| r.count = 17)),
         ("of no member", altered(|r| r.author = NodeId(4))),
         ("lives too long", altered(|r| r.expires = Height(102))),
-        (
-            "inline, too many bytes",
-            Payload::Inline(vec![Bytes::from(vec![0; 8_001])]),
-        ),
+        ("inline, too many bytes", Payload::Inline(large.clone())),
     ];
     for (name, payload) in cases {
         let out = rig.check(1, 1, payload);

@@ -3,7 +3,7 @@
 use crate::RequestId;
 use bytes::Bytes;
 use crypto::{Digest, Height, NodeId, NodeSet, Reject, Time, View};
-use storage::{Receipt, Scan, Table, WriteBatch};
+use storage::{Commit, Receipt, Scan, Table, WriteBatch};
 
 /// The stream on which a frame travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,10 +103,13 @@ pub enum Effect {
         /// What.
         query: Query,
     },
-    /// Execute all heights up to here; the log holds them. Answered by [`crate::Input::Executed`].
+    /// Execute all heights up to here; answered by [`crate::Input::Executed`]. The log holds them,
+    /// but for those that were handed over.
     Execute {
         /// The last of them.
         to: Height,
+        /// A height, perhaps above, of which the executor is handed all; before all later ones.
+        handed: Option<Commit>,
     },
     /// Answer a client.
     Reply {

@@ -316,7 +316,8 @@ impl<P: Protocol> Engine<P> {
             self.fences.pop_front();
             self.tell_replica(ReplicaInput::Durable(fence));
         }
-        self.execution.written(token, out);
+        self.execution.written(token);
+        self.may_execute(None, out);
     }
 
     fn loaded(&mut self, token: u64, rows: Vec<storage::Row>) {

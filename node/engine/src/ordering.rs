@@ -4,10 +4,9 @@ use crate::engine::{Engine, Loading};
 use crate::{Effect, Query, Refusal, RequestId, rows, wire};
 use consensus::replica::Effect as Ordered;
 use consensus::{Committed, Input, Loaded, Protocol, ReadId, Retry, To, Token};
-use crypto::batch::{batch_count, batch_digest};
-use crypto::{Digest, Height, Payload, Time};
+use crypto::{Height, Time};
 use std::sync::Arc;
-use storage::{Executed, RecordAt, Scan, Table};
+use storage::{Commit, Executed, RecordAt, Scan, Table};
 
 impl<P: Protocol> Engine<P> {
     pub(crate) fn order(&mut self, effect: Ordered<P>, out: &mut Vec<Effect>) {
@@ -57,17 +56,26 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn commit(&mut self, committed: &Arc<Committed<P::Proof>>, out: &mut Vec<Effect>) {
-        self.execution.commit(committed.height, self.writing.token);
-        self.writing.wanted = true;
         let (height, payload) = (committed.height, committed.payload.clone());
+        let token = self.writing.token;
+        let handed = self
+            .execution
+            .commit(height, (&payload, committed.history), token);
+        self.may_execute(handed, out);
         rows::committed(&payload, &mut self.writing.batch);
-        let (batches, transactions) = contents(&payload);
+        let batches = payload.references();
         out.push(Effect::Committed {
             height,
-            batches,
-            transactions,
+            batches: batches.iter().map(|batch| batch.digest).collect(),
+            transactions: batches.iter().map(|batch| batch.count as usize).sum(),
         });
         self.tell_pool(mempool::Input::Committed { height, payload });
+    }
+
+    /// Tells the executor what it may execute by now, and has written soon what it waits for.
+    pub(crate) fn may_execute(&mut self, handed: Option<Commit>, out: &mut Vec<Effect>) {
+        self.execution.request(handed, out);
+        self.writing.wanted |= self.execution.waits_for(self.writing.token);
     }
 
     fn read_answered(&mut self, id: ReadId, at: Result<Height, Retry>, out: &mut Vec<Effect>) {
@@ -113,23 +121,9 @@ impl<P: Protocol> Engine<P> {
                 self.execution.executed.next(),
                 "heights execute in order"
             );
-            self.execution.executed = height;
-            self.execution.state = state;
+            self.execution.executed(height, state);
             self.requests.executed(&receipts, height, out);
             self.tell_protocol(Input::Executed { height, state });
         }
-    }
-}
-
-fn contents(payload: &Payload) -> (Vec<Digest>, usize) {
-    match payload {
-        Payload::Refs(refs) => {
-            let transactions = refs.iter().map(|r| r.count as usize).sum();
-            (refs.iter().map(|r| r.digest).collect(), transactions)
-        }
-        Payload::Inline(batches) => (
-            batches.iter().map(|bytes| batch_digest(bytes)).collect(),
-            batches.iter().map(|bytes| batch_count(bytes)).sum(),
-        ),
     }
 }

@@ -57,7 +57,7 @@ impl<P: Protocol> Engine<P> {
             Output::Overdue { batch } => self.tell_protocol(Input::Overdue { batch }),
             Output::Available { height } => {
                 self.execution.available(height, self.writing.token);
-                self.writing.wanted = true;
+                self.may_execute(None, out);
             }
             Output::Reject(from, reject) => out.push(Effect::Rejected { from, reject }),
         }

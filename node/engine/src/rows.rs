@@ -34,7 +34,7 @@ pub(crate) fn write<P: Protocol>(op: LogOp<P>, batch: &mut WriteBatch) {
         LogOp::Commit(committed) => {
             let row = CommitRow {
                 height: committed.height,
-                payload: committed.payload.clone(),
+                payload: Payload::Refs(committed.payload.references().into_owned()),
                 history: committed.history,
                 proof: codec::encode(&committed.proof).into(),
             };
@@ -110,6 +110,13 @@ pub(crate) fn guard_row(key: &[u8], value: &[u8]) -> Result<GuardRow, StoreError
         }
         _ => Err(damaged("a promise has no key of ours")),
     }
+}
+
+/// The payload in a record of the protocol `P`, if the record holds whole batches.
+#[must_use]
+pub fn payload_of<P: Protocol>(row: &[u8]) -> Option<Payload> {
+    let record: P::Record = codec::decode(row).ok()?;
+    record.payload().cloned()
 }
 
 /// Decodes a value that this node wrote.

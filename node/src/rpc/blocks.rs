@@ -3,7 +3,8 @@
 use super::convert::bytes_of;
 use super::proto::{Block, BlocksRequest};
 use crate::handle::NodeHandle;
-use crypto::{Height, Payload, codec};
+use crypto::{Height, codec};
+use std::time::Duration;
 use storage::{CommitRow, Log};
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -12,6 +13,8 @@ use tonic::Status;
 const PAGE: usize = 64;
 /// Bytes read at a time.
 const PAGE_BYTES: usize = 1 << 20;
+/// Between looks for a row that is about to be written.
+const SOON: Duration = Duration::from_millis(5);
 /// Blocks ready for a slow reader.
 pub(super) const AHEAD: usize = 16;
 
@@ -24,9 +27,8 @@ pub(super) async fn send(
     let mut next = Height(request.from.max(1));
     let mut executed = handle.executed();
     let stop = handle.shutdown();
-    let log = Log::new(handle.log());
+    let log = handle.log();
     loop {
-        // What is executed is committed and complete in the log.
         let end = *executed.borrow_and_update();
         while next <= end {
             let page = match read(&log, next, end, request.batches).await {
@@ -36,6 +38,13 @@ pub(super) async fn send(
                     return;
                 }
             };
+            if page.is_empty() {
+                // Executed before its row is written, which happens within milliseconds.
+                tokio::select! {
+                    () = tokio::time::sleep(SOON) => continue,
+                    () = stop.cancelled() => return,
+                }
+            }
             for block in page {
                 next = Height(block.height).next();
                 if out.send(Ok(block)).await.is_err() {
@@ -54,56 +63,38 @@ pub(super) async fn send(
     }
 }
 
-/// The next page; never empty. Reads happen on the blocking pool: the disk may be slow.
+/// The next page; empty if the log has not come so far yet. Reads happen on the blocking pool: the disk may be slow.
 async fn read(log: &Log, from: Height, to: Height, batches: bool) -> Result<Vec<Block>, Status> {
     let log = log.clone();
     let page = tokio::task::spawn_blocking(move || {
         let rows = log.commits(from, PAGE, PAGE_BYTES).map_err(failed)?;
+        let last = log.last_commit().map_err(failed)?;
+        if rows.is_empty() && last.is_some_and(|last| last.height >= from) {
+            return Err(Status::out_of_range(format!(
+                "height {from} is not in this node's log any more: begin with a later one"
+            )));
+        }
         let rows = rows.into_iter().take_while(|row| row.height <= to);
         rows.map(|row| block(&log, row, batches))
             .collect::<Result<Vec<_>, Status>>()
     });
-    let page = page.await.map_err(failed)??;
-    if page.is_empty() {
-        return Err(Status::out_of_range(format!(
-            "height {from} is not in this node's log any more: begin with a later one"
-        )));
-    }
-    Ok(page)
+    page.await.map_err(failed)?
 }
 
 fn block(log: &Log, row: CommitRow, with_batches: bool) -> Result<Block, Status> {
-    let mut batches = Vec::new();
-    let transactions = match &row.payload {
-        Payload::Refs(refs) => {
-            if with_batches {
-                for reference in refs {
-                    let batch = log.batch(&reference.digest).map_err(failed)?;
-                    batches.push(batch.ok_or_else(|| failed("a committed batch is missing"))?);
-                }
-            }
-            refs.iter()
-                .map(|reference| u64::from(reference.count))
-                .sum()
-        }
-        Payload::Inline(list) => {
-            let mut count = 0;
-            for bytes in list {
-                let batch = crypto::SealedBatch::open(bytes.clone()).map_err(failed)?;
-                count += batch.batch().transactions.len() as u64;
-            }
-            if with_batches {
-                batches.clone_from(list);
-            }
-            count
-        }
+    let references = row.payload.references();
+    let batches = if with_batches {
+        let batches = log.batches(&row).map_err(failed)?;
+        batches.iter().map(|batch| batch.bytes().clone()).collect()
+    } else {
+        Vec::new()
     };
     Ok(Block {
         height: row.height.0,
         history: bytes_of(&row.history),
         payload: codec::encode(&row.payload).into(),
         proof: row.proof,
-        transactions,
+        transactions: references.iter().map(|it| u64::from(it.count)).sum(),
         batches,
     })
 }

@@ -1,6 +1,7 @@
 //! The machine's thread: takes what waits, steps, then begins what came out of all of it.
 
 use super::clock::Clock;
+use super::executor_thread;
 use super::failure::Failure;
 use super::inbox::Outlet;
 use super::metrics::{Metrics, Stage};
@@ -31,7 +32,7 @@ const COMMITS: usize = 4_096;
 pub(crate) struct Outward {
     pub(crate) network: Network,
     pub(crate) storage: Sender<Task>,
-    pub(crate) executor: Sender<Height>,
+    pub(crate) executor: Sender<executor_thread::Order>,
     pub(crate) requests: Arc<Requests>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) failure: Failure,
@@ -149,8 +150,8 @@ impl Outward {
                 });
             }
             Effect::Load { token, query } => self.store(Task::Load { token, query }),
-            Effect::Execute { to } => {
-                if self.executor.send(to).is_err() {
+            Effect::Execute { to, handed } => {
+                if self.executor.send((to, handed)).is_err() {
                     self.failure.fail("the executor has stopped");
                 }
             }

@@ -7,12 +7,20 @@ use crypto::Height;
 use engine::Input;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use storage::{ExecuteError, Executor};
+use std::time::{Duration, Instant};
+use storage::{Commit, ExecuteError, Executor};
 use tokio::sync::watch;
 
 /// How often an executor that has nothing to do looks whether its state is due to be flushed.
 const FLUSH_CHECK: Duration = Duration::from_secs(10);
+
+/// How far to execute, and a commit that need not be read from the log.
+pub(crate) type Order = (Height, Option<Commit>);
+
+/// How long the end waits for the log to hold what was executed, so that the state can be flushed.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Starts the thread. It ends, with the state flushed, when the sender is dropped.
 pub(crate) fn start<C: Send + 'static>(
@@ -20,8 +28,8 @@ pub(crate) fn start<C: Send + 'static>(
     clock: Clock,
     inbox: Inbox<C>,
     failure: &Failure,
-) -> std::io::Result<(Sender<Height>, watch::Receiver<Height>, JoinHandle<()>)> {
-    let (targets, receiver) = channel();
+) -> std::io::Result<(Sender<Order>, watch::Receiver<Height>, JoinHandle<()>)> {
+    let (orders, receiver) = channel();
     let (executed, followers) = watch::channel(executor.applied().height);
     let mut thread = Thread {
         executor,
@@ -35,12 +43,12 @@ pub(crate) fn start<C: Send + 'static>(
         if let Err(error) = thread.run(&receiver) {
             failed.fail(error.to_string());
         } else if failed.reason().is_none()
-            && let Err(error) = thread.executor.flush(true)
+            && let Err(error) = thread.end()
         {
             failed.fail(error.to_string());
         }
     })?;
-    Ok((targets, followers, join))
+    Ok((orders, followers, join))
 }
 
 struct Thread<C> {
@@ -52,43 +60,53 @@ struct Thread<C> {
 }
 
 impl<C> Thread<C> {
-    fn run(&mut self, targets: &Receiver<Height>) -> Result<(), ExecuteError> {
+    fn run(&mut self, orders: &Receiver<Order>) -> Result<(), ExecuteError> {
         // After a quiet spell with everything flushed it sleeps until it is called.
         let mut idle_checks = 0;
         loop {
             let next = if idle_checks > FLUSH_CHECKS {
-                targets.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                targets.recv_timeout(FLUSH_CHECK)
+                orders.recv_timeout(FLUSH_CHECK)
             };
             match next {
-                Ok(height) => {
+                Ok(order) => {
                     idle_checks = 0;
-                    self.target = self.target.max(height);
+                    self.take(order);
                 }
                 Err(RecvTimeoutError::Timeout) => idle_checks += 1,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            if let Some(highest) = targets.try_iter().max() {
-                self.target = self.target.max(highest);
-            }
-            self.execute(targets)?;
+            self.execute(orders)?;
         }
     }
 
+    fn take(&mut self, (to, handed): Order) {
+        self.target = self.target.max(to);
+        self.executor.hand(handed);
+    }
+
     /// Executes up to the target, which may rise meanwhile.
-    fn execute(&mut self, targets: &Receiver<Height>) -> Result<(), ExecuteError> {
+    fn execute(&mut self, orders: &Receiver<Order>) -> Result<(), ExecuteError> {
         loop {
+            orders.try_iter().for_each(|order| self.take(order));
             let done = self.executor.step(self.clock.now(), self.target)?;
             let Some(last) = done.last() else {
                 return Ok(());
             };
             self.executed.send_replace(last.height);
             self.inbox.post(Input::Executed(done));
-            if let Some(highest) = targets.try_iter().max() {
-                self.target = self.target.max(highest);
-            }
         }
+    }
+
+    /// Flushes the state, if the log's thread writes the last commits in time; else the next start
+    /// executes again what was not flushed.
+    fn end(&mut self) -> Result<(), ExecuteError> {
+        let end = Instant::now() + LAST_WRITES;
+        while !self.executor.flush(true)? && Instant::now() < end {
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use storage::{Executor, GroupCommit, Limits, StateReader, Store};
+use storage::{Executor, GroupCommit, Limits, Log, StateReader, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
@@ -42,7 +42,7 @@ pub struct RuntimeConfig {
     /// The network.
     pub network: NetworkConfig,
     /// `data/log`.
-    pub log: Arc<dyn Store>,
+    pub log: Log,
     /// The log's group commit.
     pub group: GroupCommit,
     /// The executor, opened on both stores.
@@ -94,7 +94,7 @@ where
         .start_workers(
             Disks {
                 group: config.group,
-                log: log.clone(),
+                log: Arc::clone(log.store()),
                 executor: config.executor,
             },
             (config.clock, config.verify_threads),

@@ -189,15 +189,16 @@ fn network(me: u16, ports: &[u16]) -> NetworkConfig {
 
 async fn start(me: u16, ports: &[u16], change: impl FnOnce(&mut Toy)) -> anyhow::Result<Node> {
     let (log, state) = (Arc::new(Memory::log()), Arc::new(Memory::state()));
+    let typed = storage::Log::new(log.clone(), |_| None);
     let first = Safety::genesis(ChainId::default(), PublicKey([1; 32]));
     let file = Box::new(MemorySafetyFile::create(&first));
     let limits = Limits::default();
     let config = RuntimeConfig {
         clock: Clock::start(),
         network: network(me, ports),
-        log: log.clone(),
+        log: typed.clone(),
         group: GroupCommit::new(log.clone(), file, first, SafetyPolicy::EachFence).unwrap(),
-        executor: Executor::open(log.clone(), state.clone(), ExecutorConfig::new(limits)).unwrap(),
+        executor: Executor::open(typed, state.clone(), ExecutorConfig::new(limits)).unwrap(),
         limits,
         requests: 100,
         verify_threads: 1,

@@ -7,8 +7,11 @@ mod rules;
 
 use super::*;
 use crate::kv::{Compare, End, Operation, Outcome, Relation, Reply, Request, Span, Test};
-use crate::{Memory, StateReader, WriteBatch, memory::Fault};
-use crypto::{BatchRef, ChainId, NodeId, PublicKey, Signature, Transaction, transaction::FORMAT};
+use crate::{CommitRow, Memory, StateReader, WriteBatch, memory::Fault};
+use crypto::{
+    Batch, BatchRef, ChainId, NodeId, Payload, PublicKey, Signature, Transaction,
+    transaction::FORMAT,
+};
 use model::Model;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -42,6 +45,11 @@ fn get(key: &str) -> Operation {
     }
 }
 
+/// The log of a protocol whose records are payloads.
+fn typed(log: &Arc<Memory>) -> Log {
+    Log::new(log.clone(), |row| codec::decode(row).ok())
+}
+
 /// A log that grows by whole heights, and a state.
 struct Bench {
     log: Arc<Memory>,
@@ -55,7 +63,7 @@ struct Bench {
 impl Bench {
     fn new(config: ExecutorConfig) -> Self {
         let (log, state) = (Arc::new(Memory::log()), Arc::new(Memory::state()));
-        let executor = Executor::open(log.clone(), state.clone(), config).unwrap();
+        let executor = Executor::open(typed(&log), state.clone(), config).unwrap();
         Self {
             log,
             state,
@@ -122,7 +130,7 @@ impl Bench {
         self.run();
     }
     fn restart(&mut self) {
-        self.executor = Executor::open(self.log.clone(), self.state.clone(), self.config).unwrap();
+        self.executor = Executor::open(typed(&self.log), self.state.clone(), self.config).unwrap();
     }
     fn reader(&self) -> StateReader {
         StateReader::new(self.executor.state(), self.config.limits)
@@ -309,7 +317,7 @@ proptest! {
                     let executed = bench.executor.step(Time(0), bench.top).unwrap();
                     check(executed, &expected);
                 }
-                Action::Flush => bench.executor.flush(true).unwrap(),
+                Action::Flush => drop(bench.executor.flush(true).unwrap()),
                 Action::Crash => {
                     bench.state.crash(|_| 0);
                     bench.restart();

@@ -32,7 +32,7 @@ fn log_with(heights: &[u64]) -> Log {
         row(*height).put(&mut batch);
     }
     store.write(batch).unwrap();
-    Log::new(Arc::new(store))
+    Log::new(Arc::new(store), |_| None)
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn records_lie_in_order_of_height_and_apart_from_the_latest() {
     }
     batch.put(Table::Record, RecordAt::Latest(255).key(), b"vote".to_vec());
     store.write(batch).unwrap();
-    let log = Log::new(Arc::new(store));
+    let log = Log::new(Arc::new(store), |_| None);
     assert_eq!(log.latest_records().unwrap().len(), 1);
     let heights = |range: Range<u64>, bytes| -> Vec<u8> {
         let rows = log

@@ -3,7 +3,7 @@
 use super::script::{Spoken, batches};
 use anyhow::{Context as _, Result, bail};
 use consensus::raft::{Body, Entry, Message, Position, Raft, Record};
-use crypto::{FaultModel, Height, Payload, View};
+use crypto::{Batch, FaultModel, Height, NodeId, Payload, View};
 use std::sync::Arc;
 
 impl Spoken for Raft {
@@ -11,15 +11,16 @@ impl Spoken for Raft {
     const VIEW: &'static str = "term";
 
     fn payload(batches: &[u64]) -> Payload {
-        let bytes = |number: &u64| number.to_be_bytes().to_vec().into();
-        Payload::Inline(batches.iter().map(bytes).collect())
+        let batch = |number: &u64| Batch {
+            author: NodeId(0),
+            number: *number,
+            expires: Height(u64::MAX),
+            transactions: Vec::new(),
+        };
+        Payload::Inline(batches.iter().map(|it| batch(it).seal()).collect())
     }
     fn batches(payload: &Payload) -> Vec<u64> {
-        let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).unwrap_or_default();
-        match payload {
-            Payload::Inline(batches) => batches.iter().map(|it| number(it)).collect(),
-            Payload::Refs(_) => Vec::new(),
-        }
+        payload.references().iter().map(|it| it.number).collect()
     }
     fn line(message: &Message) -> String {
         match &message.body {

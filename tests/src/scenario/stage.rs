@@ -5,7 +5,7 @@ use super::script::{Cast, Spoken, batches, state};
 use anyhow::{Context as _, Result, bail, ensure};
 use consensus::replica::{Effect, ReplicaInput, Wire};
 use consensus::{Input, Loaded, ReadId, To};
-use crypto::{Digest, NodeId, Payload, Time, codec};
+use crypto::{Digest, NodeId, Time, codec};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -345,8 +345,5 @@ impl<P: Spoken> Stage<P> {
 
 /// The digest of a numbered batch, as uncommitted ancestors are named by.
 fn digest<P: Spoken>(number: u64) -> Digest {
-    match P::payload(&[number]) {
-        Payload::Refs(refs) => refs[0].digest,
-        Payload::Inline(batches) => crypto::batch::batch_digest(&batches[0]),
-    }
+    P::payload(&[number]).references()[0].digest
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crypto::{Height, NodeId, Time};
 use engine::{Class, Effect, Input, Query};
 use storage::memory::Fault;
-use storage::{Executed, Job, Read as _, Table};
+use storage::{Commit, Executed, Job, Read as _, Table};
 
 impl<S: System> World<S> {
     pub(super) fn effect(&mut self, node: NodeId, effect: Effect) {
@@ -62,7 +62,7 @@ impl<S: System> World<S> {
                 self.queue
                     .push(at, Event::Loaded(self.process(node), token, query));
             }
-            Effect::Execute { to } => self.execute_up_to(node, to),
+            Effect::Execute { to, handed } => self.execute_up_to(node, to, handed),
             Effect::Reply { request, reply } => {
                 self.replied(node, request, &reply);
                 let at = self.now.plus(Time(self.fate.below(self.plan.delay.0)));
@@ -243,12 +243,13 @@ impl<S: System> World<S> {
         }
     }
 
-    fn execute_up_to(&mut self, node: NodeId, to: Height) {
+    fn execute_up_to(&mut self, node: NodeId, to: Height, handed: Option<Commit>) {
         let process = self.process(node);
         let Some(life) = self.alive(process) else {
             return;
         };
         life.execute_to = life.execute_to.max(to);
+        life.executor.hand(handed);
         if !life.executing {
             life.executing = true;
             self.schedule_execution(process);

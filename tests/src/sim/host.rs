@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use storage::{
     Executor, ExecutorConfig, FlushPolicy, GroupCommit, Job, Limits, Log, Memory, MemorySafetyFile,
-    Safety, SafetyFile as _, SafetyPolicy, Store, Verdict, verdict,
+    PayloadOf, Safety, SafetyFile as _, SafetyPolicy, Store, Verdict, verdict,
 };
 
 /// What outlives a process.
@@ -124,8 +124,9 @@ impl Disk {
         policy: SafetyPolicy,
         limits: &Limits,
         plan: &Scenario,
+        payload_of: PayloadOf,
     ) -> Result<Opened, String> {
-        let log = Log::new(Arc::clone(&self.log) as Arc<dyn Store>);
+        let log = Log::new(Arc::clone(&self.log) as Arc<dyn Store>, payload_of);
         let fence = log.fence().map_err(|e| e.to_string())?;
         let file = self.safety.read().map_err(|e| e.to_string())?;
         if let Verdict::Refuse(why) = verdict(fence, file.as_ref(), first.chain, first.key) {
@@ -137,8 +138,7 @@ impl Disk {
             .map_err(|e| e.to_string())?;
         let config = executor_config(limits, plan);
         let state = Arc::clone(&self.state) as Arc<dyn Store>;
-        let store = Arc::clone(log.store());
-        let executor = Executor::open(store, state, config).map_err(|e| e.to_string())?;
+        let executor = Executor::open(log.clone(), state, config).map_err(|e| e.to_string())?;
         Ok(Opened {
             log,
             group,

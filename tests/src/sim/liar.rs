@@ -185,6 +185,9 @@ impl<P: Lie> System for OneLiar<P> {
     fn safety(&self, node: NodeId) -> Safety {
         self.cluster.safety(node)
     }
+    fn payload_of(&self) -> storage::PayloadOf {
+        engine::payload_of::<P>
+    }
     fn safety_policy(&self) -> SafetyPolicy {
         self.cluster.safety_policy()
     }

@@ -46,9 +46,11 @@ impl<S: System> World<S> {
         let first = self.system.safety(node);
         let mut effects = Vec::new();
         let policy = self.system.safety_policy();
+        let payload_of = self.system.payload_of();
+        let limits = self.system.limits();
         let opened = host
             .disk
-            .open(&first, policy, self.system.limits(), &self.plan);
+            .open(&first, policy, limits, &self.plan, payload_of);
         let started = opened.and_then(|opened| {
             let applied = opened.executor.applied();
             let machine = self

@@ -14,7 +14,7 @@ use engine::{Effect, Engine, Gatekeeper, Ingress, Machine, Recovered, Setup};
 use mempool::Dissemination;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use storage::{Applied, Limits, Log, Safety, SafetyPolicy};
+use storage::{Applied, Limits, Log, PayloadOf, Safety, SafetyPolicy};
 
 /// The chain of every simulated cluster.
 pub const CHAIN: ChainId = ChainId(Digest([0x51; 32]));
@@ -42,6 +42,8 @@ pub trait System {
     fn safety(&self, node: NodeId) -> Safety;
     /// When its nodes write it.
     fn safety_policy(&self) -> SafetyPolicy;
+    /// Finds the batches in its nodes' records.
+    fn payload_of(&self) -> PayloadOf;
     /// Starts a node, for the first time or again.
     ///
     /// # Errors
@@ -206,6 +208,9 @@ impl<P: Simulated> System for Honest<P> {
     }
     fn safety(&self, node: NodeId) -> Safety {
         Safety::genesis(CHAIN, mock::key("validator", u64::from(node.0)).public())
+    }
+    fn payload_of(&self) -> PayloadOf {
+        engine::payload_of::<P>
     }
     fn safety_policy(&self) -> SafetyPolicy {
         P::SAFETY

@@ -110,7 +110,7 @@ fn with_commit(
     let replace = |new: &dyn Fn(&Log, &CommitRow) -> CommitRow| {
         let (rocks, _) = open_log(&log, Some(0)).unwrap();
         let rocks = std::sync::Arc::new(rocks);
-        let typed = Log::new(rocks.clone());
+        let typed = Log::new(rocks.clone(), |_| None);
         let row = typed.commit(height).unwrap().unwrap();
         let mut batch = WriteBatch::new();
         new(&typed, &row).put(&mut batch);

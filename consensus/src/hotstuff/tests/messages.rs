@@ -308,7 +308,7 @@ fn payload_and_header_belong_together_and_batches_travel_apart() {
         message.check(NodeId(1), &craft.verifier),
         Err(Reject::Malformed)
     );
-    block.payload = Payload::Inline(vec![b"abc".to_vec().into()]);
+    block.payload = Payload::Inline(vec![crate::testing::batches::batch(1)]);
     block.header.payload = block.payload.digest();
     let message = craft.proposal_by(1, &Arc::new(block));
     assert_eq!(

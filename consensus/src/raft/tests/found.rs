@@ -186,7 +186,7 @@ fn what_is_loaded_for_a_follower_fits_into_a_frame() {
         _ => None,
     };
     let token = out.iter().find_map(load).unwrap();
-    let batch = |bytes: u32| Payload::Inline(vec![vec![0; bytes as usize].into()]);
+    let batch = |bytes: u32| Payload::Inline(vec![crate::testing::batches::large_batch(bytes)]);
     let records = vec![
         entry_of(1, 1, batch(BLOCK / 2)),
         entry_of(1, 2, batch(BLOCK)),

@@ -87,6 +87,7 @@ impl Cluster {
         let (log, state, file) = &self.stores[i];
         let log: Arc<dyn Store> = log.clone();
         let state: Arc<dyn Store> = state.clone();
+        let typed = Log::new(Arc::clone(&log), crate::payload_of::<HotStuff>);
         let first = Safety::genesis(genesis.chain_id(), public);
         let commit = GroupCommit::new(
             Arc::clone(&log),
@@ -95,10 +96,9 @@ impl Cluster {
             setup.safety,
         )
         .unwrap();
-        let executor =
-            Executor::open(Arc::clone(&log), Arc::clone(&state), setup.executor).unwrap();
+        let executor = Executor::open(typed.clone(), Arc::clone(&state), setup.executor).unwrap();
         let applied: Applied = executor.applied();
-        let recovered = Recovered::read(&setup, &Log::new(Arc::clone(&log)), applied).unwrap();
+        let recovered = Recovered::read(&setup, &typed, applied).unwrap();
         let ingress = Gatekeeper::new(verifier.clone(), rules(genesis), setup.frame_bytes());
         let signer = Signer { me, key, verifier };
         let mut effects = Vec::new();
@@ -182,7 +182,8 @@ impl Cluster {
                 self.events
                     .push_back(Event::Input(i, Input::Loaded { token, rows }));
             }
-            Effect::Execute { to } => {
+            Effect::Execute { to, handed } => {
+                node.executor.hand(handed);
                 while node.executor.applied().height < to {
                     let executed = node.executor.step(self.now, to).unwrap();
                     self.events

@@ -190,7 +190,22 @@ fn a_follower_behind_the_largest_entry_gets_the_next_one_too() {
     let me = crypto::NodeId(0);
     let setup = crate::Setup::new(&built.genesis, &built.nodes[0].config, me, [0; 32]);
     let (count, bytes) = (setup.pool.block_batches, setup.pool.block_bytes);
-    let batch = bytes::Bytes::from(vec![0; bytes / count]);
+    let transaction = crypto::Transaction {
+        format: crypto::transaction::FORMAT,
+        chain: crypto::ChainId::default(),
+        client: crypto::PublicKey([1; 32]),
+        sequence: 1,
+        expires: crypto::Height(9),
+        body: vec![0; bytes / count].into(),
+        signature: crypto::Signature([0; 64]),
+    };
+    let batch = crypto::Batch {
+        author: me,
+        number: 1,
+        expires: crypto::Height(9),
+        transactions: vec![transaction],
+    };
+    let batch = batch.seal();
     let at = Position {
         term: crypto::View(1),
         height: crypto::Height(1),

@@ -3,8 +3,7 @@
 use super::Node;
 use crate::cli::output::say;
 use anyhow::Result;
-use crypto::batch::batch_count;
-use crypto::{Height, Payload};
+use crypto::Height;
 use serde_json::{Value, json};
 use storage::CommitRow;
 
@@ -26,25 +25,21 @@ pub(super) fn print(node: &Node, from: Height, limit: u64, as_json: bool) -> Res
 }
 
 fn object(row: &CommitRow) -> Value {
-    let payload = match &row.payload {
-        Payload::Refs(refs) => refs
-            .iter()
-            .map(|r| {
-                json!({
-                    "author": r.author.0,
-                    "number": r.number,
-                    "digest": r.digest.to_string(),
-                    "bytes": r.bytes,
-                    "transactions": r.count,
-                    "expires": r.expires.0,
-                })
+    let payload: Vec<Value> = row
+        .payload
+        .references()
+        .iter()
+        .map(|r| {
+            json!({
+                "author": r.author.0,
+                "number": r.number,
+                "digest": r.digest.to_string(),
+                "bytes": r.bytes,
+                "transactions": r.count,
+                "expires": r.expires.0,
             })
-            .collect::<Vec<_>>(),
-        Payload::Inline(list) => list
-            .iter()
-            .map(|b| json!({ "bytes": b.len(), "transactions": batch_count(b) }))
-            .collect(),
-    };
+        })
+        .collect();
     json!({
         "height": row.height.0,
         "history": row.history.to_string(),
@@ -54,22 +49,14 @@ fn object(row: &CommitRow) -> Value {
 }
 
 fn line(row: &CommitRow) -> String {
-    let (batches, transactions, bytes) = match &row.payload {
-        Payload::Refs(refs) => (
-            refs.len(),
-            refs.iter().map(|r| r.count as usize).sum(),
-            refs.iter().map(|r| u64::from(r.bytes)).sum::<u64>(),
-        ),
-        Payload::Inline(list) => {
-            let bytes = list.iter().map(|b| b.len() as u64).sum();
-            let transactions: usize = list.iter().map(|b| batch_count(b)).sum();
-            (list.len(), transactions, bytes)
-        }
-    };
+    let batches = row.payload.references();
+    let transactions: u64 = batches.iter().map(|r| u64::from(r.count)).sum();
+    let bytes: u64 = batches.iter().map(|r| u64::from(r.bytes)).sum();
     let history = row.history.to_string();
     let short = history.get(..16).unwrap_or(&history);
     format!(
-        "height {}  batches {batches}  transactions {transactions}  bytes {bytes}  history {short}",
-        row.height
+        "height {}  batches {}  transactions {transactions}  bytes {bytes}  history {short}",
+        row.height,
+        batches.len()
     )
 }

@@ -122,14 +122,18 @@ impl Node {
         }
     }
 
+    fn typed(&self, store: Arc<dyn Store>) -> Log {
+        Log::new(store, crate::assemble::payload_of(self.genesis.protocol))
+    }
+
     /// The log; an empty one if the node has never run.
     fn log(&self) -> Result<Log> {
         let path = self.data.join("log");
         if there(&path)? {
-            return Ok(Log::new(Arc::new(open_log_read_only(&path)?)));
+            return Ok(self.typed(Arc::new(open_log_read_only(&path)?)));
         }
         match self.safety()?.map_or(0, |safety| safety.fence) {
-            0 => Ok(Log::new(Arc::new(Memory::log()))),
+            0 => Ok(self.typed(Arc::new(Memory::log()))),
             fence => bail!(
                 "{} is missing, but fence {fence} was released: {REPLACE_NODE}",
                 path.display()

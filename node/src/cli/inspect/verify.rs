@@ -7,10 +7,7 @@ use consensus::hotstuff::HotStuff;
 use consensus::raft::Raft;
 use consensus::replica::StableCheckpoint;
 use consensus::{Committed, Protocol};
-use crypto::{
-    Digest, Ed25519, FaultModel, Height, Payload, Remembered, SealedBatch, Transaction, Verifier,
-    codec,
-};
+use crypto::{Digest, Ed25519, FaultModel, Height, Remembered, Transaction, Verifier, codec};
 use genesis::ClientAuth;
 use serde_json::json;
 use std::sync::Arc;
@@ -176,29 +173,7 @@ impl<'a, P: Protocol> Checks<'a, P> {
     }
 
     fn batches(&self, row: &CommitRow) -> Result<u64> {
-        let sealed: Vec<SealedBatch> = match &row.payload {
-            Payload::Refs(refs) => refs
-                .iter()
-                .map(|reference| {
-                    let bytes = self.log.batch(&reference.digest)?;
-                    let bytes =
-                        bytes.with_context(|| format!("a batch is missing: {REPLACE_NODE}"))?;
-                    let batch = SealedBatch::open(bytes)
-                        .with_context(|| format!("a batch is damaged: {REPLACE_NODE}"))?;
-                    if batch.reference() != *reference {
-                        bail!("a batch is not the one that was ordered: {REPLACE_NODE}");
-                    }
-                    Ok(batch)
-                })
-                .collect::<Result<_>>()?,
-            Payload::Inline(list) => list
-                .iter()
-                .map(|bytes| {
-                    SealedBatch::open(bytes.clone())
-                        .with_context(|| format!("a batch is damaged: {REPLACE_NODE}"))
-                })
-                .collect::<Result<_>>()?,
-        };
+        let sealed = self.log.batches(row)?;
         let mut count = 0;
         for batch in sealed {
             let list = &batch.batch().transactions;

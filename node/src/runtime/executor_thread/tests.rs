@@ -5,7 +5,7 @@ use crypto::{Digest, Payload};
 use std::sync::Arc;
 use std::time::Instant;
 use storage::memory::Fault;
-use storage::{CommitRow, ExecutorConfig, Limits, Memory, Store, WriteBatch};
+use storage::{CommitRow, ExecutorConfig, Limits, Log, Memory, Store, WriteBatch};
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,12 +34,12 @@ fn log_of(heights: u64) -> Arc<Memory> {
 fn heights_are_executed_as_far_as_told_each_once() {
     let (log, state) = (log_of(1_000), Arc::new(Memory::state()));
     let config = ExecutorConfig::new(Limits::default());
-    let executor = Executor::open(log, state.clone(), config).unwrap();
+    let executor = Executor::open(Log::new(log, |_| None), state.clone(), config).unwrap();
     let (inbox, outlet) = Inbox::<()>::new();
     let failure = Failure::new(CancellationToken::new());
     let (targets, followers, thread) = start(executor, Clock::start(), inbox, &failure).unwrap();
     for target in [10, 5, 700, 700, 900] {
-        targets.send(Height(target)).unwrap();
+        targets.send((Height(target), None)).unwrap();
     }
     let (end, mut heights) = (Instant::now() + PATIENCE, Vec::new());
     while heights.len() < 900 {
@@ -65,13 +65,13 @@ fn heights_are_executed_as_far_as_told_each_once() {
 fn a_failed_read_of_the_log_stops_the_node() {
     let (log, state) = (log_of(3), Arc::new(Memory::state()));
     let config = ExecutorConfig::new(Limits::default());
-    let executor = Executor::open(log.clone(), state, config).unwrap();
+    let executor = Executor::open(Log::new(log.clone(), |_| None), state, config).unwrap();
     log.fail(Fault::Read, 0);
     let (inbox, _outlet) = Inbox::<()>::new();
     let stop = CancellationToken::new();
     let failure = Failure::new(stop.clone());
     let (targets, _followers, thread) = start(executor, Clock::start(), inbox, &failure).unwrap();
-    targets.send(Height(3)).unwrap();
+    targets.send((Height(3), None)).unwrap();
     thread.join().unwrap();
     assert!(stop.is_cancelled());
     assert!(failure.reason().unwrap().contains("failed to"));
