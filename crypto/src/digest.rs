@@ -44,6 +44,11 @@ impl Hasher {
         self.0.update(bytes);
         self
     }
+    /// Adds fields that are encoded as the other functions do: many at once are hashed side by side.
+    pub fn encoded(&mut self, fields: &[u8]) -> &mut Self {
+        self.0.update(fields);
+        self
+    }
     /// Adds a number, little-endian.
     pub fn number(&mut self, number: u64) -> &mut Self {
         self.0.update(&number.to_le_bytes());

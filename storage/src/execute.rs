@@ -132,7 +132,6 @@ pub struct Executor {
     log: Log,
     /// Heights to come that need not be read from the log.
     handed: VecDeque<Commit>,
-    staged: Arc<Staged>,
     state: Recent,
     machine: Machine,
     applied: Applied,
@@ -167,12 +166,10 @@ impl Executor {
             applied.revision
         };
         let machine = Machine::load(&*state, revision, config.limits)?;
-        let staged = Arc::new(Staged::new(state));
         Ok(Self {
             log,
             handed: VecDeque::new(),
-            state: Recent::new(Arc::clone(&staged) as Arc<dyn Store>),
-            staged,
+            state: Recent::new(Arc::new(Staged::new(state))),
             machine,
             applied,
             config,
@@ -182,7 +179,7 @@ impl Executor {
     /// The state as executed, for readers: what the backend has and what is still gathered.
     #[must_use]
     pub fn state(&self) -> Arc<dyn Store> {
-        Arc::clone(&self.staged) as Arc<dyn Store>
+        self.state.store().clone()
     }
     /// How far it is.
     #[must_use]
@@ -243,7 +240,7 @@ impl Executor {
             Bytes::from_static(APPLIED),
             codec::encode(&applied).into(),
         );
-        self.state.write(over.into_batch())?;
+        self.state.write(over.into_layer());
         self.applied = applied;
         self.since.get_or_insert(now);
         self.flush_if_due(now)?;
@@ -302,7 +299,7 @@ impl Executor {
             }
             self.log.store().sync()?;
         }
-        self.staged.flush(wait)?;
+        self.state.store().flush(wait)?;
         self.since = None;
         Ok(true)
     }
@@ -311,7 +308,7 @@ impl Executor {
         let old = self
             .since
             .is_some_and(|since| now.since(since) >= policy.age);
-        if old || self.staged.bytes() >= policy.bytes {
+        if old || self.state.store().bytes() >= policy.bytes {
             self.flush(false)?;
         }
         Ok(())

@@ -16,22 +16,34 @@ impl Layer {
     pub(crate) fn insert(&mut self, table: Table, key: Bytes, value: Option<Bytes>) {
         self.tables[index(table)].insert(key, value);
     }
-    /// Lays a batch of the state machine over what is here.
-    pub(crate) fn apply(&mut self, batch: WriteBatch) {
-        for op in batch.into_ops() {
-            match op {
-                Op::Put(table, key, value) => self.insert(table, key, Some(value)),
-                Op::Delete(table, key) => self.insert(table, key, None),
-                Op::DeleteRange(..) => unreachable!("the state machine removes rows one by one"),
-            }
-        }
-    }
     /// What is known of a row here: `Some(None)` if it was removed.
     pub(crate) fn get(&self, table: Table, key: &[u8]) -> Option<&Option<Bytes>> {
         self.tables[index(table)].get(key)
     }
     pub(crate) fn is_empty(&self) -> bool {
         self.tables.iter().all(BTreeMap::is_empty)
+    }
+    /// Moves all of another layer over what is here.
+    pub(crate) fn absorb(&mut self, other: Layer) {
+        for (mine, theirs) in self.tables.iter_mut().zip(other.tables) {
+            if mine.is_empty() {
+                *mine = theirs;
+            } else {
+                mine.extend(theirs);
+            }
+        }
+    }
+    /// The rows of a table, in order.
+    pub(crate) fn rows(&self, table: Table) -> &BTreeMap<Bytes, Option<Bytes>> {
+        &self.tables[index(table)]
+    }
+    /// How many rows it has, and bytes of all keys and values.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let rows = self.tables.iter().flatten();
+        let bytes = |(key, value): (&Bytes, &Option<Bytes>)| {
+            key.len() + value.as_ref().map_or(0, Bytes::len)
+        };
+        rows.fold((0, 0), |(count, sum), row| (count + 1, sum + bytes(row)))
     }
     /// All of it in the order of tables and keys, which is the cheapest to insert.
     pub(crate) fn to_batch(&self) -> WriteBatch {
@@ -45,6 +57,20 @@ impl Layer {
             }
         }
         batch
+    }
+}
+
+impl From<WriteBatch> for Layer {
+    fn from(batch: WriteBatch) -> Self {
+        let mut layer = Self::default();
+        for op in batch.into_ops() {
+            match op {
+                Op::Put(table, key, value) => layer.insert(table, key, Some(value)),
+                Op::Delete(table, key) => layer.insert(table, key, None),
+                Op::DeleteRange(..) => unreachable!("the state machine removes rows one by one"),
+            }
+        }
+        layer
     }
 }
 
@@ -70,7 +96,7 @@ impl Read for Over<'_> {
     /// gave.
     fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<Row>, StoreError> {
         assert!(!scan.reverse, "a layer is scanned upwards");
-        let written = &self.layer.tables[index(table)];
+        let written = self.layer.rows(table);
         if scan.until.as_ref().is_some_and(|until| *until <= scan.from) {
             return Ok(Vec::new());
         }

@@ -37,6 +37,14 @@ impl Staged {
             stage: RwLock::default(),
         }
     }
+    /// Writes a layer.
+    pub(crate) fn absorb(&self, layer: Layer) {
+        let (rows, bytes) = layer.size();
+        self.change(|stage| {
+            stage.bytes += (bytes + rows * OVERHEAD) as u64;
+            stage.young.absorb(layer);
+        });
+    }
     /// Bytes of all writes since the last flush, [`OVERHEAD`] for each row included: at least those
     /// that are gathered.
     pub fn bytes(&self) -> u64 {
@@ -108,10 +116,7 @@ impl Store for Staged {
         Box::new(View { stage, base })
     }
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        self.change(|stage| {
-            stage.bytes += (batch.bytes() + batch.len() * OVERHEAD) as u64;
-            stage.young.apply(batch);
-        });
+        self.absorb(Layer::from(batch));
         Ok(())
     }
     fn sync(&self) -> Result<(), StoreError> {

@@ -60,6 +60,10 @@ impl<P: Protocol> Ingress for Gatekeeper<P> {
         }
     }
 
+    fn checks_signatures(&self) -> bool {
+        self.rules.signed
+    }
+
     fn admit_transactions(
         &self,
         list: Vec<Transaction>,

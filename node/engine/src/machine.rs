@@ -34,6 +34,8 @@ pub trait Ingress: Send + Sync + 'static {
         frame: &Bytes,
         window: &consensus::Window,
     ) -> Result<Self::Checked, Reject>;
+    /// Whether clients sign: else their transactions are checked in no time, one by one.
+    fn checks_signatures(&self) -> bool;
     /// Checks clients' transactions, all signatures in one batch.
     fn admit_transactions(
         &self,

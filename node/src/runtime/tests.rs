@@ -134,6 +134,9 @@ impl Ingress for Open {
     fn admit(&self, _: NodeId, frame: &Bytes, _: &Window) -> Result<Bytes, Reject> {
         Ok(frame.clone())
     }
+    fn checks_signatures(&self) -> bool {
+        true
+    }
     fn admit_transactions(
         &self,
         list: Vec<Transaction>,

@@ -106,13 +106,18 @@ impl<I: Ingress> Verification<I> {
                 request,
                 transaction,
                 wait,
-            } => {
+            } if self.ingress.checks_signatures() => {
                 let mut work = self.lock();
                 if !work.closed {
                     work.submissions.push_back((request, transaction, wait));
                     self.heavy_ready.notify_one();
                 }
             }
+            Question::Submit {
+                request,
+                transaction,
+                wait,
+            } => self.admit_transactions(vec![(request, transaction, wait)]),
             Question::Read { request } => self.inbox.post(Input::Read { request }),
             Question::Await {
                 request,

@@ -7,9 +7,9 @@ use super::{
     Budget, Compare, Entry, Limits, Operation, Outcome, Overlay, Receipt, Reply, Request, Test,
     entry, range, validate,
 };
-use crate::{Op, Read, StoreError, Table};
+use crate::{Read, StoreError, Table};
 use bytes::Bytes;
-use crypto::{Digest, Hasher, Height, Transaction};
+use crypto::{Digest, Height, Transaction};
 
 /// What is not in rows: the limits, the revision, and who has a session.
 pub struct Machine {
@@ -49,10 +49,7 @@ impl Machine {
         for (index, transaction) in (0..).zip(transactions) {
             receipts.push(self.transaction(over, height, index, transaction)?);
         }
-        Ok((
-            state_digest(previous, height, &over.take_changes()),
-            receipts,
-        ))
+        Ok((over.digest(previous, height), receipts))
     }
     fn transaction(
         &mut self,
@@ -232,26 +229,4 @@ fn delete(over: &mut Overlay<'_>, key: &Bytes, revision: u64) -> Result<Reply, S
         over.put(Table::History, history_key(key, revision), Version::DELETED);
     }
     Ok(Reply::Delete { existed })
-}
-
-fn state_digest(previous: &Digest, height: Height, ops: &[Op]) -> Digest {
-    let mut hasher = Hasher::new("quorate/v1/state");
-    hasher.digest(previous).number(height.0);
-    for op in ops {
-        match op {
-            Op::Put(Table::Key, ..) | Op::Delete(Table::Key, _) => {}
-            Op::Put(table, key, value) => {
-                hasher
-                    .number(*table as u64)
-                    .bytes(key)
-                    .number(1)
-                    .bytes(value);
-            }
-            Op::Delete(table, key) => {
-                hasher.number(*table as u64).bytes(key).number(0);
-            }
-            Op::DeleteRange(..) => unreachable!("the state machine removes rows one by one"),
-        }
-    }
-    hasher.finish()
 }

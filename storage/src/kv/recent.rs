@@ -1,7 +1,9 @@
 //! Rows read or written lately, in front of a store whose only writer keeps them: what is written
 //! again and again is not looked up again each time.
 
-use crate::{Op, Read, Row, Scan, Store, StoreError, Table, WriteBatch};
+use crate::layer::Layer;
+use crate::staged::Staged;
+use crate::{Read, Row, Scan, StoreError, Table};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -19,7 +21,7 @@ type Rows = [HashMap<Bytes, Option<Bytes>>; TABLES.len()];
 
 /// A store with a memory. Nothing else may write to the store.
 pub struct Recent {
-    store: Arc<dyn Store>,
+    store: Arc<Staged>,
     memory: RefCell<Memory>,
 }
 
@@ -33,30 +35,25 @@ struct Memory {
 
 impl Recent {
     /// With nothing remembered.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Arc<Staged>) -> Self {
         Self {
             store,
             memory: RefCell::default(),
         }
     }
-    /// Writes, and remembers what was written.
-    pub fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        let rows: Vec<(usize, Bytes, Option<Bytes>)> = batch.ops().iter().filter_map(row).collect();
-        self.store.write(batch)?;
-        let mut memory = self.memory.borrow_mut();
-        for (table, key, value) in rows {
-            memory.insert(table, key, value);
-        }
-        Ok(())
+    /// The store behind.
+    pub fn store(&self) -> &Arc<Staged> {
+        &self.store
     }
-}
-
-/// What is remembered of a write.
-fn row(op: &Op) -> Option<(usize, Bytes, Option<Bytes>)> {
-    match op {
-        Op::Put(table, key, value) => Some((index(*table)?, key.clone(), Some(value.clone()))),
-        Op::Delete(table, key) => Some((index(*table)?, key.clone(), None)),
-        Op::DeleteRange(..) => unreachable!("the state machine removes rows one by one"),
+    /// Writes, and remembers what was written.
+    pub fn write(&self, layer: Layer) {
+        let mut memory = self.memory.borrow_mut();
+        for (place, table) in TABLES.into_iter().enumerate() {
+            for (key, value) in layer.rows(table) {
+                memory.insert(place, key.clone(), value.clone());
+            }
+        }
+        self.store.absorb(layer);
     }
 }
 

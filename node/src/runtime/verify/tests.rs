@@ -3,6 +3,7 @@
 use super::*;
 use crate::runtime::inbox::Outlet;
 use crypto::{ChainId, Ed25519, Epoch, Height, SecretKey, Signature, View};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ const GOOD: u8 = 2;
 #[derive(Default)]
 struct Toy {
     batches: Mutex<Vec<usize>>,
+    unsigned: AtomicBool,
 }
 
 impl Ingress for Toy {
@@ -29,6 +31,9 @@ impl Ingress for Toy {
         }
         Ok(frame.clone())
     }
+    fn checks_signatures(&self) -> bool {
+        !self.unsigned.load(Ordering::Relaxed)
+    }
     fn admit_transactions(
         &self,
         list: Vec<Transaction>,
@@ -38,7 +43,7 @@ impl Ingress for Toy {
             transaction_bytes: 1_000,
             batch_bytes: 10_000,
             batch_transactions: 100,
-            signed: true,
+            signed: self.checks_signatures(),
             validate: Arc::new(|_| true),
         };
         rules.admit_transactions(list, &ChainId::default(), &Ed25519)
@@ -206,6 +211,20 @@ fn transactions_that_wait_are_checked_together_and_bad_ones_answered() {
             .iter_mut()
             .all(|(_, answer)| answer.try_recv().is_err())
     );
+    bench.end();
+}
+
+#[test]
+fn a_transaction_that_nobody_signs_wakes_no_thread() {
+    let bench = bench(); // none is started
+    bench.toy.unsigned.store(true, Ordering::Relaxed);
+    let (waiting, _answer) = bench.requests.open().unwrap();
+    bench.verification.ask(Question::Submit {
+        request: waiting.request(),
+        transaction: transaction(1, false),
+        wait: Wait::Committed,
+    });
+    assert!(matches!(&bench.inputs(1)[0], Input::Submit { .. }));
     bench.end();
 }
 

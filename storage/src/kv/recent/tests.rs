@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::WriteBatch;
 use crate::memory::Memory as InMemory;
 use proptest::prelude::*;
 
@@ -31,8 +32,8 @@ proptest! {
     /// However much is forgotten, it answers as the store does.
     #[test]
     fn it_reads_like_its_store(steps in proptest::collection::vec(step(), 1..40)) {
-        let store = Arc::new(InMemory::state());
-        let recent = Recent::new(Arc::clone(&store) as Arc<dyn Store>);
+        let store = Arc::new(Staged::new(Arc::new(InMemory::state())));
+        let recent = Recent::new(Arc::clone(&store));
         for step in steps {
             for table in [Table::Key, Table::Session, Table::History] {
                 let mut batch = WriteBatch::new();
@@ -48,7 +49,7 @@ proptest! {
                         batch.put(table, key(table, 101), vec![0; BYTES]);
                     }
                 }
-                recent.write(batch).unwrap();
+                recent.write(batch.into());
             }
         }
         for table in TABLES {
@@ -62,11 +63,11 @@ proptest! {
 
 #[test]
 fn it_is_bounded_and_keeps_what_is_used() {
-    let recent = Recent::new(Arc::new(InMemory::state()));
+    let recent = Recent::new(Arc::new(Staged::new(Arc::new(InMemory::state()))));
     let used = Bytes::from_static(b"used");
     let mut batch = WriteBatch::new();
     batch.put(Table::Key, used.clone(), Bytes::from_static(b"here"));
-    recent.write(batch).unwrap();
+    recent.write(batch.into());
     for number in 0..800_000u32 {
         let key = number.to_be_bytes();
         recent.get(Table::Key, &key).unwrap();
