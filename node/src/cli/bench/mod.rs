@@ -20,7 +20,8 @@ use scrape::Scrape;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
 /// Most values that fit a transaction of the default limits with room for keys.
 const LARGEST: usize = 1 << 20;
@@ -320,15 +321,26 @@ async fn kind(args: &Args, target: &Target) -> Result<Kind> {
     })
 }
 
+/// How long a cluster may be without a leader: one that was just started elects its first.
+const ELECTION: Duration = Duration::from_secs(10);
+/// How often it is asked meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// The endpoint of the node that says it leads.
 async fn leader(endpoints: &[String]) -> Result<String> {
-    for url in endpoints {
-        let status = Client::new(&[url], Duration::from_secs(5))?.status().await;
-        if status.is_ok_and(|status| status.leader == Some(status.node)) {
-            return Ok(url.clone());
+    let end = Instant::now() + ELECTION;
+    loop {
+        for url in endpoints {
+            let status = Client::new(&[url], Duration::from_secs(5))?.status().await;
+            if status.is_ok_and(|status| status.leader == Some(status.node)) {
+                return Ok(url.clone());
+            }
         }
+        if Instant::now() >= end {
+            bail!("none of the endpoints leads: name all nodes, or leave --at-leader out");
+        }
+        sleep(LOOK).await;
     }
-    bail!("none of the endpoints leads: name all nodes, or leave --at-leader out")
 }
 
 /// Enough to keep the cluster busy, and not so much that it all waits in its queues.
