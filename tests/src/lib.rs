@@ -1,10 +1,13 @@
 //! The simulator and its checkers, and tests of real processes.
 //!
 //! [`sim`] runs whole engines over a simulated network and disks, every chance from one seed;
-//! [`check`] judges what the nodes show to the outside. [`scenario`] plays scripts.
+//! [`check`] judges what the nodes show to the outside. [`scenario`] plays scripts. `conformance` holds
+//! every protocol to the same work, crashes and promises.
 //! Nothing here is used by a production crate.
 
 pub mod check;
+#[cfg(test)]
+mod conformance;
 #[cfg(planted)]
 pub mod mutants;
 pub mod scenario;

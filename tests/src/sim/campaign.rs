@@ -24,19 +24,25 @@ pub fn run(protocol: Protocol, seed: u64, verbose: bool) -> Outcome {
 /// Runs a scenario.
 #[must_use]
 pub fn run_plan(plan: Scenario, verbose: bool) -> Outcome {
-    match plan.protocol {
-        Protocol::HotStuff => world::<HotStuff>(plan, verbose, None),
-        Protocol::Raft => world::<Raft>(plan, verbose, None),
-    }
+    dispatch(plan, verbose, None)
 }
 
 /// Runs a seed and judges one property only.
 #[must_use]
 pub fn run_only(protocol: Protocol, seed: u64, property: &'static str) -> Outcome {
-    let plan = Scenario::draw(protocol, seed);
-    match protocol {
-        Protocol::HotStuff => world::<HotStuff>(plan, false, Some(property)),
-        Protocol::Raft => world::<Raft>(plan, false, Some(property)),
+    run_plan_only(Scenario::draw(protocol, seed), property)
+}
+
+/// Runs a scenario and judges one property only.
+#[must_use]
+pub fn run_plan_only(plan: Scenario, property: &'static str) -> Outcome {
+    dispatch(plan, false, Some(property))
+}
+
+fn dispatch(plan: Scenario, verbose: bool, only: Option<&'static str>) -> Outcome {
+    match plan.protocol {
+        Protocol::HotStuff => world::<HotStuff>(plan, verbose, only),
+        Protocol::Raft => world::<Raft>(plan, verbose, only),
     }
 }
 

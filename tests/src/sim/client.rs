@@ -5,7 +5,9 @@ use super::system::{CHAIN, scheme};
 use super::{Chance, Scenario, mock};
 use crate::check::Way;
 use bytes::Bytes;
-use crypto::{Height, NodeId, Scheme, SecretKey, Signature, Time, Transaction, transaction};
+use crypto::{
+    Digest, Hasher, Height, NodeId, Scheme, SecretKey, Signature, Time, Transaction, transaction,
+};
 use engine::RequestId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +48,8 @@ pub struct Task {
     pub attempts: u32,
     /// Whether it was answered once and is sent again.
     pub answered: bool,
+    /// The key that it reads, if that does not follow from the request.
+    reads: Option<u64>,
 }
 
 impl Task {
@@ -58,13 +62,26 @@ impl Task {
             since: now,
             attempts: 0,
             answered: false,
+            reads: None,
         }
+    }
+    /// What it asks for: all but when it would expire.
+    fn what(&self) -> Digest {
+        let mut hasher = Hasher::new("quorate/sim/task");
+        hasher.number(self.manner as u64);
+        hasher.number(self.reads.unwrap_or_default());
+        for it in &self.transactions {
+            hasher.number(it.sequence).bytes(&it.body);
+        }
+        hasher.finish()
     }
 }
 
 /// A client.
 pub struct Client {
     key: Arc<SecretKey>,
+    /// What it asks for, if that depends on nothing else ([`Scenario::same_work`]).
+    work: Chance,
     next: u64,
     left: u64,
     /// Its node of choice.
@@ -99,6 +116,8 @@ pub struct Clients {
     /// What reads that were served saw, until their clients are told.
     pub saw: BTreeMap<RequestId, (Vec<u8>, Way)>,
     last: u64,
+    /// What was asked for, by client and number.
+    asked: BTreeMap<(usize, u64), Digest>,
     scheme: Arc<dyn Scheme>,
     /// Their chances.
     pub chance: Chance,
@@ -111,6 +130,7 @@ impl Clients {
         let mut chance = Chance::of(plan.seed, "clients");
         let client = |i| Client {
             key: mock::key("client", i),
+            work: Chance::of(plan.seed << 16 | i, "work of one client"),
             next: 1,
             left: plan.transactions,
             home: NodeId(chance.below(plan.nodes as u64) as u16),
@@ -123,6 +143,7 @@ impl Clients {
             rested: Time(0),
             saw: BTreeMap::new(),
             last: 0,
+            asked: BTreeMap::new(),
             scheme: scheme(plan),
             chance,
         }
@@ -141,12 +162,33 @@ impl Clients {
             .filter_map(|c| c.task.as_ref().map(|t| t.since));
         (since.clone().count(), since.min())
     }
+    /// A name that no request has.
+    pub fn name(&mut self) -> RequestId {
+        self.last += 1;
+        RequestId(self.last)
+    }
     /// Opens a request.
     pub fn open(&mut self, asked: Asked) -> RequestId {
-        self.last += 1;
-        let id = RequestId(self.last);
+        let id = self.name();
         self.open.insert(id, asked);
         id
+    }
+    /// The key that a read is about.
+    #[must_use]
+    pub fn read_key(&self, request: RequestId) -> Bytes {
+        let asked = self.open.get(&request);
+        let task = asked.and_then(|it| self.list[it.client].task.as_ref());
+        let reads = task.and_then(|it| it.reads);
+        key(reads.unwrap_or(request.0 % KEYS))
+    }
+    /// All that was asked for, whenever and of whomever.
+    #[must_use]
+    pub fn asked(&self) -> Digest {
+        let mut hasher = Hasher::new("quorate/sim/asked");
+        for ((client, number), what) in &self.asked {
+            hasher.number(*client as u64).number(*number).digest(what);
+        }
+        hasher.finish()
     }
     /// The next task of a client, at the height that it believes in. `None`: it has none left.
     pub fn begin(
@@ -160,10 +202,12 @@ impl Clients {
             list,
             chance,
             scheme,
+            asked,
             ..
         } = self;
         let it = &mut list[client];
         it.left = it.left.checked_sub(1)?;
+        let chance = if plan.same_work { &mut it.work } else { chance };
         let manner = match chance.below(20) {
             0 => Manner::Twice,
             1 => Manner::Await,
@@ -192,13 +236,18 @@ impl Clients {
             let body = request(chance, sequence).encode();
             sign(&it.key, sequence, expires, body, &**scheme)
         };
-        let task = Task {
+        let mut task = Task {
             manner,
             transactions: (0..count).map(sign).collect(),
             since: now,
             attempts: 0,
             answered: false,
+            reads: None,
         };
+        if plan.same_work {
+            task.reads = Some(it.work.below(KEYS));
+            asked.insert((client, sequence), task.what());
+        }
         it.task = Some(task.clone());
         Some(task)
     }
@@ -224,10 +273,9 @@ fn sign(
     it
 }
 
-/// The key that a read is about.
-#[must_use]
-pub fn read_key(request: RequestId) -> Bytes {
-    key(request.0 % KEYS)
+/// Every key that clients write to.
+pub fn all_keys() -> impl Iterator<Item = Bytes> {
+    (0..KEYS).map(key)
 }
 
 fn key(number: u64) -> Bytes {

@@ -1,6 +1,7 @@
 //! What a node wants done, and how it is done here: sends, writes, loads, execution.
 
 use super::counters::Sometimes;
+use super::crash_point::{Kind, Place};
 use super::event::{Event, Process};
 use super::network::Frame;
 use super::system::System;
@@ -41,6 +42,12 @@ impl<S: System> World<S> {
                 self.stored(node, &batch);
                 if self.boundary(node, Sometimes::CrashedAtWrite) {
                     return;
+                }
+                if self.due(
+                    node,
+                    |it| matches!(it, Place::BeforeWrite(kind) if kind.is_in(&batch)),
+                ) {
+                    return self.strike(node);
                 }
                 if let Some(life) = &mut self.hosts[node.index()].life {
                     life.waiting.push(Job {
@@ -128,6 +135,9 @@ impl<S: System> World<S> {
         if self.boundary(from, Sometimes::CrashedAtSend) {
             return;
         }
+        if self.due(from, |it| it == Place::BeforeSend) {
+            return self.strike(from);
+        }
         let Self {
             network,
             plan,
@@ -194,15 +204,25 @@ impl<S: System> World<S> {
         let synced = group.iter().any(|job| job.sync);
         // A crash between the write and its sync, or between the sync and the answer.
         if synced && life.countdown == Some(1) {
-            let log = &self.hosts[node.index()].disk.log;
-            log.fail(Fault::Sync, 0);
-            if let Some(life) = self.alive(process) {
-                // It fails as it was made to.
-                let _ = life.group.commit(group);
-            }
+            self.cut_sync(process, group);
             self.boundary(node, Sometimes::CrashedAtSync);
             return;
         }
+        let holds = |kind: Kind| group.iter().any(|job| kind.is_in(&job.batch));
+        let kinds = Kind::ALL.into_iter().filter(|kind| holds(*kind));
+        let kinds: Vec<Kind> = kinds.collect();
+        if synced
+            && self.due(
+                node,
+                |it| matches!(it, Place::InSync(kind) if kinds.contains(&kind)),
+            )
+        {
+            self.cut_sync(process, group);
+            return self.strike(node);
+        }
+        let Some(life) = self.alive(process) else {
+            return;
+        };
         if let Some(countdown) = &mut life.countdown
             && synced
         {
@@ -212,6 +232,12 @@ impl<S: System> World<S> {
             Ok(done) => {
                 if self.boundary(node, Sometimes::CrashedAtAnswer) {
                     return;
+                }
+                if self.due(
+                    node,
+                    |it| matches!(it, Place::AfterWrite(kind) if kinds.contains(&kind)),
+                ) {
+                    return self.strike(node);
                 }
                 for token in done.tokens {
                     self.trace.number(token);
@@ -225,6 +251,16 @@ impl<S: System> World<S> {
                 }
             }
             Err(error) => self.stop(node, &error.to_string()),
+        }
+    }
+
+    /// A group reaches the store, and its sync fails.
+    fn cut_sync(&mut self, process: Process, group: Vec<Job<u64>>) {
+        let log = &self.hosts[process.0.index()].disk.log;
+        log.fail(Fault::Sync, 0);
+        if let Some(life) = self.alive(process) {
+            // It fails as it was made to.
+            let _ = life.group.commit(group);
         }
     }
 
@@ -267,6 +303,9 @@ impl<S: System> World<S> {
         if self.alive(process).is_none() || self.boundary(node, Sometimes::CrashedAtExecute) {
             return;
         }
+        if self.due(node, |it| it == Place::Execution) {
+            return self.strike(node);
+        }
         let now = self.hosts[node.index()].local(self.now);
         let Some(life) = self.alive(process) else {
             return;
@@ -308,6 +347,9 @@ impl<S: System> World<S> {
         }
         if self.boundary(node, Sometimes::CrashedAtExecute) {
             return;
+        }
+        if self.due(node, |it| it == Place::Execution) {
+            return self.strike(node);
         }
         self.input(node, Input::Executed(list));
         if self.alive(process).is_some() {

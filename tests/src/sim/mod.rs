@@ -9,6 +9,7 @@ mod chance;
 mod client;
 mod counters;
 mod coup;
+mod crash_point;
 mod effects;
 mod event;
 mod history;
@@ -31,6 +32,7 @@ mod world;
 
 pub use chance::Chance;
 pub use counters::{Counters, Sometimes};
+pub use crash_point::{CrashPoint, Kind, Place, Victim};
 pub use inspect::{Inspect, Inspected};
 pub use mock::MockScheme;
 pub use protocol::Protocol;

@@ -39,6 +39,11 @@ impl Protocol {
             Protocol::Raft => FaultModel::Crash,
         }
     }
+    /// Whether batches are stored for themselves; else they are part of what is ordered.
+    #[must_use]
+    pub const fn stores_batches(self) -> bool {
+        matches!(self.fault_model(), FaultModel::Byzantine)
+    }
     /// The streams from which its scenarios are drawn: what came later has one of its own, so that
     /// older seeds keep their course.
     pub(super) const fn streams(self) -> [&'static str; 2] {

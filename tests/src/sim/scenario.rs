@@ -1,7 +1,7 @@
 //! A scenario: what one seed is about. Swarm testing: every seed draws its own set of faults and
 //! its own rates, and some have none, so that no fault hides what another would show.
 
-use super::{Chance, Protocol};
+use super::{Chance, CrashPoint, Protocol};
 use consensus::Timing;
 use crypto::{NodeId, Time};
 
@@ -131,6 +131,10 @@ pub struct Scenario {
     pub think: Time,
     /// Whether clients read at another node as soon as a write is acknowledged.
     pub hasty: bool,
+    /// Whether what clients ask for depends on the seed alone, and so is the same for every protocol.
+    pub same_work: bool,
+    /// Where nodes crash on purpose.
+    pub crash_point: Option<CrashPoint>,
 }
 
 const fn micros(us: u64) -> Time {
@@ -221,6 +225,35 @@ impl Scenario {
         plan
     }
 
+    /// A run of four nodes in which machines and clients' work are the same for every protocol, and
+    /// whatever is unsynced may be lost and torn.
+    #[must_use]
+    pub fn alike(protocol: Protocol, seed: u64) -> Self {
+        let mut plan = Self::calm(protocol, seed, 4);
+        plan.same_work = true;
+        plan.real_signatures = false;
+        plan.disk.lose_unsynced = true;
+        plan.disk.torn = true;
+        plan.transactions = 48 / plan.clients as u64;
+        plan.safety = Time(plan.timing.timeout.0 * 40);
+        plan.think = Time(plan.safety.0 / (plan.transactions + 1));
+        plan
+    }
+
+    /// And crashes at one place.
+    #[must_use]
+    pub fn with_crash_point(mut self, point: CrashPoint) -> Self {
+        self.crash_point = Some(point);
+        self
+    }
+
+    /// And faults of any kind, the same for every protocol; one node stays down.
+    #[must_use]
+    pub fn with_faults_alike(self) -> Self {
+        let mut chance = Chance::of(self.seed, "faults alike");
+        self.with_faults(&mut chance).with_stay_down(1)
+    }
+
     /// A run without faults, but that some nodes may stay down.
     fn healthy(
         protocol: Protocol,
@@ -271,6 +304,8 @@ impl Scenario {
             transactions: c.between(75, 100) / clients as u64,
             think: Time(timeout.0 * c.between(1, 8) * clients as u64 / 80),
             hasty: later.one_in(4),
+            same_work: false,
+            crash_point: None,
         }
     }
 

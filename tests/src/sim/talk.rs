@@ -1,6 +1,6 @@
 //! The conversation between clients and nodes.
 
-use super::client::{Asked, Manner, Task, read_key};
+use super::client::{Asked, Manner, Task};
 use super::counters::Sometimes;
 use super::event::Event;
 use super::history;
@@ -90,7 +90,7 @@ impl<S: System> World<S> {
         self.see(Seen::ReadBegun { request: request.0 });
         self.see(Seen::Called {
             operation: request.0,
-            on: vec![(read_key(request).to_vec(), vec![])],
+            on: vec![(self.clients.read_key(request).to_vec(), vec![])],
         });
         self.reading = Some(request);
         self.reach(node, request, |request| Input::Read { request });

@@ -1,8 +1,9 @@
 //! What is seen of a run: handed to the checks, counted, and written into the trace.
 
-use super::client::read_key;
+use super::client::all_keys;
 use super::counters::Sometimes;
 use super::history;
+use super::host::Host;
 use super::inspect::Inspect;
 use super::system::System;
 use super::world::World;
@@ -241,7 +242,7 @@ impl<S: System> World<S> {
 
     /// A node says that a read may be served: it is, as the program does it, from its state now.
     fn read_state(&mut self, node: NodeId, request: RequestId, height: Height) {
-        let key = read_key(request);
+        let key = self.clients.read_key(request);
         let Some(life) = &self.hosts[node.index()].life else {
             return;
         };
@@ -260,6 +261,37 @@ impl<S: System> World<S> {
             step: Step::Get(history::cell(&seen)),
         };
         self.clients.saw.insert(request, (key.to_vec(), way));
+    }
+
+    /// All is done and at rest: whoever read any key at any node now would see what clients were told
+    /// of, and so it goes into their history.
+    pub(super) fn read_everything(&mut self) {
+        let honest = |host: &&Host<S::Machine>| self.system.honest(host.id);
+        let lives = self.hosts.iter().filter(honest);
+        let lives = lives.filter_map(|host| host.life.as_ref());
+        let states: Vec<_> = lives.map(|life| life.executor.state()).collect();
+        for (state, key) in states
+            .iter()
+            .flat_map(|it| all_keys().map(move |key| (it, key)))
+        {
+            let reader = StateReader::new(state.clone(), *self.system.limits());
+            let Ok(range) = reader.range(&Span::only(key.clone()), 1, 0) else {
+                continue;
+            };
+            let operation = self.clients.name().0;
+            let way = Way {
+                guard: None,
+                step: Step::Get(history::cell(&range.pairs)),
+            };
+            self.see(Seen::Called {
+                operation,
+                on: vec![(key.to_vec(), vec![])],
+            });
+            self.see(Seen::Returned {
+                operation,
+                told: vec![(key.to_vec(), way)],
+            });
+        }
     }
 
     /// How things stand.

@@ -11,7 +11,7 @@ use super::trace::Trace;
 use super::watch::Watch;
 use super::{Chance, Scenario};
 use crate::check::{Liveness, Violation};
-use crypto::{NodeId, Time};
+use crypto::{Digest, NodeId, Time};
 use engine::RequestId;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +34,10 @@ pub struct Outcome {
     pub payloads: u64,
     /// Committed heights.
     pub heights: u64,
+    /// Crashes at the plan's crash point.
+    pub struck: u64,
+    /// What clients asked for, if that does not depend on what happened ([`Scenario::same_work`]).
+    pub asked: Digest,
     /// Virtual time.
     pub time: Time,
     /// Events.
@@ -66,6 +70,9 @@ pub struct World<S: System> {
     rest: Option<(Time, u64)>,
     /// Frames that left a node.
     pub(super) frames: u64,
+    /// How often a victim came to the plan's crash point, and was struck there.
+    pub(super) visits: u64,
+    pub(super) struck: u64,
     /// The read that is being put in: what answers it at once needs nobody else.
     pub(super) reading: Option<RequestId>,
 }
@@ -102,6 +109,8 @@ impl<S: System> World<S> {
             done: false,
             rest: None,
             frames: 0,
+            visits: 0,
+            struck: 0,
             reading: None,
             plan,
             system,
@@ -144,6 +153,8 @@ impl<S: System> World<S> {
             trace: self.trace.hash(),
             payloads: self.watch.payloads(),
             heights: self.watch.heights(),
+            struck: self.struck,
+            asked: self.clients.asked(),
             violation: self.watch.violation,
             counters: self.counters,
             time: self.now,
@@ -153,7 +164,8 @@ impl<S: System> World<S> {
 
     fn prepare(&mut self) {
         let plan = &self.plan;
-        let calm = plan.net == super::scenario::NetFaults::default()
+        let calm = plan.crash_point.is_none()
+            && plan.net == super::scenario::NetFaults::default()
             && plan.process == super::scenario::ProcessFaults::default();
         if calm {
             self.counters.hit(Sometimes::Calm);
@@ -284,13 +296,17 @@ impl<S: System> World<S> {
         if self.healed.is_some() {
             return;
         }
+        self.power_loss();
+        self.later(self.plan.process.crash_all, Event::CrashAll);
+    }
+
+    pub(super) fn power_loss(&mut self) {
         self.trace.say(self.now, || "all nodes lose power".into());
         self.counters.hit(Sometimes::CrashedAll);
         self.blackout = true;
         for i in 0..self.hosts.len() {
             self.crash(NodeId(i as u16));
         }
-        self.later(self.plan.process.crash_all, Event::CrashAll);
     }
 
     fn heal(&mut self) {
@@ -360,6 +376,7 @@ impl<S: System> World<S> {
             return self.watch.end("idle", self.now, what);
         } else if self.now > since {
             self.counters.hit(Sometimes::Idle);
+            self.read_everything();
             self.done = true;
             return;
         }
