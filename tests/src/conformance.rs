@@ -14,8 +14,10 @@ use crate::sim::{CrashPoint, Kind, Outcome, Place, Protocol, Scenario, Victim, c
 /// How often crashes come: rarely, so that much is lost by each, and often, so that hardly anything
 /// is done in between.
 const EVERY: [u64; 4] = [2, 5, 11, 29];
+/// Seeds of the runs in which leaders are overthrown.
+const COUPS: std::ops::Range<u64> = 0..16;
 /// Seeds of the runs in which each promise is judged for itself.
-const SEEDS: std::ops::Range<u64> = 0..12;
+const SEEDS: std::ops::Range<u64> = 0..10;
 
 /// All promises hold.
 fn holds(plan: Scenario) -> Outcome {
@@ -61,6 +63,14 @@ fn crashes_at_each_kind(protocol: Protocol, place: fn(Kind) -> Place) {
     crashes(protocol, &kinds.map(place).collect::<Vec<_>>(), 1);
 }
 
+/// One leader after the other is cut off, stopped or killed while it has something under way, with
+/// whoever has heard of it.
+fn coups(protocol: Protocol) {
+    for seed in COUPS {
+        holds(Scenario::alike(protocol, seed).with_coups_alike());
+    }
+}
+
 /// One promise holds under faults of any kind, be the others as they may.
 fn promise(protocol: Protocol, property: &'static str) {
     let mut payloads = 0;
@@ -103,6 +113,7 @@ macro_rules! conformance {
                 a_crash_after_each_kind_of_write => crashes_at_each_kind(Place::AfterWrite),
                 a_crash_before_a_send => crashes(&[Place::BeforeSend], 20),
                 a_crash_around_an_execution => crashes(&[Place::Execution], 1),
+                leaders_that_are_overthrown => coups(),
                 s1_all_have_one_history => promise("S1"),
                 s2_nobody_else_leads_or_is_certified => promise("S2"),
                 s3_no_key_promises_twice => promise("S3"),

@@ -225,11 +225,12 @@ impl Scenario {
         plan
     }
 
-    /// A run of four nodes in which machines and clients' work are the same for every protocol, and
-    /// whatever is unsynced may be lost and torn.
+    /// A run in which machines and clients' work are the same for every protocol, and whatever is
+    /// unsynced may be lost and torn. Four nodes or five: among four, quorums against liars share no
+    /// more than they must; among five, those against crashes.
     #[must_use]
     pub fn alike(protocol: Protocol, seed: u64) -> Self {
-        let mut plan = Self::calm(protocol, seed, 4);
+        let mut plan = Self::calm(protocol, seed, 4 + (seed % 2) as usize);
         plan.same_work = true;
         plan.real_signatures = false;
         plan.disk.lose_unsynced = true;
@@ -252,6 +253,13 @@ impl Scenario {
     pub fn with_faults_alike(self) -> Self {
         let mut chance = Chance::of(self.seed, "faults alike");
         self.with_faults(&mut chance).with_stay_down(1)
+    }
+
+    /// And one leader after the other is overthrown, the same way under every protocol.
+    #[must_use]
+    pub fn with_coups_alike(self) -> Self {
+        let mut chance = Chance::of(self.seed, "coups alike");
+        self.with_coups(&mut chance)
     }
 
     /// A run without faults, but that some nodes may stay down.
