@@ -204,6 +204,7 @@ impl Executor {
     pub fn step(&mut self, now: Time, to: Height) -> Result<Vec<Executed>, ExecuteError> {
         let mut executed = Vec::new();
         if self.applied.height >= to {
+            self.state.store().go_on()?;
             self.flush_if_due(now)?;
             return Ok(executed);
         }
@@ -240,7 +241,7 @@ impl Executor {
             Bytes::from_static(APPLIED),
             codec::encode(&applied).into(),
         );
-        self.state.write(over.into_layer());
+        self.state.write(over.into_layer())?;
         self.applied = applied;
         self.since.get_or_insert(now);
         self.flush_if_due(now)?;

@@ -45,18 +45,27 @@ impl Layer {
         };
         rows.fold((0, 0), |(count, sum), row| (count + 1, sum + bytes(row)))
     }
-    /// All of it in the order of tables and keys, which is the cheapest to insert.
-    pub(crate) fn to_batch(&self) -> WriteBatch {
+    /// The first rows in the order of tables and keys, which is the cheapest to insert.
+    pub(crate) fn first(&self, rows: usize) -> WriteBatch {
+        let tables = Table::STATE.into_iter().zip(&self.tables);
+        let all = tables.flat_map(|(table, rows)| rows.iter().map(move |row| (table, row)));
         let mut batch = WriteBatch::new();
-        for (table, rows) in Table::STATE.into_iter().zip(&self.tables) {
-            for (key, value) in rows {
-                match value {
-                    Some(value) => batch.put(table, key.clone(), value.clone()),
-                    None => batch.delete(table, key.clone()),
-                }
+        for (table, (key, value)) in all.take(rows) {
+            match value {
+                Some(value) => batch.put(table, key.clone(), value.clone()),
+                None => batch.delete(table, key.clone()),
             }
         }
         batch
+    }
+    /// Forgets the first rows.
+    pub(crate) fn remove_first(&mut self, rows: usize) {
+        let mut left = rows;
+        for table in &mut self.tables {
+            while left > 0 && table.pop_first().is_some() {
+                left -= 1;
+            }
+        }
     }
 }
 

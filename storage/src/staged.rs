@@ -2,9 +2,9 @@
 //!
 //! RocksDB's memtable takes some 6 us for a row that comes alone: a search through a list that is in
 //! no cache. A state without a write-ahead log loses what is not flushed anyway, so until it is
-//! flushed it is gathered here; what is overwritten leaves, and the rest goes on sorted, into a
-//! memtable that is empty, as one atomic batch: what the store behind holds is the state as of one
-//! height at any moment.
+//! flushed it is gathered here; what is overwritten leaves, and the rest moves on sorted, into a
+//! memtable that is empty, a little with each write, so that nobody waits for it. Only when all of
+//! it is there the memtable is flushed: what is on disk is the state as of one height.
 
 use crate::layer::{Layer, Over};
 use crate::{Read, Row, Scan, Statistics, Store, StoreError, Table, WriteBatch};
@@ -13,6 +13,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// Bytes of memory that a row costs besides key and value, about.
 const OVERHEAD: usize = 96;
+
+/// Rows that move on for each one that is written.
+const PACE: usize = 4;
+/// Rows that move on at a time when nothing is written.
+const CHUNK: usize = 8192;
 
 /// See the module. Has one writer and any number of readers.
 pub struct Staged {
@@ -24,8 +29,8 @@ pub struct Staged {
 struct Stage {
     young: Layer,
     bytes: u64,
-    /// On its way to the store.
-    moving: Arc<Layer>,
+    /// What is still on its way to the store.
+    moving: Layer,
 }
 
 impl Staged {
@@ -38,12 +43,23 @@ impl Staged {
         }
     }
     /// Writes a layer.
-    pub(crate) fn absorb(&self, layer: Layer) {
+    ///
+    /// # Errors
+    /// What is moving could not be written.
+    pub(crate) fn absorb(&self, layer: Layer) -> Result<(), StoreError> {
         let (rows, bytes) = layer.size();
         self.change(|stage| {
             stage.bytes += (bytes + rows * OVERHEAD) as u64;
             stage.young.absorb(layer);
         });
+        self.move_on(PACE * rows)
+    }
+    /// Goes on with the last flush, if it is not done.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub(crate) fn go_on(&self) -> Result<(), StoreError> {
+        self.move_on(CHUNK)
     }
     /// Bytes of all writes since the last flush, [`OVERHEAD`] for each row included: at least those
     /// that are gathered.
@@ -56,18 +72,41 @@ impl Staged {
     fn change<T>(&self, change: impl FnOnce(&mut Stage) -> T) -> T {
         change(&mut self.stage.write().unwrap_or_else(PoisonError::into_inner))
     }
-    /// Moves all that is gathered to the store. Readers go on meanwhile.
-    fn hand_over(&self) -> Result<(), StoreError> {
-        let moving = self.change(|stage| {
+    /// Begins to move what is gathered; nothing is moving.
+    fn freeze(&self) {
+        self.change(|stage| {
             stage.bytes = 0;
-            stage.moving = Arc::new(std::mem::take(&mut stage.young));
-            Arc::clone(&stage.moving)
+            stage.moving = std::mem::take(&mut stage.young);
         });
-        if !moving.is_empty() {
-            self.base.write(moving.to_batch())?;
-            self.change(|stage| stage.moving = Arc::default());
+    }
+    /// Moves so many rows; flushes the store behind the last one.
+    fn move_on(&self, rows: usize) -> Result<(), StoreError> {
+        let batch = self.read().moving.first(rows);
+        let count = batch.len();
+        if count == 0 {
+            return Ok(());
+        }
+        self.base.write(batch)?;
+        // They are found in the store from here on.
+        let done = self.change(|stage| {
+            stage.moving.remove_first(count);
+            stage.moving.is_empty()
+        });
+        if done { self.base.flush(false) } else { Ok(()) }
+    }
+    fn finish(&self) -> Result<(), StoreError> {
+        while !self.read().moving.is_empty() {
+            self.move_on(CHUNK)?;
         }
         Ok(())
+    }
+}
+
+/// A store that is closed may flush what it holds: never a part.
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // If it fails, the store will not be written any more.
+        self.finish().ok();
     }
 }
 
@@ -116,15 +155,19 @@ impl Store for Staged {
         Box::new(View { stage, base })
     }
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        self.absorb(Layer::from(batch));
-        Ok(())
+        self.absorb(Layer::from(batch))
     }
     fn sync(&self) -> Result<(), StoreError> {
         self.base.sync()
     }
     fn flush(&self, wait: bool) -> Result<(), StoreError> {
-        self.hand_over()?;
-        self.base.flush(wait)
+        self.finish()?;
+        self.freeze();
+        if !wait {
+            return self.go_on();
+        }
+        self.finish()?;
+        self.base.flush(true)
     }
     fn statistics(&self) -> Statistics {
         let base = self.base.statistics();

@@ -242,6 +242,7 @@ impl LedgerService {
             n: self.info.quorums.n as u32,
             f: self.info.quorums.f as u32,
             quorum: self.info.quorums.commit as u32,
+            election_quorum: self.info.quorums.election as u32,
             view: status.consensus.view.0,
             leader: status.consensus.leader.map(|leader| leader.0.into()),
             height: status.consensus.height.0,

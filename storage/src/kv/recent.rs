@@ -46,14 +46,14 @@ impl Recent {
         &self.store
     }
     /// Writes, and remembers what was written.
-    pub fn write(&self, layer: Layer) {
+    pub fn write(&self, layer: Layer) -> Result<(), StoreError> {
         let mut memory = self.memory.borrow_mut();
         for (place, table) in TABLES.into_iter().enumerate() {
             for (key, value) in layer.rows(table) {
                 memory.insert(place, key.clone(), value.clone());
             }
         }
-        self.store.absorb(layer);
+        self.store.absorb(layer)
     }
 }
 

@@ -52,7 +52,12 @@ async fn what_one_of_five_took_all_show_under_raft() {
         lease_drift: Some(10),
         ..raft(ports)
     };
-    every_node_shows_what_any_took(World::of(flexible, 5).await).await;
+    let world = World::of(flexible, 5).await;
+    let (_, status) = world.http(0, "/status");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["quorum"], 2);
+    assert_eq!(status["election_quorum"], 4);
+    every_node_shows_what_any_took(world).await;
 }
 
 fn body(value: &str) -> Bytes {

@@ -105,6 +105,7 @@ pub(super) fn status(s: &StatusResponse, json: bool) -> String {
             "n": s.n,
             "f": s.f,
             "quorum": s.quorum,
+            "election_quorum": s.election_quorum,
             "view": s.view,
             "leader": s.leader,
             "height": s.height,
@@ -138,8 +139,15 @@ pub(super) fn status(s: &StatusResponse, json: bool) -> String {
         format!("chain         {}", hex::encode(&s.chain)),
         format!("protocol      {} ({})", s.protocol, s.fault_model),
         format!(
-            "cluster       {} nodes, survives {}, quorum {}",
-            s.n, s.f, s.quorum
+            "cluster       {} nodes, survives {}, quorum {}{}",
+            s.n,
+            s.f,
+            s.quorum,
+            if s.election_quorum == s.quorum {
+                String::new()
+            } else {
+                format!(" to commit, {} to elect", s.election_quorum)
+            }
         ),
         format!("view          {}", s.view),
         format!("leader        {leader}"),

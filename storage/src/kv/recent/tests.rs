@@ -49,7 +49,7 @@ proptest! {
                         batch.put(table, key(table, 101), vec![0; BYTES]);
                     }
                 }
-                recent.write(batch.into());
+                recent.write(batch.into()).unwrap();
             }
         }
         for table in TABLES {
@@ -67,7 +67,7 @@ fn it_is_bounded_and_keeps_what_is_used() {
     let used = Bytes::from_static(b"used");
     let mut batch = WriteBatch::new();
     batch.put(Table::Key, used.clone(), Bytes::from_static(b"here"));
-    recent.write(batch.into());
+    recent.write(batch.into()).unwrap();
     for number in 0..800_000u32 {
         let key = number.to_be_bytes();
         recent.get(Table::Key, &key).unwrap();
