@@ -130,6 +130,10 @@ fn network_config(loaded: &Loaded, setup: &Setup) -> NetworkConfig {
             key: validator.network_key,
             address: validator.address.clone(),
         });
+    let control_frame = match genesis.protocol {
+        Protocol::Raft => setup.frame_bytes(), // entries keep their order, however large they are
+        Protocol::Hotstuff | Protocol::Pbft => setup.frame_bytes().min(CONTROL_FRAME),
+    };
     NetworkConfig {
         me: *me,
         key: crypto::SecretKey::from_seed(&loaded.network_key.seed()),
@@ -141,10 +145,7 @@ fn network_config(loaded: &Loaded, setup: &Setup) -> NetworkConfig {
             protocol: genesis.protocol.name().to_owned(),
             build: VERSION.to_owned(),
         },
-        control: lane(
-            setup.frame_bytes().min(CONTROL_FRAME),
-            config.pool.control_bytes,
-        ),
+        control: lane(control_frame, config.pool.control_bytes),
         bulk: lane(setup.frame_bytes(), config.pool.bulk_bytes),
     }
 }

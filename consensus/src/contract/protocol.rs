@@ -62,6 +62,11 @@ pub trait Message:
     /// Whether it promises nothing and may leave before what was persisted ahead of it is durable:
     /// an explicit allow-list (fetches and their answers, certificates, Raft's AppendEntries).
     fn may_overtake(&self) -> bool;
+    /// Whether it must reach a peer ahead of what is sent there after it, however large it is. All
+    /// others leave the stream of small messages when they are large.
+    fn keeps_order(&self) -> bool {
+        false
+    }
     /// What it signs, if it is signed by its sender: the evidence pool and the guard compare these.
     fn statement(&self) -> Option<(NodeId, Statement, Signature)>;
     /// Its name in metrics and logs.

@@ -278,6 +278,10 @@ impl contract::Message for Message {
             | Body::ReadAnswer(_) => true,
         }
     }
+    /// A follower takes the later of two messages of entries for a gap in its log.
+    fn keeps_order(&self) -> bool {
+        matches!(self.body, Body::AppendEntries(_))
+    }
     fn statement(&self) -> Option<(NodeId, Statement, Signature)> {
         None
     }

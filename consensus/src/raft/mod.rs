@@ -20,7 +20,7 @@ mod view_change;
 mod tests;
 
 pub use entry::{Entry, Position, Proof};
-pub use message::{Body, Draft, Message};
+pub use message::{AppendEntries, Body, Draft, Message};
 pub use record::Record;
 
 use crate::{Anchor, Committed, Config, Input, Outputs, Protocol, Status, To, Window};

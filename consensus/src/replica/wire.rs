@@ -23,6 +23,14 @@ impl<M: Message> Wire<M> {
             Self::Checkpoint(_) => None,
         }
     }
+    /// See [`Message::keeps_order`].
+    #[must_use]
+    pub fn keeps_order(&self) -> bool {
+        match self {
+            Self::Protocol(message) => message.keeps_order(),
+            Self::Checkpoint(_) => false,
+        }
+    }
     /// What it signs.
     #[must_use]
     pub fn statement(&self, by: &Verifier) -> Option<(NodeId, Statement, Signature)> {

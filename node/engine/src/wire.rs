@@ -2,11 +2,11 @@
 
 use crate::Class;
 use bytes::Bytes;
-use consensus::replica;
+use consensus::{Message, replica};
 use crypto::{Reject, codec};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// Frames longer than this travel with the bulk: they must not delay votes.
+/// Frames longer than this travel with the bulk, unless they keep an order: they must not delay votes.
 const LARGE: usize = 64 << 10;
 
 /// What one frame holds. Variants are numbered in this order on the wire: add at the end.
@@ -19,14 +19,14 @@ pub enum Frame<M> {
 }
 
 /// Encodes a protocol's or the shell's message, and says on which stream it travels.
-pub(crate) fn encode_replica<M: Serialize>(message: &replica::Wire<M>) -> (Class, Bytes) {
+pub(crate) fn encode_replica<M: Message>(message: &replica::Wire<M>) -> (Class, Bytes) {
     /// [`Frame::Replica`] by reference: the same bytes without a copy of the message.
     #[derive(Serialize)]
     enum ByRef<'a, M> {
         Replica(&'a replica::Wire<M>),
     }
     let bytes = codec::encode(&ByRef::Replica(message));
-    let class = if bytes.len() > LARGE {
+    let class = if bytes.len() > LARGE && !message.keeps_order() {
         Class::Bulk
     } else {
         Class::Control

@@ -190,22 +190,7 @@ fn a_follower_behind_the_largest_entry_gets_the_next_one_too() {
     let me = crypto::NodeId(0);
     let setup = crate::Setup::new(&built.genesis, &built.nodes[0].config, me, [0; 32]);
     let (count, bytes) = (setup.pool.block_batches, setup.pool.block_bytes);
-    let transaction = crypto::Transaction {
-        format: crypto::transaction::FORMAT,
-        chain: crypto::ChainId::default(),
-        client: crypto::PublicKey([1; 32]),
-        sequence: 1,
-        expires: crypto::Height(9),
-        body: vec![0; bytes / count].into(),
-        signature: crypto::Signature([0; 64]),
-    };
-    let batch = crypto::Batch {
-        author: me,
-        number: 1,
-        expires: crypto::Height(9),
-        transactions: vec![transaction],
-    };
-    let batch = batch.seal();
+    let batch = batch_of(bytes / count);
     let at = Position {
         term: crypto::View(1),
         height: crypto::Height(1),
@@ -214,4 +199,55 @@ fn a_follower_behind_the_largest_entry_gets_the_next_one_too() {
     let entry = Record::Entry(std::sync::Arc::new(Entry { at, payload }));
     let row = crypto::codec::encode(&entry).len();
     assert!(row > bytes && row + 64 < setup.load_bytes());
+}
+
+/// Entries in two streams overtake each other; the follower then takes the later ones for a gap, and
+/// the leader waits for a time-out before it sends the former again.
+#[test]
+fn entries_stay_in_one_stream_however_large_they_are() {
+    use consensus::raft::{AppendEntries, Body, Entry, Message, Position};
+    let at = |height| Position {
+        term: crypto::View(1),
+        height: crypto::Height(height),
+    };
+    let entry = Entry {
+        at: at(2),
+        payload: crypto::Payload::Inline(vec![batch_of(200_000)]),
+    };
+    let append = |entries| {
+        let body = Body::AppendEntries(AppendEntries {
+            term: crypto::View(1),
+            previous: at(1),
+            entries,
+            committed: crypto::Height(1),
+            round: 1,
+        });
+        consensus::replica::Wire::Protocol(Message {
+            epoch: crypto::Epoch(0),
+            body,
+        })
+    };
+    let (small, _) = crate::wire::encode_replica(&append(vec![]));
+    let (large, _) = crate::wire::encode_replica(&append(vec![std::sync::Arc::new(entry)]));
+    assert_eq!(small, large);
+}
+
+/// A batch whose only transaction has a body of so many bytes.
+fn batch_of(bytes: usize) -> crypto::SealedBatch {
+    let transaction = crypto::Transaction {
+        format: crypto::transaction::FORMAT,
+        chain: crypto::ChainId::default(),
+        client: crypto::PublicKey([1; 32]),
+        sequence: 1,
+        expires: crypto::Height(9),
+        body: vec![0; bytes].into(),
+        signature: crypto::Signature([0; 64]),
+    };
+    let batch = crypto::Batch {
+        author: crypto::NodeId(0),
+        number: 1,
+        expires: crypto::Height(9),
+        transactions: vec![transaction],
+    };
+    batch.seal()
 }
