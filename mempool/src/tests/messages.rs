@@ -255,3 +255,22 @@ fn where_clients_do_not_sign_nobody_looks_at_signatures() {
     );
     assert_eq!(admit(1, message), Err(Reject::BadSignature));
 }
+
+#[test]
+fn where_members_do_not_lie_a_signature_is_checked_once() {
+    let trusting = Rules {
+        peers_trusted: true,
+        ..rules()
+    };
+    let mut bare = transaction(1, 1, 10);
+    bare.signature = Signature::NONE;
+    let judged = trusting.admit_transactions(vec![bare.clone()], &ChainId::default(), &Mock);
+    assert_eq!(judged[0].clone().map(|_| ()), Err(Reject::BadSignature));
+    let bytes = altered(|batch| batch.transactions = vec![bare.clone()]);
+    let admitted = trusting.admit(NodeId(1), Message::Batch(bytes), &verifier());
+    assert!(admitted.is_ok());
+    bare.chain.0.0[0] ^= 1;
+    let bytes = altered(|batch| batch.transactions = vec![bare]);
+    let admitted = trusting.admit(NodeId(1), Message::Batch(bytes), &verifier());
+    assert_eq!(admitted.map(|_| ()), Err(Reject::WrongContext));
+}

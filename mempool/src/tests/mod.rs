@@ -57,6 +57,7 @@ pub(super) fn rules() -> Rules {
         batch_bytes: 4_000,
         batch_transactions: 16,
         signed: true,
+        peers_trusted: false,
         validate: Arc::new(|t| t.body.first() != Some(&0xff)),
     }
 }

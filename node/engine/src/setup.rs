@@ -138,6 +138,7 @@ pub fn rules(genesis: &Genesis) -> Rules {
         batch_bytes: genesis.limits.batch_bytes as usize,
         batch_transactions: genesis.limits.batch_transactions as usize,
         signed: genesis.client_auth == ClientAuth::Signed,
+        peers_trusted: genesis.fault_model == FaultModel::Crash,
         validate: Arc::new(move |t: &Transaction| {
             chain.admits(&t.client) && kv::validate(&t.body, &limits).is_ok()
         }),

@@ -7,8 +7,8 @@ use crate::check::Checks;
 use consensus::replica::ShellConfig;
 use consensus::{LeaderSchedule, Protocol};
 use crypto::{
-    ChainId, Context, Digest, Ed25519, Epoch, NodeId, Scheme, SecretKey, Signer, Time, Validator,
-    ValidatorSet, Verifier,
+    ChainId, Context, Digest, Ed25519, Epoch, FaultModel, NodeId, Scheme, SecretKey, Signer, Time,
+    Validator, ValidatorSet, Verifier,
 };
 use engine::{Effect, Engine, Gatekeeper, Ingress, Machine, Recovered, Setup};
 use mempool::Dissemination;
@@ -121,6 +121,7 @@ impl<P: Simulated> Honest<P> {
             batch_bytes: pool.batch_bytes,
             batch_transactions: pool.batch_transactions,
             signed: true,
+            peers_trusted: plan.protocol.fault_model() == FaultModel::Crash,
             validate: Arc::new(move |t| storage::kv::validate(&t.body, &limits).is_ok()),
         };
         let setup = setup::<P>(NodeId(0), plan, &limits, &verifier);

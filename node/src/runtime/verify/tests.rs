@@ -44,6 +44,7 @@ impl Ingress for Toy {
             batch_bytes: 10_000,
             batch_transactions: 100,
             signed: self.checks_signatures(),
+            peers_trusted: false,
             validate: Arc::new(|_| true),
         };
         rules.admit_transactions(list, &ChainId::default(), &Ed25519)
