@@ -94,6 +94,22 @@ mod chosen {
         LeaseForever,
         /// Raft: what was sent to a follower counts as held by it.
         CountSent,
+        /// PBFT: whatever is accepted counts as prepared.
+        CommitUnprepared,
+        /// PBFT: a view change leaves out what was prepared.
+        DropPrepared,
+        /// PBFT: a new view carries the certificate of the lowest view over, not of the highest.
+        CarryLowest,
+        /// PBFT: what a new view carries over is not computed again.
+        TrustNewView,
+        /// PBFT and guard: who has asked for a higher view goes on in the lower one.
+        GoOnAfterChange,
+        /// PBFT: one view change is enough to join.
+        JoinAnyone,
+        /// PBFT: a restart forgets what was prepared up to the last commit.
+        ForgetPrepared,
+        /// PBFT: commits that come before their pre-prepare are lost.
+        DropEarlyCommits,
         /// Mempool: a vote is given for payload that is not held.
         VoteBlind,
         /// Mempool: what is missing is never asked for.

@@ -91,7 +91,15 @@ const fn breaks_hotstuff(bug: Bug) -> &'static [&'static str] {
         | Bug::ReadEarly
         | Bug::CommitBlind
         | Bug::LeaseForever
-        | Bug::CountSent => &[],
+        | Bug::CountSent
+        | Bug::CommitUnprepared
+        | Bug::DropPrepared
+        | Bug::CarryLowest
+        | Bug::TrustNewView
+        | Bug::GoOnAfterChange
+        | Bug::JoinAnyone
+        | Bug::ForgetPrepared
+        | Bug::DropEarlyCommits => &[],
     }
 }
 
@@ -130,7 +138,15 @@ const fn breaks_raft(bug: Bug) -> &'static [&'static str] {
         | Bug::NoFetch
         // Judged by a unit test: only while too few are up is it seen, once in 500 seeds, as L1.
         | Bug::MatchMovesBack
-        | Bug::StoreNothing => &[],
+        | Bug::StoreNothing
+        | Bug::CommitUnprepared
+        | Bug::DropPrepared
+        | Bug::CarryLowest
+        | Bug::TrustNewView
+        | Bug::GoOnAfterChange
+        | Bug::JoinAnyone
+        | Bug::ForgetPrepared
+        | Bug::DropEarlyCommits => &[],
     }
 }
 

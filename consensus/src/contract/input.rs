@@ -1,7 +1,10 @@
 //! What goes into a protocol.
 
 use super::Protocol;
+use crate::replica::StableCheckpoint;
 use crypto::{BatchRef, Digest, Height, NodeId, Payload, Time, Verified};
+use std::num::NonZeroU64;
+use std::sync::Arc;
 
 /// Names a request for payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +78,14 @@ pub enum Input<P: Protocol> {
         height: Height,
         /// State digest there.
         state: Digest,
+    },
+    /// At which heights the shell makes checkpoints, and the newest one that a quorum has signed:
+    /// said once at the start, and again whenever one becomes stable.
+    Checkpoint {
+        /// Every multiple of this height; the same on all replicas. `None`: there are none.
+        every: Option<NonZeroU64>,
+        /// The newest stable one.
+        stable: Option<Arc<StableCheckpoint>>,
     },
     /// Answers `load`.
     Loaded(Loaded<P>),

@@ -79,6 +79,8 @@ impl Protocol for HotStuff {
             Input::Pending { oldest } => self.on_pending(oldest),
             Input::Overdue { .. } => self.on_overdue(out),
             Input::Executed { height, .. } => self.replication.on_executed(height),
+            // Blocks are kept until a snapshot covers them, not a checkpoint.
+            Input::Checkpoint { .. } => {}
             Input::Loaded(loaded) => self.on_loaded(loaded, out),
             Input::Read { id } => self.on_read(now, id, out),
             // A leader that stops costs one timeout; it has no way to name its successor.

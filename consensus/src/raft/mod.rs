@@ -92,7 +92,7 @@ impl Protocol for Raft {
             Input::Disconnected { peer } => self.on_disconnected(now, peer),
             Input::Tick => self.on_tick(now, out),
             // Payload is inline, and who only crashes censors nobody.
-            Input::Checked { .. } | Input::Overdue { .. } => {}
+            Input::Checked { .. } | Input::Overdue { .. } | Input::Checkpoint { .. } => {}
         }
         self.go_on(now, out);
     }

@@ -9,6 +9,7 @@ use crypto::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 /// How many heights are remembered of each member, of the own ones, and of the stable ones.
 const MOST_HEIGHTS: usize = 4;
@@ -165,6 +166,10 @@ impl Checkpoints {
             checkpoints.committed(height, history);
         }
         checkpoints
+    }
+    /// At which heights checkpoints are made.
+    pub(super) fn every(&self) -> Option<NonZeroU64> {
+        self.every.and_then(NonZeroU64::new)
     }
     /// The newest stable checkpoint.
     pub(super) fn stable(&self) -> Option<&StableCheckpoint> {

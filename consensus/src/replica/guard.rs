@@ -153,17 +153,25 @@ impl<P: Protocol> Guard<P> {
         held.max(self.floors.get(&kind).copied())
     }
 
-    /// Whether it lies in a tenure that was given up, or in one before: a timeout tells others that
-    /// no new vote or proposal of the tenure follows. One that was stored before the timeout may
+    /// Whether it lies in a tenure or view that was given up, or in one before: a timeout or a view
+    /// change tells others that no new vote or proposal follows there. One that was stored before may
     /// be sent again: it is as if it had been delayed, and late votes still make certificates.
     fn given_up(&self, slot: Slot) -> bool {
-        if !matches!(slot.kind, Kind::Vote | Kind::Proposal) || crypto::planted!(VoteAfterTimeout) {
-            return false;
+        match slot.kind {
+            Kind::Vote | Kind::Proposal if !planted!(VoteAfterTimeout) => {
+                self.highest(Kind::Timeout).is_some_and(|timeout| {
+                    let tenure = self.leaders.tenure_of(slot.view);
+                    (slot.epoch, tenure) <= (timeout.epoch, timeout.view.0)
+                })
+            }
+            Kind::PrePrepare | Kind::Prepare | Kind::Commit | Kind::NewView
+                if !planted!(GoOnAfterChange) =>
+            {
+                self.highest(Kind::ViewChange)
+                    .is_some_and(|wanted| (slot.epoch, slot.view) < (wanted.epoch, wanted.view))
+            }
+            _ => false,
         }
-        self.highest(Kind::Timeout).is_some_and(|timeout| {
-            let tenure = self.leaders.tenure_of(slot.view);
-            (slot.epoch, tenure) <= (timeout.epoch, timeout.view.0)
-        })
     }
 
     /// Drops the oldest entries of a kind once there are twice as many as are kept, and closes

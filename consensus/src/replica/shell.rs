@@ -86,6 +86,7 @@ impl<P: Protocol> Replica<P> {
         };
         let mut turn = Turn::new();
         replica.take(outputs, &mut turn);
+        replica.tell_checkpoint(now, &mut turn);
         replica.finish(turn, out);
         replica.run(now, out);
         Ok(replica)
@@ -185,7 +186,7 @@ impl<P: Protocol> Replica<P> {
         let input = match input {
             ReplicaInput::Protocol(input) => input,
             ReplicaInput::Checkpoint { from, checkpoint } => {
-                return self.collect(from, *checkpoint, turn);
+                return self.collect(now, from, *checkpoint, turn);
             }
             ReplicaInput::Durable(fence) => return self.gate.durable(fence),
         };
@@ -383,7 +384,7 @@ impl<P: Protocol> Replica<P> {
     }
 
     /// A member's checkpoint.
-    fn collect(&mut self, from: NodeId, checkpoint: Checkpoint, turn: &mut Turn<P>) {
+    fn collect(&mut self, now: Time, from: NodeId, checkpoint: Checkpoint, turn: &mut Turn<P>) {
         let statement = checkpoint.statement(&self.signer.verifier.context);
         self.witness(checkpoint.node, statement, checkpoint.signature, turn);
         match self.checkpoints.add(checkpoint) {
@@ -393,11 +394,23 @@ impl<P: Protocol> Replica<P> {
                 turn.ops.push(LogOp::Checkpoint(stable.clone()));
                 turn.effects.push(Effect::Stable(stable));
                 if let Err(reason) = self.checkpoints.compare(height) {
-                    self.halt(reason, turn);
+                    return self.halt(reason, turn);
                 }
+                self.tell_checkpoint(now, turn);
             }
             Err(reject) => turn.effects.push(Effect::Reject(from, reject)),
         }
+    }
+
+    /// Tells the protocol where checkpoints are made, and the newest stable one.
+    fn tell_checkpoint(&mut self, now: Time, turn: &mut Turn<P>) {
+        let input = Input::Checkpoint {
+            every: self.checkpoints.every(),
+            stable: self.checkpoints.stable().cloned().map(Arc::new),
+        };
+        let mut outputs = Outputs::default();
+        self.protocol.step(now, input, &mut outputs);
+        self.take(outputs, turn);
     }
 
     fn witness(&mut self, node: NodeId, it: Statement, signature: Signature, turn: &mut Turn<P>) {

@@ -1,8 +1,8 @@
 //! A disk: what a node finds when it starts again.
 
-use crate::replica::{Fence, LogOp, Stored};
+use crate::replica::{Fence, LogOp, StableCheckpoint, Stored};
 use crate::{Anchor, Protocol, Record as _, RecordKey};
-use crypto::{Kind, Slot};
+use crypto::{Digest, Height, Kind, Slot};
 use std::collections::BTreeMap;
 
 /// What a disk holds.
@@ -11,6 +11,9 @@ pub struct Image<P: Protocol> {
     pub records: BTreeMap<RecordKey, P::Record>,
     pub guard: BTreeMap<Slot, Vec<u8>>,
     floors: BTreeMap<Kind, Slot>,
+    stable: Option<StableCheckpoint>,
+    /// `history` at each committed height.
+    histories: BTreeMap<Height, Digest>,
     fence: Fence,
 }
 
@@ -21,6 +24,8 @@ impl<P: Protocol> Image<P> {
             records: BTreeMap::new(),
             guard: BTreeMap::new(),
             floors: BTreeMap::new(),
+            stable: None,
+            histories: BTreeMap::new(),
             fence: Fence::default(),
         }
     }
@@ -44,6 +49,7 @@ impl<P: Protocol> Image<P> {
                     self.anchor.height = c.height;
                     self.anchor.history = c.history;
                     self.anchor.proof = Some(c.proof.clone());
+                    self.histories.insert(c.height, c.history);
                 }
                 LogOp::Truncate(from) => self
                     .records
@@ -51,13 +57,19 @@ impl<P: Protocol> Image<P> {
                 LogOp::Forget(below) => self
                     .records
                     .retain(|key, _| !matches!(key, RecordKey::At(height, _) if height < below)),
-                LogOp::Checkpoint(_) => {}
+                LogOp::Checkpoint(stable) => self.stable = Some(stable.clone()),
             }
         }
     }
     /// Whether this record is on it.
     pub fn holds(&self, is: impl Fn(&P::Record) -> bool) -> bool {
         self.records.values().any(is)
+    }
+    /// What is committed above the stable checkpoint: it is executed again.
+    pub fn unstable(&self) -> impl Iterator<Item = (Height, Digest)> {
+        let stable = self.stable.as_ref().map_or(Height(0), |it| it.height);
+        let above = self.histories.range(stable.next()..);
+        above.map(|(height, history)| (*height, *history))
     }
     pub fn stored(&self) -> Stored<P> {
         let wanted = |key: &RecordKey| match key {
@@ -73,6 +85,8 @@ impl<P: Protocol> Image<P> {
             .map(|(slot, bytes)| (*slot, bytes.clone()))
             .collect();
         stored.floors = self.floors.iter().map(|(kind, it)| (*kind, *it)).collect();
+        stored.stable = self.stable.clone();
+        stored.histories = self.unstable().collect();
         stored.fence = self.fence;
         stored
     }

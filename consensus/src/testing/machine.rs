@@ -5,7 +5,7 @@ use super::cluster::{Cluster, Event, Node};
 use super::{Image, Subject};
 use crate::replica::{Effect, Fence, LogOp, Replica, ReplicaInput, Wire};
 use crate::{Committed, Input, Loaded, Message as _, ReadId, Record as _, RecordKey, Retry, To};
-use crypto::{Digest, Height, NodeId, Payload, Time, codec};
+use crypto::{Digest, Height, NodeId, Payload, Time, View, codec};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -60,9 +60,12 @@ impl<P: Subject> Cluster<P> {
         let Some(shell) = &self.node(to.0).shell else {
             return;
         };
-        let (lowest, highest) = shell.window().views;
-        let position = message.position();
-        if position.is_some_and(|(view, _)| view < lowest || view > highest) {
+        let window = shell.window();
+        let (views, heights) = (window.views, window.heights);
+        let outside = |(view, height): (View, Height)| {
+            view < views.0 || view > views.1 || height < heights.0 || height > heights.1
+        };
+        if message.position().is_some_and(outside) {
             return;
         }
         // Over the codec, as in life.
@@ -208,11 +211,10 @@ impl<P: Subject> Cluster<P> {
         )
     }
     fn send(&mut self, from: u16, to: To, message: &Arc<Wire<P::Message>>) {
-        let Wire::Protocol(inner) = &**message else {
-            return;
-        };
-        P::judge_sent(from, inner, self.durable(from));
-        if let Some((node, statement, _)) = inner.statement() {
+        if let Wire::Protocol(inner) = &**message {
+            P::judge_sent(from, inner, self.durable(from));
+        }
+        if let Some((node, statement, _)) = message.statement(&self.craft.verifier) {
             let slot = (node, statement.slot);
             let first = *self.ledger.entry(slot).or_insert(statement.content);
             assert_eq!(first, statement.content, "S3: {node} signs twice: {slot:?}");
@@ -222,15 +224,15 @@ impl<P: Subject> Cluster<P> {
             _ => (0..self.n()).filter(|j| *j != from).collect(),
         };
         for to in all {
-            *self.sent.entry(inner.name()).or_default() += 1;
+            *self.sent.entry(message.name()).or_default() += 1;
             self.transmit(NodeId(from), NodeId(to), message);
         }
     }
     fn transmit(&mut self, from: NodeId, to: NodeId, message: &Arc<Wire<P::Message>>) {
-        let Wire::Protocol(inner) = &**message else {
-            return;
+        let filtered = match (&**message, &mut self.filter) {
+            (Wire::Protocol(inner), Some(filter)) => filter(from, to, inner),
+            _ => false,
         };
-        let filtered = self.filter.as_mut().is_some_and(|f| f(from, to, inner));
         let (loss, twice) = (self.net.loss, self.net.twice);
         if filtered || self.net.cut.contains(&(from.0, to.0)) || self.chance(loss) {
             return;

@@ -11,6 +11,8 @@ pub trait Subject: Protocol {
     const FAULTS: FaultModel;
     /// Whether a payload holds the batches; else references to them.
     const INLINE: bool;
+    /// At which heights its clusters make checkpoints; 0: nowhere.
+    const CHECKPOINTS: u64 = 0;
     /// What tests see of a message: all of it, or what is left without what is always the same.
     type Said: Clone + Debug + PartialEq;
 

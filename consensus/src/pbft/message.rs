@@ -1,0 +1,427 @@
+//! What replicas send each other, what they sign, and how all of it is checked.
+
+use super::certificate::{Claims, CommitCertificate, Prepared, claim_checkpoint, phase_statement};
+use super::slot::{self, Assigned};
+use super::view::{NewView, ViewChange};
+use crate::contract;
+use crate::replica::StableCheckpoint;
+use crypto::{
+    Authenticate, Digest, Epoch, Height, Kind, NodeId, Payload, Reject, Signature, Statement,
+    Verifier, View,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Most slots in one [`Slots`], [`FetchPayloads`] or [`Payloads`].
+pub const MAX_SLOTS: usize = 256;
+
+/// A primary's payload for a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrePrepare {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The view.
+    pub view: View,
+    /// The slot.
+    pub height: Height,
+    /// What it orders; empty for a null slot.
+    pub payload: Arc<Payload>,
+    /// The primary of the view.
+    pub author: NodeId,
+    /// The author's.
+    pub signature: Signature,
+}
+
+impl PrePrepare {
+    /// What it assigns.
+    #[must_use]
+    pub fn assigned(&self) -> Assigned {
+        Assigned {
+            height: self.height,
+            view: self.view,
+            digest: slot::content(&self.payload),
+        }
+    }
+    /// What its author signs.
+    #[must_use]
+    pub fn statement(&self) -> Statement {
+        phase_statement(Kind::PrePrepare, self.epoch, &self.assigned())
+    }
+}
+
+/// A prepare or a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// What it is for.
+    pub assigned: Assigned,
+    /// Who votes.
+    pub author: NodeId,
+    /// The author's.
+    pub signature: Signature,
+}
+
+impl Vote {
+    fn claim(
+        &self,
+        kind: Kind,
+        from: NodeId,
+        by: &Verifier,
+        claims: &mut Claims,
+    ) -> Result<(), Reject> {
+        if self.author != from {
+            return Err(Reject::WrongSender);
+        }
+        check_epoch(self.epoch, by)?;
+        claims.push((from, self.statement(kind), self.signature));
+        Ok(())
+    }
+    /// What its author signs.
+    #[must_use]
+    pub fn statement(&self, kind: Kind) -> Statement {
+        phase_statement(kind, self.epoch, &self.assigned)
+    }
+}
+
+/// Asks who is further for what the sender lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskProgress {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The view that the asker takes part in.
+    pub view: View,
+    /// Up to where it has committed.
+    pub height: Height,
+    /// Whether it has work that does not move, and so wants to hear the promises of others again.
+    pub stalled: bool,
+}
+
+/// Asks for committed slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchSlots {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// From this height up.
+    pub from: Height,
+}
+
+/// A committed slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommittedSlot {
+    /// What it orders.
+    pub payload: Arc<Payload>,
+    /// Why it is committed.
+    pub certificate: Arc<CommitCertificate>,
+}
+
+/// Consecutive committed slots, ascending.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slots {
+    /// At most [`MAX_SLOTS`].
+    pub slots: Vec<CommittedSlot>,
+    /// Up to where the sender has committed: worth another question, and believed no further.
+    pub reached: Height,
+}
+
+impl Slots {
+    fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
+        if self.slots.len() > MAX_SLOTS {
+            return Err(Reject::TooLong);
+        }
+        let mut before: Option<Height> = None;
+        for CommittedSlot {
+            payload,
+            certificate,
+        } in &self.slots
+        {
+            slot::check_payload(payload)?;
+            let assigned = &certificate.assigned;
+            let follows = before.is_none_or(|it| assigned.height == it.next());
+            if !follows || assigned.digest != slot::content(payload) {
+                return Err(Reject::Malformed);
+            }
+            before = Some(assigned.height);
+            certificate.claim(by, claims)?;
+        }
+        Ok(())
+    }
+}
+
+/// Asks for payloads that a new view carries over and the sender, its primary, has not seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FetchPayloads {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Slots and what stands for their payloads; at most [`MAX_SLOTS`].
+    pub wanted: Vec<(Height, Digest)>,
+}
+
+/// Answers [`FetchPayloads`]: what it holds is told by its digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payloads {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// At most [`MAX_SLOTS`].
+    pub payloads: Vec<(Height, Arc<Payload>)>,
+}
+
+/// Asks how far slots are known to be ordered, on behalf of reads that arrived before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadAsk {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Tells this question from all earlier ones.
+    pub nonce: u64,
+}
+
+/// Answers [`ReadAsk`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadAnswer {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Of the question.
+    pub nonce: u64,
+    /// The highest slot that may be committed as far as its sender knows, when the question came.
+    pub reached: Reached,
+}
+
+/// Proves that a slot may have been committed, or was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reached {
+    /// None.
+    Nothing,
+    /// It was, and all before it.
+    Stable(Arc<StableCheckpoint>),
+    /// It may have been.
+    Prepared(Arc<Prepared>),
+    /// It was.
+    Committed(Arc<CommitCertificate>),
+}
+
+impl Reached {
+    /// Which one.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        match self {
+            Self::Nothing => Height(0),
+            Self::Stable(it) => it.height,
+            Self::Prepared(it) => it.assigned.height,
+            Self::Committed(it) => it.assigned.height,
+        }
+    }
+    fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Stable(it) => claim_checkpoint(it, by, claims),
+            Self::Prepared(it) => it.claim(by, claims),
+            Self::Committed(it) => it.claim(by, claims),
+        }
+    }
+}
+
+/// A message. The order of the variants is their number on the wire: append only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// A primary's payload for a slot, to all.
+    PrePrepare(PrePrepare),
+    /// First answer, to all.
+    Prepare(Vote),
+    /// Second answer, to all.
+    Commit(Vote),
+    /// A view given up, to all.
+    ViewChange(Box<ViewChange>),
+    /// A view opened, by its primary, to all.
+    NewView(Arc<NewView>),
+    /// By what the sender entered its view: the answer to whoever is in an older one.
+    Opened(Arc<NewView>),
+    /// Proof of a slot that somebody waits for.
+    Certificate(Reached),
+    /// Asks where others stand.
+    AskProgress(AskProgress),
+    /// Asks for committed slots.
+    FetchSlots(FetchSlots),
+    /// Committed slots.
+    Slots(Slots),
+    /// Asks for payloads.
+    FetchPayloads(FetchPayloads),
+    /// Payloads.
+    Payloads(Payloads),
+    /// First step of a read.
+    ReadAsk(ReadAsk),
+    /// Second step of a read.
+    ReadAnswer(ReadAnswer),
+}
+
+pub(super) fn check_epoch(epoch: Epoch, by: &Verifier) -> Result<(), Reject> {
+    if epoch == by.context.epoch {
+        Ok(())
+    } else {
+        Err(Reject::WrongContext)
+    }
+}
+
+fn check_length(length: usize) -> Result<(), Reject> {
+    if length > MAX_SLOTS {
+        Err(Reject::TooLong)
+    } else {
+        Ok(())
+    }
+}
+
+impl Message {
+    fn claims(&self, from: NodeId, by: &Verifier) -> Result<Claims, Reject> {
+        let mut claims = Claims::new();
+        match self {
+            Self::PrePrepare(it) => {
+                if it.author != from {
+                    return Err(Reject::WrongSender);
+                }
+                check_epoch(it.epoch, by)?;
+                slot::check_payload(&it.payload)?;
+                claims.push((from, it.statement(), it.signature));
+            }
+            Self::Prepare(vote) => vote.claim(Kind::Prepare, from, by, &mut claims)?,
+            Self::Commit(vote) => vote.claim(Kind::Commit, from, by, &mut claims)?,
+            Self::ViewChange(it) => {
+                if it.change.author != from {
+                    return Err(Reject::WrongSender);
+                }
+                it.claim(by, &mut claims)?;
+            }
+            Self::NewView(it) => {
+                if it.author != from {
+                    return Err(Reject::WrongSender);
+                }
+                it.claim(by, &mut claims)?;
+            }
+            Self::Opened(it) => it.claim(by, &mut claims)?,
+            Self::Certificate(reached) => reached.claim(by, &mut claims)?,
+            Self::AskProgress(ask) => check_epoch(ask.epoch, by)?,
+            Self::FetchSlots(fetch) => check_epoch(fetch.epoch, by)?,
+            Self::Slots(slots) => slots.claim(by, &mut claims)?,
+            Self::FetchPayloads(fetch) => {
+                check_epoch(fetch.epoch, by)?;
+                check_length(fetch.wanted.len())?;
+            }
+            Self::Payloads(it) => {
+                check_epoch(it.epoch, by)?;
+                check_length(it.payloads.len())?;
+                for (_, payload) in &it.payloads {
+                    slot::check_payload(payload)?;
+                }
+            }
+            Self::ReadAsk(ask) => check_epoch(ask.epoch, by)?,
+            Self::ReadAnswer(answer) => {
+                check_epoch(answer.epoch, by)?;
+                answer.reached.claim(by, &mut claims)?;
+            }
+        }
+        Ok(claims)
+    }
+}
+
+impl Authenticate for Message {
+    /// Checks all but what depends on who leads which view and on the interval of checkpoints,
+    /// which the replica knows and the verifier does not (`rules.rs`).
+    fn check(&self, from: NodeId, by: &Verifier) -> Result<(), Reject> {
+        if !by.validators.contains(from) {
+            return Err(Reject::NotMember);
+        }
+        let claims = self.claims(from, by)?;
+        if claims.is_empty() {
+            Ok(())
+        } else {
+            by.all(claims)
+        }
+    }
+}
+
+impl contract::Message for Message {
+    /// View changes, their proofs and all answers pass every window: by them one who lags, or is
+    /// lagged behind, is found out and helped.
+    fn position(&self) -> Option<(View, Height)> {
+        match self {
+            Self::PrePrepare(it) => Some((it.view, it.height)),
+            Self::Prepare(vote) | Self::Commit(vote) => {
+                Some((vote.assigned.view, vote.assigned.height))
+            }
+            _ => None,
+        }
+    }
+    fn may_overtake(&self) -> bool {
+        match self {
+            Self::PrePrepare(_)
+            | Self::Prepare(_)
+            | Self::Commit(_)
+            | Self::ViewChange(_)
+            | Self::NewView(_) => false,
+            Self::Opened(_)
+            | Self::Certificate(_)
+            | Self::AskProgress(_)
+            | Self::FetchSlots(_)
+            | Self::Slots(_)
+            | Self::FetchPayloads(_)
+            | Self::Payloads(_)
+            | Self::ReadAsk(_)
+            | Self::ReadAnswer(_) => true,
+        }
+    }
+    fn statement(&self) -> Option<(NodeId, Statement, Signature)> {
+        let vote = |it: &Vote, kind| (it.author, it.statement(kind), it.signature);
+        match self {
+            Self::PrePrepare(it) => Some((it.author, it.statement(), it.signature)),
+            Self::Prepare(it) => Some(vote(it, Kind::Prepare)),
+            Self::Commit(it) => Some(vote(it, Kind::Commit)),
+            Self::ViewChange(it) => {
+                Some((it.change.author, it.change.statement(), it.change.signature))
+            }
+            Self::NewView(it) => Some((it.author, it.statement(), it.signature)),
+            _ => None,
+        }
+    }
+    fn name(&self) -> &'static str {
+        match self {
+            Self::PrePrepare(_) => "pre_prepare",
+            Self::Prepare(_) => "prepare",
+            Self::Commit(_) => "commit",
+            Self::ViewChange(_) => "view_change",
+            Self::NewView(_) => "new_view",
+            Self::Opened(_) => "opened",
+            Self::Certificate(_) => "certificate",
+            Self::AskProgress(_) => "ask_progress",
+            Self::FetchSlots(_) => "fetch_slots",
+            Self::Slots(_) => "slots",
+            Self::FetchPayloads(_) => "fetch_payloads",
+            Self::Payloads(_) => "payloads",
+            Self::ReadAsk(_) => "read_ask",
+            Self::ReadAnswer(_) => "read_answer",
+        }
+    }
+}
+
+/// A message whose own signature is still [`Signature::NONE`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Draft(pub Message);
+
+impl contract::Draft for Draft {
+    type Message = Message;
+
+    fn statement(&self) -> Option<Statement> {
+        contract::Message::statement(&self.0).map(|(_, statement, _)| statement)
+    }
+    fn seal(self, signature: Option<Signature>) -> Message {
+        let mut message = self.0;
+        if let Some(signature) = signature {
+            match &mut message {
+                Message::PrePrepare(it) => it.signature = signature,
+                Message::Prepare(it) | Message::Commit(it) => it.signature = signature,
+                Message::ViewChange(it) => it.change.signature = signature,
+                Message::NewView(it) => Arc::make_mut(it).signature = signature,
+                _ => {}
+            }
+        }
+        message
+    }
+}
