@@ -89,7 +89,8 @@ impl Vote {
 pub struct AskProgress {
     /// The epoch.
     pub epoch: Epoch,
-    /// The view that the asker takes part in.
+    /// The highest view that the asker needs no proof of: it takes part in it, or has no part in it
+    /// any more.
     pub view: View,
     /// Up to where it has committed.
     pub height: Height,

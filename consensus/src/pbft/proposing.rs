@@ -188,7 +188,7 @@ impl Pbft {
     /// first. What it has never seen the payload of, it asks for.
     pub(super) fn carry_over(&mut self, now: Time, out: &mut Out) {
         if self.changes.to_carry.is_empty() || !self.takes_part() {
-            return;
+            return self.fetch_payloads(now, &[], out);
         }
         let committed = self.log.committed();
         let mut lacks = Vec::new();

@@ -108,25 +108,29 @@ impl Timers {
 }
 
 impl Pbft {
-    /// What the timer runs for: a known batch, a slot with payload, one that is known to be
-    /// committed or to be prepared somewhere, what the view has carried over, a waiting read, or
-    /// f + 1 members that want another view.
+    /// What the timer runs for: a known batch, a slot that is known to be committed, a waiting read,
+    /// f + 1 members that want another view, or something under way in the view.
     fn has_work(&self) -> bool {
         let committed = self.log.committed();
+        self.replication.pending.is_some()
+            || self.reads.needs_progress()
+            || self.log.low() > committed
+            || self.log.open().any(|(_, slot)| slot.committed.is_some())
+            || self.changes.who_want_more_than(self.closed()) >= self.config.quorums.one_honest()
+            || self.is_under_way()
+    }
+
+    /// Whether the view has something to finish: what it carries over, a slot with payload, or one
+    /// that is known to be prepared somewhere. Whoever has given the view up finishes nothing.
+    fn is_under_way(&self) -> bool {
         let opened = self.opened.as_deref();
         let prepared = |slot: &super::log::Slot| {
             let it = slot.prepared.as_ref().map(|it| it.assigned);
             it.is_some_and(|it| !super::rules::is_orphaned(&it, opened))
         };
-        self.replication.pending.is_some()
-            || self.reads.needs_progress()
-            || self.reach() > committed
-            || self.log.low() > committed
-            || self.changes.who_want_more_than(self.view) >= self.config.quorums.one_honest()
-            || self
-                .log
-                .open()
-                .any(|(_, slot)| slot.is_open() || prepared(slot))
+        let open = |slot: &super::log::Slot| slot.is_open() || prepared(slot);
+        self.changes.wanted() == self.view
+            && (self.reach() > self.log.committed() || self.log.open().any(|(_, slot)| open(slot)))
     }
 
     /// Whether the time until the next view change runs: payload waits in the view, or a quorum

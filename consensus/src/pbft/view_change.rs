@@ -211,10 +211,16 @@ impl Pbft {
         }
     }
 
+    /// The highest view that it need not hear of any more: it takes part in it, or has asked for
+    /// the next one.
+    pub(super) fn closed(&self) -> View {
+        self.view.max(self.changes.wanted().previous())
+    }
+
     pub(super) fn ask_progress(&self) -> Draft {
         Draft(Message::AskProgress(AskProgress {
             epoch: self.config.context.epoch,
-            view: self.view,
+            view: self.closed(),
             height: self.log.committed(),
             stalled: self.timers.stalled(),
         }))

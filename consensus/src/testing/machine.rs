@@ -4,7 +4,7 @@ use super::batches::{digest, numbers, payload};
 use super::cluster::{Cluster, Event, Node};
 use super::{Image, Subject};
 use crate::replica::{Effect, Fence, LogOp, Replica, ReplicaInput, Wire};
-use crate::{Committed, Input, Loaded, Message as _, ReadId, Record as _, RecordKey, Retry, To};
+use crate::{Committed, Input, Loaded, ReadId, Record as _, RecordKey, Retry, To};
 use crypto::{Digest, Height, NodeId, Payload, Time, View, codec};
 use std::ops::Range;
 use std::sync::Arc;

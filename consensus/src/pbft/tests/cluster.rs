@@ -2,6 +2,7 @@
 
 use super::super::Pbft;
 use super::craft::Craft;
+use crate::Protocol as _;
 use std::collections::BTreeMap;
 
 pub type Cluster = crate::testing::Cluster<Pbft>;
@@ -15,6 +16,26 @@ impl Cluster {
         let mut spoken = self.sent.clone();
         spoken.remove("ask_progress");
         spoken
+    }
+    /// Why each node still speaks.
+    pub fn idle_state(&self) -> Vec<String> {
+        let all = (0..self.n()).map(|i| self.protocol(i));
+        all.map(|it| {
+            let open: Vec<_> = it.log.open().collect();
+            format!(
+                "view {} wanted {} height {} low {} reach {} pending {:?} reads {} want {} {:?} open {open:#?}",
+                it.view,
+                it.changes.wanted(),
+                it.log.committed(),
+                it.log.low(),
+                it.reach(),
+                it.replication.pending,
+                it.reads.needs_progress(),
+                it.changes.who_want_more_than(it.view),
+                it.status().waiting,
+            )
+        })
+        .collect()
     }
     /// The view that each node takes part in.
     pub fn views(&self) -> Vec<u64> {

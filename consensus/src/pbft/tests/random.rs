@@ -16,7 +16,8 @@ fn run(seed: u64) -> Ran {
     cluster.run(Time::millis(60_000));
     let spoken = cluster.spoken();
     cluster.run(Time::millis(60_000));
-    assert_eq!(cluster.spoken(), spoken, "seed {seed}: idle");
+    let who = || cluster.idle_state();
+    assert_eq!(cluster.spoken(), spoken, "seed {seed}: idle: {:#?}", who());
     ran
 }
 
