@@ -101,6 +101,11 @@ impl Slot {
             .map(|it| (it.author, it.signature))
             .collect()
     }
+    /// How many commits are kept.
+    #[cfg(test)]
+    pub fn commits_kept(&self) -> usize {
+        self.commits.values().map(Vec::len).sum()
+    }
     /// How many members have said something of the kind in this view.
     pub fn commits_in(&self, view: View) -> usize {
         let in_view = |votes: &&Vec<Vote>| votes.iter().any(|it| it.assigned.view == view);

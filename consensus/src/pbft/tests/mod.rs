@@ -4,6 +4,16 @@
 mod cluster;
 mod craft;
 
+mod catch_up;
+mod golden;
+mod liars;
+mod messages;
+mod opening;
+mod phases;
+mod puppeteer;
 mod random;
+mod reads;
 mod restart;
 mod steady;
+mod views;
+mod watermarks;

@@ -1,9 +1,301 @@
 //! Crash and restart: nothing is promised twice, nothing promised is lost, nothing stalls.
 
+use super::super::{Message, Record};
 use super::cluster::Cluster;
-use super::craft::Craft;
+use super::craft::{Craft, EVERY, Solo, payload};
 use crate::testing::crashes;
-use crypto::Time;
+use crate::{Input, To};
+use crypto::{Height, Payload, Time, View};
+use std::sync::Arc;
+
+fn overdue() -> Input<super::super::Pbft> {
+    Input::Overdue {
+        batch: crate::testing::batches::reference(1),
+    }
+}
+
+#[test]
+fn what_was_accepted_is_prepared_again_and_nothing_else_in_its_slot() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let assigned = solo.pre_prepare(1, 1, &payload(1));
+        let mut solo = solo.start_again();
+        assert_eq!(solo.said("prepare"), [(1, 1)], "sent again");
+        solo.pre_prepare(1, 1, &payload(2));
+        assert_eq!(solo.rejects, [crypto::Reject::Conflict]);
+        solo.prepares(assigned, solo.craft.quorum() - 2);
+        assert_eq!(solo.said("commit"), [(1, 1)]);
+    }
+}
+
+#[test]
+fn a_prepared_certificate_survives_and_its_commit_is_sent_again() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let q = solo.craft.quorum();
+        let assigned = solo.pre_prepare(1, 1, &payload(1));
+        solo.prepares(assigned, q - 2);
+        let mut solo = solo.start_again();
+        assert_eq!(solo.said("commit"), [(1, 1)]);
+        // And nobody has to prepare it once more: its own commit counts again.
+        solo.commits(assigned, q - 1);
+        assert_eq!(solo.heights(), [1]);
+    }
+}
+
+#[test]
+fn a_primary_does_not_equivocate_after_a_restart() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 1);
+        let q = solo.craft.quorum();
+        solo.pool.push(1);
+        solo.work();
+        let first = solo.said("pre_prepare");
+        assert_eq!(first, [(1, 1)]);
+        let mut solo = solo.start_again();
+        assert_eq!(solo.said("pre_prepare"), [(1, 1)], "the same again");
+        solo.pool = vec![2];
+        solo.work();
+        assert_eq!(
+            solo.said("pre_prepare"),
+            [(1, 1), (1, 2)],
+            "then the next slot"
+        );
+        let assigned = solo.craft.assigned(1, 1, &payload(1));
+        solo.prepares(assigned, q - 1);
+        solo.commits(assigned, q - 1);
+        assert_eq!(solo.heights(), [1]);
+    }
+}
+
+#[test]
+fn a_view_change_is_sent_again_word_for_word() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.order(1, 1, 1);
+        solo.input(overdue());
+        let first = solo.last_change();
+        // It learns more meanwhile, and a checkpoint moves its watermark.
+        let more = solo.craft.prepared_at(1, 3, 3);
+        let more = super::super::message::Reached::Prepared(more);
+        solo.deliver(2, Message::Certificate(more));
+        assert!(solo.replica.log.get(Height(3)).unwrap().prepared.is_some());
+        let mut solo = solo.start_again();
+        let stable = solo.craft.stable(EVERY);
+        solo.checkpoint(Some(stable));
+        assert_eq!(solo.last_change(), first);
+        assert_eq!((solo.view(), solo.wanted()), (1, 2));
+        solo.pre_prepare(1, 2, &payload(2));
+        assert!(!solo.said("prepare").contains(&(1, 2)), "no part in view 1");
+    }
+}
+
+#[test]
+fn the_view_is_restored_from_the_new_view_and_the_wanted_one_from_the_view_change() {
+    let mut solo = Solo::start(4, 0);
+    let opened = solo.craft.opened(3, 0, &[solo.craft.prepared_at(1, 1, 1)]);
+    solo.deliver(2, Message::Opened(opened));
+    let solo = solo.start_again();
+    assert_eq!((solo.view(), solo.wanted()), (3, 3));
+    assert_eq!(solo.replica.reach(), Height(1));
+    assert_eq!(solo.leaders, [3]);
+    let mut solo = solo;
+    solo.input(overdue());
+    let solo = solo.start_again();
+    assert_eq!((solo.view(), solo.wanted()), (3, 4));
+}
+
+#[test]
+fn the_primary_of_a_new_view_goes_on_where_it_was() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 2);
+        let prepared = [1, 2].map(|height| solo.craft.prepared_at(1, height, height));
+        solo.pre_prepare(1, 1, &payload(1));
+        let q = solo.craft.quorum();
+        for node in (0..n).filter(|node| *node != 2).take(q - 1) {
+            let message = solo.craft.view_change(node, 2, 0, &prepared);
+            solo.deliver(node, message);
+        }
+        assert_eq!(solo.said("pre_prepare"), [(2, 1)], "it lacks the other");
+        let mut solo = solo.start_again();
+        assert_eq!(solo.said("pre_prepare"), [(2, 1)]);
+        assert_eq!(solo.replica.changes.to_carry.len(), 1);
+        let second = solo.craft.committed(solo.craft.assigned(1, 2, &payload(2)));
+        let slots = super::super::message::Slots {
+            slots: vec![super::super::message::CommittedSlot {
+                payload: Arc::new(payload(2)),
+                certificate: second,
+            }],
+            reached: Height(2),
+        };
+        solo.deliver(3, Message::Slots(slots));
+        assert!(solo.said("pre_prepare").contains(&(2, 2)));
+    }
+}
+
+#[test]
+fn commits_above_the_anchor_are_derived_again() {
+    let mut solo = Solo::start(4, 0);
+    for height in 1..=3 {
+        solo.order(1, height, height);
+    }
+    let (first, last) = (solo.commits[0].clone(), solo.commits[2].history);
+    let mut anchor = solo.craft.anchor();
+    (anchor.height, anchor.history) = (first.height, first.history);
+    anchor.proof = Some(first.proof);
+    let solo = Solo::recover(solo.craft, 0, Time(0), anchor, solo.records);
+    assert_eq!(solo.heights(), [2, 3]);
+    assert_eq!(solo.commits[1].history, last);
+}
+
+/// A start is given the records from the last commit up; what lies between the stable checkpoint
+/// and there has to be shown in a view change all the same.
+#[test]
+fn what_is_committed_but_not_stable_is_read_before_another_view_is_asked_for() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        for height in 1..=5 {
+            solo.order(1, height, height);
+        }
+        let mut anchor = solo.craft.anchor();
+        let last = solo.commits[4].clone();
+        (anchor.height, anchor.history) = (last.height, last.history);
+        anchor.proof = Some(last.proof);
+        let at_least = |record: &&Record| match crate::Record::key(*record) {
+            crate::RecordKey::Latest(_) => true,
+            crate::RecordKey::At(height, _) => height >= Height(5),
+        };
+        let given: Vec<Record> = solo.records.iter().filter(at_least).cloned().collect();
+        let all = solo.records;
+        let mut solo = Solo::recover(solo.craft, 0, Time(0), anchor, given);
+        solo.records = all;
+        solo.slow_loads = true;
+        solo.checkpoint(None);
+        assert_eq!(solo.loads.len(), 1);
+        let waiting = crate::Protocol::status(&solo.replica).waiting.unwrap();
+        assert!(waiting.contains("own slots"), "{waiting}");
+        solo.input(overdue());
+        for node in 1..n {
+            let message = solo.craft.view_change(node, 2, 0, &[]);
+            solo.deliver(node, message);
+        }
+        assert!(solo.said("view_change").is_empty(), "it does not know yet");
+        while !solo.loads.is_empty() {
+            solo.load();
+        }
+        assert_eq!(solo.said("view_change"), [(2, 0)]);
+        let heights = solo.last_change().change.prepared;
+        let heights: Vec<u64> = heights.iter().map(|it| it.height.0).collect();
+        assert_eq!(heights, [1, 2, 3, 4, 5]);
+    }
+}
+
+#[test]
+fn own_slots_come_in_pieces() {
+    let mut solo = Solo::start(4, 0);
+    for height in 1..=6 {
+        solo.order(1, height, height);
+    }
+    let mut anchor = solo.craft.anchor();
+    let last = solo.commits[5].clone();
+    (anchor.height, anchor.history) = (last.height, last.history);
+    anchor.proof = Some(last.proof);
+    let all = solo.records;
+    let mut solo = Solo::recover(solo.craft, 0, Time(0), anchor, Vec::new());
+    solo.slow_loads = true;
+    solo.checkpoint(None);
+    let mut asked = 0;
+    while let Some((token, heights)) = solo.loads.pop() {
+        asked += 1;
+        assert!(asked < 20);
+        let at = |it: &&Record| matches!(crate::Record::key(*it), crate::RecordKey::At(h, _) if heights.contains(&h));
+        let mut records: Vec<Record> = all.iter().filter(at).cloned().collect();
+        records.sort_by_key(crate::Record::key);
+        // The budget ends within a height.
+        records.truncate(4);
+        solo.input(Input::Loaded(crate::Loaded { token, records }));
+    }
+    assert!(solo.replica.recovery.is_complete());
+    solo.input(overdue());
+    let shown = solo.last_change().change.prepared.len();
+    assert_eq!(
+        shown, 5,
+        "the sixth was given at the start, had it been stored"
+    );
+}
+
+/// All lose power after slots were committed everywhere, and come back without their primary: the
+/// new view has to carry the committed slots over, though each start is given none of them.
+#[test]
+fn committed_slots_survive_a_view_change_after_all_lost_power() {
+    for n in [4u16, 7] {
+        for slots in 1..=5 {
+            let mut cluster = Cluster::new(n);
+            for number in 1..=slots {
+                cluster.submit(number);
+                cluster.run(Time::millis(5));
+            }
+            cluster.run_until(Time::millis(100), "commit", Cluster::all_done);
+            cluster.run(Time::millis(10));
+            (0..n).for_each(|i| cluster.crash(i));
+            (0..n).filter(|i| *i != 1).for_each(|i| cluster.start(i));
+            cluster.submit(99);
+            cluster.run_until(Time::millis(3_000), "commit", Cluster::all_done);
+            let reach = cluster.protocol(0).reach();
+            assert!(reach >= Height(slots), "n {n}: {reach} of {slots}");
+        }
+    }
+}
+
+#[test]
+fn a_restart_from_every_prefix_of_what_was_stored_keeps_to_the_promises() {
+    // Records become durable in the order in which they were made; a crash cuts the list anywhere.
+    let q = Craft::new(4).quorum();
+    let run = |solo: &mut Solo| {
+        for height in 1..=2 {
+            let assigned = solo.pre_prepare(1, height, &payload(height));
+            solo.prepares(assigned, q - 2);
+            solo.commits(assigned, q - 1);
+        }
+        solo.input(overdue());
+        let prepared = solo.craft.prepared_at(1, 2, 2);
+        let opened = solo
+            .craft
+            .opened(2, 0, &[solo.craft.prepared_at(1, 1, 1), prepared]);
+        solo.deliver(2, Message::Opened(opened));
+        let assigned = solo.pre_prepare(2, 3, &payload(3));
+        solo.prepares(assigned, q - 2);
+    };
+    let mut whole = Solo::start(4, 0);
+    run(&mut whole);
+    for cut in 0..=whole.records.len() {
+        let records: Vec<Record> = whole.records[..cut].to_vec();
+        let craft = Craft::new(4);
+        let anchor = craft.anchor();
+        let mut solo = Solo::recover(craft, 0, Time(0), anchor, records.clone());
+        solo.checkpoint(None);
+        let gave_up = records.iter().any(|it| matches!(it, Record::ViewChange(_)));
+        let entered = records.iter().any(|it| matches!(it, Record::NewView(_)));
+        assert_eq!(solo.wanted(), if gave_up || entered { 2 } else { 1 });
+        assert_eq!(solo.view(), if entered { 2 } else { 1 });
+        for record in &records {
+            if let Record::Accepted(it) = record
+                && it.view == View(1)
+                && !gave_up
+                && !entered
+                && it.height > solo.replica.log.committed()
+            {
+                assert!(
+                    solo.said("prepare").contains(&(1, it.height.0)),
+                    "cut {cut}"
+                );
+            }
+        }
+        run(&mut solo);
+        assert_eq!(solo.replica.log.committed(), Height(2), "cut {cut}");
+        assert_eq!(solo.view(), 2);
+    }
+}
 
 /// All crash at once, at every sync of node 0 in turn, and start again: own votes come back
 /// through the fence and are counted again, so nothing stalls.
@@ -17,4 +309,41 @@ fn all_crash_at_every_point_and_go_on() {
 #[test]
 fn one_crashes_between_every_two_syncs_under_load() {
     crashes::of_one_between_syncs(|| Cluster::new(4));
+}
+
+/// The same while a view is given up and the next one opened.
+#[test]
+fn all_crash_at_every_point_of_a_view_change_and_go_on() {
+    for n in [4u16, 7] {
+        for victim in [0, 2] {
+            for point in 1..=12 {
+                let mut cluster = Cluster::new(n);
+                for number in 1..=3 {
+                    cluster.submit(number);
+                    cluster.run(Time::millis(1));
+                }
+                cluster.crash_at_sync.insert(victim, point);
+                (0..n).for_each(|i| cluster.input(i, overdue()));
+                cluster.run(Time::millis(2));
+                cluster.crash_at_sync.clear();
+                (0..n).for_each(|i| cluster.crash(i));
+                (0..n).for_each(|i| cluster.start(i));
+                cluster.submit(9);
+                let what = format!("n {n}, node {victim} at sync {point}");
+                cluster.run_until(Time::millis(10_000), &what, Cluster::all_done);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_promises_of_an_empty_slot_are_kept_as_well() {
+    let mut solo = Solo::start(4, 0);
+    let assigned = solo.pre_prepare(1, 1, &Payload::EMPTY);
+    let mut solo = solo.start_again();
+    solo.prepares(assigned, 1);
+    let again = solo.sent.iter().filter(|(to, it)| {
+        *to == To::All && matches!(it, Message::Commit(it) if it.assigned == assigned)
+    });
+    assert_eq!(again.count(), 1);
 }

@@ -1,0 +1,241 @@
+//! Fetching slots that others have committed, and serving them.
+
+use super::super::message::{CommittedSlot, FetchSlots, MAX_SLOTS, Slots};
+use super::super::{Message, slot};
+use super::cluster::Cluster;
+use super::craft::{Craft, EVERY, Solo, payload};
+use crate::{Input, To};
+use crypto::{Epoch, Height, NodeId, Payload, Time};
+use std::sync::Arc;
+
+fn committed(craft: &Craft, heights: std::ops::RangeInclusive<u64>) -> Vec<CommittedSlot> {
+    let one = |height: u64| CommittedSlot {
+        payload: Arc::new(payload(height)),
+        certificate: craft.committed(craft.assigned(1, height, &payload(height))),
+    };
+    heights.map(one).collect()
+}
+
+fn slots(craft: &Craft, heights: std::ops::RangeInclusive<u64>, reached: u64) -> Message {
+    Message::Slots(Slots {
+        slots: committed(craft, heights),
+        reached: Height(reached),
+    })
+}
+
+fn fetches(solo: &Solo) -> Vec<(To, u64)> {
+    let said = solo.sent.iter().filter_map(|(to, it)| match it {
+        Message::FetchSlots(it) => Some((*to, it.from.0)),
+        _ => None,
+    });
+    said.collect()
+}
+
+fn ask(solo: &mut Solo, from: u64) -> Vec<u64> {
+    solo.sent.clear();
+    let (epoch, from) = (Epoch(0), Height(from));
+    solo.deliver(3, Message::FetchSlots(FetchSlots { epoch, from }));
+    let answer = solo.sent.iter().find_map(|(to, it)| match it {
+        Message::Slots(it) if *to == To::One(NodeId(3)) => Some(it.slots.clone()),
+        _ => None,
+    });
+    let heights = |it: Vec<CommittedSlot>| {
+        it.iter()
+            .map(|it| it.certificate.assigned.height.0)
+            .collect()
+    };
+    answer.map(heights).unwrap_or_default()
+}
+
+#[test]
+fn a_slot_that_does_not_come_by_itself_is_fetched_with_its_proof() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let q = solo.craft.quorum();
+        // The pre-prepare of slot 1 was lost; slot 2 is complete.
+        let second = solo.pre_prepare(1, 2, &payload(2));
+        solo.prepares(second, q - 2);
+        solo.commits(second, q - 1);
+        assert!(fetches(&solo).is_empty(), "it may just be late");
+        solo.pass(Time::millis(20));
+        let (to, from) = fetches(&solo)[0];
+        assert_eq!(from, 1);
+        let To::One(peer) = to else { panic!("{to:?}") };
+        let craft = solo.craft.clone();
+        solo.deliver(peer.0, slots(&craft, 1..=1, 2));
+        assert_eq!(solo.heights(), [1, 2]);
+    }
+}
+
+#[test]
+fn what_is_proven_is_taken_asked_for_or_not_and_each_once() {
+    let mut solo = Solo::start(4, 0);
+    let craft = solo.craft.clone();
+    solo.deliver(2, slots(&craft, 1..=3, 3));
+    assert_eq!(solo.heights(), [1, 2, 3]);
+    solo.deliver(2, slots(&craft, 2..=5, 5));
+    assert_eq!(solo.heights(), [1, 2, 3, 4, 5]);
+    let stored = solo.records.iter();
+    let stored = stored.filter(|it| matches!(it, super::super::Record::Committed(_)));
+    assert_eq!(stored.count(), 5, "for those who lag in turn");
+}
+
+#[test]
+fn far_behind_it_asks_on_until_it_is_there() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let craft = solo.craft.clone();
+        let far = 6 * EVERY;
+        let stable = craft.stable(far);
+        solo.checkpoint(Some(stable));
+        let mut next = 1;
+        while next <= far {
+            let (to, from) = *fetches(&solo).last().unwrap();
+            assert_eq!(from, next);
+            let To::One(peer) = to else { panic!("{to:?}") };
+            let last = (next + 9).min(far);
+            solo.deliver(peer.0, slots(&craft, next..=last, far));
+            next = last + 1;
+        }
+        assert_eq!(solo.heights().len() as u64, far);
+        assert_eq!(solo.replica.log.slots().count(), 0, "all of it is stable");
+        let asked = fetches(&solo).len();
+        solo.pass(Time::millis(1_000));
+        assert_eq!(fetches(&solo).len(), asked);
+    }
+}
+
+#[test]
+fn who_does_not_answer_or_has_nothing_is_left_for_the_next() {
+    let mut solo = Solo::start(4, 0);
+    let craft = solo.craft.clone();
+    solo.checkpoint(Some(craft.stable(EVERY)));
+    solo.pass(Time::millis(350));
+    let peers: Vec<To> = fetches(&solo).iter().map(|(to, _)| *to).collect();
+    let all = [1, 2, 3].map(|node| To::One(NodeId(node)));
+    assert!(all.iter().all(|it| peers.contains(it)), "{peers:?}");
+    // A liar that says how far it is, and shows nothing.
+    let asked = fetches(&solo).len();
+    let nothing = Slots {
+        slots: Vec::new(),
+        reached: Height(u64::MAX),
+    };
+    let To::One(peer) = *peers.last().unwrap() else {
+        panic!()
+    };
+    solo.deliver(peer.0, Message::Slots(nothing));
+    let (next, _) = *fetches(&solo).last().unwrap();
+    assert!(fetches(&solo).len() == asked + 1 && next != To::One(peer));
+    solo.deliver(2, slots(&craft, 1..=EVERY, EVERY));
+    assert_eq!(solo.heights().len() as u64, EVERY);
+    solo.pass(Time::millis(300));
+    assert!(fetches(&solo).len() <= asked + 2);
+}
+
+#[test]
+fn slots_are_served_from_memory_and_from_what_is_stored() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        for height in 1..=EVERY + 3 {
+            solo.order(1, height, height);
+        }
+        assert_eq!(ask(&mut solo, 2).len() as u64, EVERY + 2);
+        let stable = solo.craft.stable(EVERY);
+        solo.checkpoint(Some(stable));
+        let all: Vec<u64> = (1..=EVERY + 3).collect();
+        assert_eq!(ask(&mut solo, 1), all, "stored ones, then those in memory");
+        assert_eq!(ask(&mut solo, EVERY + 2), [EVERY + 2, EVERY + 3]);
+        assert!(ask(&mut solo, EVERY + 4).is_empty());
+        assert!(ask(&mut solo, u64::MAX).is_empty());
+    }
+}
+
+#[test]
+fn an_answer_has_a_cap_and_a_peer_one_load_at_a_time() {
+    let mut solo = Solo::start(4, 0);
+    let craft = solo.craft.clone();
+    for first in (1..=600).step_by(200) {
+        solo.deliver(2, slots(&craft, first..=first + 199, 600));
+    }
+    solo.checkpoint(Some(craft.stable(600)));
+    assert_eq!(ask(&mut solo, 1).len(), MAX_SLOTS);
+    solo.slow_loads = true;
+    assert!(ask(&mut solo, 1).is_empty());
+    assert!(ask(&mut solo, 100).is_empty());
+    assert_eq!(solo.loads.len(), 1);
+    assert_eq!(solo.rejects, [crypto::Reject::OverQuota]);
+}
+
+#[test]
+fn a_null_slot_is_served_like_any_other() {
+    let mut solo = Solo::start(4, 0);
+    let assigned = solo.pre_prepare(1, 1, &Payload::EMPTY);
+    solo.prepares(assigned, 1);
+    solo.commits(assigned, 2);
+    assert_eq!(assigned.digest, slot::null());
+    assert_eq!(ask(&mut solo, 1), [1]);
+}
+
+#[test]
+fn one_that_was_away_catches_up_across_checkpoints() {
+    for n in [4, 7] {
+        for crash in [false, true] {
+            let mut cluster = Cluster::new(n);
+            if crash {
+                cluster.crash(3);
+            } else {
+                cluster.isolate(3);
+            }
+            for number in 1..=100 {
+                cluster.submit(number);
+                cluster.run(Time::millis(2));
+            }
+            cluster.run(Time::millis(50));
+            assert!(cluster.protocol(0).log.low().0 >= 2 * EVERY);
+            if crash {
+                cluster.start(3);
+            }
+            cluster.heal();
+            cluster.run_until(Time::millis(3_000), "catch up", |it| it.done(3));
+            cluster.submit(200);
+            cluster.run_until(Time::millis(3_000), "commit", Cluster::all_done);
+        }
+    }
+}
+
+#[test]
+fn who_missed_the_last_commit_hears_of_it_at_rest() {
+    for n in [4, 7] {
+        let mut cluster = Cluster::new(n);
+        cluster.submit(1);
+        cluster.run(Time::millis(50));
+        cluster.isolate(3);
+        // Its pool does not know of it either.
+        cluster.submit(2);
+        cluster.run(Time::millis(50));
+        cluster.input(3, Input::Pending { oldest: None });
+        cluster.run(Time::millis(10));
+        assert!(cluster.done(0) && !cluster.done(3));
+        cluster.heal();
+        cluster.run_until(Time::millis(10_000), "it asks", |it| it.done(3));
+        assert!(cluster.views().iter().all(|view| *view == 1));
+    }
+}
+
+#[test]
+fn a_lagging_node_votes_again_once_it_has_caught_up() {
+    let mut cluster = Cluster::new(4);
+    cluster.isolate(3);
+    for number in 1..=30 {
+        cluster.submit(number);
+        cluster.run(Time::millis(2));
+    }
+    cluster.heal();
+    cluster.crash(2);
+    cluster.submit(99);
+    cluster.run_until(
+        Time::millis(5_000),
+        "commit without node 2",
+        Cluster::all_done,
+    );
+}

@@ -1,0 +1,159 @@
+//! Watermarks, checkpoints, and what is forgotten at them.
+
+use super::super::Message;
+use super::super::rules;
+use super::craft::{Craft, EVERY, Solo, payload};
+use crypto::{Height, Payload, Reject, Time};
+
+#[test]
+fn slots_are_prepared_between_the_watermarks_only() {
+    assert!(!rules::in_window(Height(8), 8, Height(8)));
+    assert!(rules::in_window(Height(8), 8, Height(9)));
+    assert!(rules::in_window(Height(8), 8, Height(24)));
+    assert!(!rules::in_window(Height(8), 8, Height(25)));
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let stable = solo.craft.stable(EVERY);
+        solo.checkpoint(Some(stable));
+        for height in [EVERY - 1, EVERY, EVERY + 1, 3 * EVERY, 3 * EVERY + 1] {
+            solo.pre_prepare(1, height, &payload(height));
+        }
+        assert_eq!(solo.said("prepare"), [(1, EVERY + 1), (1, 3 * EVERY)]);
+    }
+}
+
+/// Others may have seen a checkpoint become stable a moment earlier.
+#[test]
+fn what_comes_just_before_the_watermark_moves_is_not_lost() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let height = 2 * EVERY + 3;
+        let assigned = solo.pre_prepare(1, height, &payload(1));
+        solo.prepares(assigned, solo.craft.quorum() - 2);
+        assert!(solo.said("prepare").is_empty() && solo.said("commit").is_empty());
+        let stable = solo.craft.stable(EVERY);
+        solo.checkpoint(Some(stable));
+        assert_eq!(solo.said("prepare"), [(1, height)]);
+        assert_eq!(solo.said("commit"), [(1, height)]);
+    }
+}
+
+#[test]
+fn slots_far_beyond_are_refused_and_asked_about() {
+    let mut solo = Solo::start(4, 0);
+    let height = 3 * EVERY + 1;
+    let assigned = solo.pre_prepare(1, height, &payload(1));
+    solo.prepares(assigned, 1);
+    solo.commits(assigned, 1);
+    assert_eq!(solo.rejects, [Reject::TooFar; 3]);
+    assert_eq!(solo.replica.log.slots().count(), 0);
+    let asked = |it: &&(crate::To, Message)| matches!(it.1, Message::AskProgress(_));
+    assert!(solo.sent.iter().any(|it| asked(&it)), "it may be behind");
+}
+
+#[test]
+fn ordering_stops_at_the_high_watermark_until_a_checkpoint_is_stable() {
+    let mut solo = Solo::new(Craft::new(1), 0);
+    solo.checkpoint(None);
+    let order = |solo: &mut Solo, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            solo.pool.push(number);
+            solo.work();
+            solo.pass(Time::millis(2));
+        }
+        solo.heights().len() as u64
+    };
+    assert_eq!(order(&mut solo, 1..40), 2 * EVERY);
+    solo.pass(Time::millis(150));
+    let waiting = crate::Protocol::status(&solo.replica).waiting.unwrap();
+    assert!(waiting.contains("checkpoint"), "{waiting}");
+    let stable = solo.craft.stable(EVERY);
+    solo.checkpoint(Some(stable));
+    assert!(order(&mut solo, 40..60) > 2 * EVERY);
+}
+
+#[test]
+fn a_stable_checkpoint_forgets_what_is_committed_below_it() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        for height in 1..=EVERY + 2 {
+            solo.order(1, height, height);
+        }
+        assert_eq!(solo.replica.log.slots().count() as u64, EVERY + 2);
+        let stable = solo.craft.stable(EVERY);
+        solo.checkpoint(Some(stable));
+        let kept: Vec<u64> = solo.replica.log.slots().map(|(it, _)| it.0).collect();
+        assert_eq!(kept, [EVERY + 1, EVERY + 2], "not stable, though committed");
+        // An older one changes nothing.
+        let older = solo.craft.stable(EVERY);
+        solo.checkpoint(Some(older));
+        assert_eq!(solo.replica.log.low(), Height(EVERY));
+    }
+}
+
+#[test]
+fn a_checkpoint_ahead_of_the_own_log_is_caught_up_to() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.pre_prepare(1, 1, &payload(1));
+        let stable = solo.craft.stable(EVERY);
+        solo.checkpoint(Some(stable));
+        assert_eq!(solo.replica.log.slots().count(), 1, "not committed yet");
+        let fetch = solo.sent.iter().find_map(|(_, it)| match it {
+            Message::FetchSlots(it) => Some(it.from),
+            _ => None,
+        });
+        assert_eq!(fetch, Some(Height(1)));
+        // It has part in the slots above meanwhile.
+        solo.pre_prepare(1, EVERY + 1, &payload(9));
+        assert!(solo.said("prepare").contains(&(1, EVERY + 1)));
+    }
+}
+
+/// Primary, backups and strangers to the view say all that they can: memory has a cap.
+#[test]
+fn a_flood_of_slots_and_views_is_capped() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        for round in 0..40u64 {
+            for height in (1..=3 * EVERY).chain([1 << 40, u64::MAX]) {
+                let view = 1 + round * u64::from(n);
+                let node = 2 + (round % 2) as u16;
+                let assigned = solo.craft.assigned(view, height, &payload(round));
+                let prepare = solo.craft.prepare(node, assigned);
+                let commit = solo.craft.commit(node, assigned);
+                let pre_prepare = solo.craft.pre_prepare(view, height, &payload(round));
+                solo.deliver(node, prepare);
+                solo.deliver(node, commit);
+                solo.deliver(1, pre_prepare);
+            }
+        }
+        let log = &solo.replica.log;
+        assert!(log.slots().count() as u64 <= 3 * EVERY);
+        for (_, slot) in log.slots() {
+            assert!(slot.payloads.len() <= 2);
+            assert!(slot.prepares.len() + slot.ahead.len() <= 2 * n as usize);
+            assert!(slot.commits_kept() <= 2 * n as usize);
+        }
+    }
+}
+
+#[test]
+fn a_primary_that_skips_to_the_high_watermark_costs_null_slots_and_no_more() {
+    let n = 4;
+    let mut cluster = super::cluster::Cluster::new(n);
+    let craft = Craft::new(n);
+    cluster.crash(1);
+    let message = craft.pre_prepare(1, 2 * EVERY, &payload(77));
+    for i in [0, 2, 3] {
+        cluster.inject(1, i, message.clone());
+        let assigned = craft.assigned(1, 2 * EVERY, &payload(77));
+        cluster.inject(1, i, craft.commit(1, assigned));
+    }
+    cluster.submit(1);
+    cluster.run_until(Time::millis(3000), "progress", |it| it.all_done());
+    assert!(cluster.height(0) > 2 * EVERY, "the gap is filled");
+    let nothing = cluster.protocol(0).opened.as_ref().unwrap().slots.clone();
+    let null = super::super::slot::content(&Payload::EMPTY);
+    assert!(nothing.iter().filter(|it| **it == null).count() as u64 >= 2 * EVERY - 1);
+}
