@@ -64,6 +64,9 @@ pub enum Output<P: Protocol> {
     Forget(Height),
     /// Send, once all persisted before it is durable.
     Send(To, P::Draft),
+    /// Send the own newest checkpoint once more, if it is not stable yet: what was lost may be what
+    /// the watermarks wait for.
+    Checkpoint(To),
     /// Committed: in order of height, each once.
     Commit(Committed<P::Proof>),
     /// Ask for something to order.
@@ -140,6 +143,10 @@ impl<P: Protocol> Outputs<P> {
     /// Sends, behind the fence.
     pub fn send(&mut self, to: To, draft: P::Draft) {
         self.0.push(Output::Send(to, draft));
+    }
+    /// Sends the own checkpoint again that is not stable yet.
+    pub fn checkpoint(&mut self, to: To) {
+        self.0.push(Output::Checkpoint(to));
     }
     /// Commits the next height.
     pub fn commit(&mut self, committed: Committed<P::Proof>) {

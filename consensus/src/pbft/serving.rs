@@ -5,7 +5,7 @@ use super::message::{Payloads, Slots};
 use super::record::Record;
 use super::{Out, Pbft, slot};
 use crate::{Loaded, To};
-use crypto::{Digest, Height, NodeId, Payload, Reject};
+use crypto::{Digest, Height, NodeId, Payload};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,9 +30,9 @@ impl Pbft {
         if from > committed || self.log.get(from).is_some_and(|it| it.committed.is_some()) {
             return self.send_slots(to, from, Vec::new(), out);
         }
-        // One load at a time for each peer.
+        // One load at a time for each peer; it may well ask again before its answer comes.
         if self.catch_up.loads.values().any(|(peer, _)| *peer == to) {
-            return out.reject(to, Reject::OverQuota);
+            return;
         }
         let token = self.catch_up.token();
         self.catch_up.loads.insert(token, (to, from));

@@ -78,6 +78,7 @@ impl Timers {
     pub fn on_progress(&mut self, now: Time, takes_part: bool) {
         self.failures = 0;
         self.stalled = false;
+        self.nudge_at = None;
         if let Some(since) = self.since.filter(|_| takes_part) {
             let took = now.since(since).0;
             // From zero up: one slow slot is no habit.
@@ -134,9 +135,14 @@ impl Pbft {
     }
 
     /// Whether the time until the next view change runs: payload waits in the view, or a quorum
-    /// waits for another (\[CL\] section 4.5.2: not before the q-th view change).
+    /// waits for another (\[CL\] section 4.5.2: not before the q-th view change). That all slots up to
+    /// the high watermark are committed is not the primary's fault.
     fn may_run_out(&self) -> bool {
-        self.takes_part() || self.changes.wanted_by() >= self.quorum()
+        if self.takes_part() {
+            self.log.committed() < self.log.high()
+        } else {
+            self.changes.wanted_by() >= self.quorum()
+        }
     }
 
     /// Starts the timers with the work, and stops them with the work.
@@ -183,14 +189,15 @@ impl Pbft {
             self.timers.nudge_at = Some(now.plus(gap));
             self.nudge(out);
         }
-        let over = self
-            .timers
-            .since
-            .map(|since| since.plus(self.timers.span()));
+        let span = self.timers.span();
+        let over = self.timers.since.map(|since| since.plus(span));
         if over.is_some_and(|at| at <= now) {
-            self.timers.since = Some(now);
             if asked_in_time {
+                self.timers.since = Some(now);
                 self.give_up(self.changes.wanted().next(), out);
+            } else {
+                let later = now.plus(self.timers.nudge_gap());
+                self.timers.since = Some(later.since(span));
             }
         }
     }
@@ -218,6 +225,7 @@ impl Pbft {
             self.advance(height, out);
         }
         self.say_again(committed, To::All, out);
+        out.checkpoint(To::Others);
         out.send(To::Others, self.ask_progress());
     }
 }

@@ -8,6 +8,7 @@ use super::{Out, Pbft, rules};
 use crate::{Evidence, To};
 use crypto::{NodeId, Reject, Signature, Time, View};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is known of views above the current one.
 #[derive(Debug)]
@@ -206,7 +207,7 @@ impl Pbft {
     pub(super) fn answer_stale(&mut self, now: Time, to: NodeId, out: &mut Out) {
         let Some(opened) = &self.opened else { return };
         if to != self.me() && self.timers.may_help(now, to) && !crypto::planted!(NoHelp) {
-            let opened = std::sync::Arc::clone(opened);
+            let opened = Arc::clone(opened);
             out.send(To::One(to), Draft(Message::Opened(opened)));
         }
     }
@@ -256,6 +257,11 @@ impl Pbft {
         }
         if ask.stalled {
             self.send_view_change(To::One(from), out);
+            // Its watermarks may wait for a checkpoint that it has missed.
+            if let Some(stable) = self.log.stable() {
+                let proof = Message::Certificate(Reached::Stable(Arc::clone(stable)));
+                out.send(To::One(from), Draft(proof));
+            }
             if ask.view == self.view {
                 let above = ask.height.max(self.log.committed());
                 self.say_again(above, To::One(from), out);

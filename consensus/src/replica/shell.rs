@@ -202,9 +202,7 @@ impl<P: Protocol> Replica<P> {
                 Err(reason) => return self.halt(reason, turn),
             },
             Input::Connected { peer } => {
-                if let Some(draft) = self.checkpoints.unstable() {
-                    self.promise(To::One(*peer), Promise::Checkpoint(draft), turn);
-                }
+                self.send_checkpoint(To::One(*peer), turn);
             }
             _ => {}
         }
@@ -231,6 +229,10 @@ impl<P: Protocol> Replica<P> {
                 }
                 Output::Send(to, draft) => {
                     self.send(to, draft, turn);
+                    continue;
+                }
+                Output::Checkpoint(to) => {
+                    self.send_checkpoint(to, turn);
                     continue;
                 }
                 Output::Commit(committed) => {
@@ -296,6 +298,13 @@ impl<P: Protocol> Replica<P> {
         }
         if me {
             turn.held.push((To::Me, Held::Sealed(message)));
+        }
+    }
+
+    /// The own newest checkpoint, if it is not stable yet.
+    fn send_checkpoint(&mut self, to: To, turn: &mut Turn<P>) {
+        if let Some(draft) = self.checkpoints.unstable() {
+            self.promise(to, Promise::Checkpoint(draft), turn);
         }
     }
 

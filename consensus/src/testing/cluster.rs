@@ -78,6 +78,8 @@ pub struct Cluster<P: Subject> {
     pub evidence: Vec<Evidence>,
     /// Decides on a message whether it is lost.
     pub filter: Option<Filter<P>>,
+    /// Whether checkpoints of the shell are lost.
+    pub lose_checkpoints: bool,
     /// Crash a node at its k-th sync.
     pub crash_at_sync: BTreeMap<u16, u64>,
 }
@@ -111,6 +113,7 @@ impl<P: Subject> Cluster<P> {
             reads: Vec::new(),
             evidence: Vec::new(),
             filter: None,
+            lose_checkpoints: false,
             crash_at_sync: BTreeMap::new(),
         };
         (0..n).for_each(|i| cluster.start(i));

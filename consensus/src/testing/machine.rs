@@ -231,7 +231,8 @@ impl<P: Subject> Cluster<P> {
     fn transmit(&mut self, from: NodeId, to: NodeId, message: &Arc<Wire<P::Message>>) {
         let filtered = match (&**message, &mut self.filter) {
             (Wire::Protocol(inner), Some(filter)) => filter(from, to, inner),
-            _ => false,
+            (Wire::Protocol(_), None) => false,
+            (Wire::Checkpoint(_), _) => self.lose_checkpoints,
         };
         let (loss, twice) = (self.net.loss, self.net.twice);
         if filtered || self.net.cut.contains(&(from.0, to.0)) || self.chance(loss) {

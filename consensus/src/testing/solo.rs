@@ -172,7 +172,7 @@ impl<P: Subject> Solo<P> {
                 Output::Evidence(evidence) => self.evidence.push(evidence),
                 Output::Reject(_, reject) => self.rejects.push(reject),
                 Output::Leader(leader) => self.leaders.push(leader.0),
-                Output::Behind { .. } => {}
+                Output::Checkpoint(_) | Output::Behind { .. } => {}
             }
         }
         next.into_iter().for_each(|input| self.input(input));

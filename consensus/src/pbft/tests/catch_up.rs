@@ -163,7 +163,7 @@ fn an_answer_has_a_cap_and_a_peer_one_load_at_a_time() {
     assert!(ask(&mut solo, 1).is_empty());
     assert!(ask(&mut solo, 100).is_empty());
     assert_eq!(solo.loads.len(), 1);
-    assert_eq!(solo.rejects, [crypto::Reject::OverQuota]);
+    assert!(solo.rejects.is_empty(), "to ask again is no fault");
 }
 
 #[test]

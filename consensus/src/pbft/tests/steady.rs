@@ -63,3 +63,21 @@ fn checkpoints_move_the_watermarks_under_load() {
         }
     }
 }
+
+#[test]
+fn while_all_goes_well_nothing_is_said_twice() {
+    for n in [4, 7] {
+        let mut cluster = Cluster::new(n);
+        for number in 1..=200 {
+            cluster.submit(number);
+            cluster.run(Time::millis(5));
+        }
+        cluster.run_until(Time::millis(500), "commit", Cluster::all_done);
+        let (slots, others) = (cluster.height(0), u64::from(n - 1));
+        assert_eq!(cluster.sent["pre_prepare"], slots * others);
+        assert_eq!(cluster.sent["prepare"], slots * others * others);
+        assert_eq!(cluster.sent["commit"], slots * others * u64::from(n));
+        let asked = cluster.sent.get("ask_progress").copied().unwrap_or(0);
+        assert!(asked <= others * u64::from(n), "but at the start: {asked}");
+    }
+}

@@ -157,3 +157,45 @@ fn a_primary_that_skips_to_the_high_watermark_costs_null_slots_and_no_more() {
     let null = super::super::slot::content(&Payload::EMPTY);
     assert!(nothing.iter().filter(|it| **it == null).count() as u64 >= 2 * EVERY - 1);
 }
+
+/// Checkpoints are sent once; were they lost at a whole quorum and never sent again, nothing could be
+/// ordered any more.
+#[test]
+fn checkpoints_that_were_lost_are_sent_again_when_the_window_is_full() {
+    for n in [4, 7] {
+        let mut cluster = super::cluster::Cluster::new(n);
+        cluster.lose_checkpoints = true;
+        for number in 1..=60 {
+            cluster.submit(number);
+            cluster.run(Time::millis(2));
+        }
+        cluster.run(Time::millis(2_000));
+        assert!((0..n).all(|i| cluster.height(i) == 2 * EVERY));
+        assert!(
+            cluster.views().iter().all(|view| *view == 1),
+            "nobody is to blame"
+        );
+        cluster.lose_checkpoints = false;
+        cluster.run_until(Time::millis(1_000), "go on", |it| it.all_done());
+        assert!(cluster.views().iter().all(|view| *view == 1));
+    }
+}
+
+#[test]
+fn a_checkpoint_that_one_alone_has_missed_is_shown_to_it() {
+    let mut solo = Solo::start(4, 0);
+    let stable = solo.craft.stable(EVERY);
+    solo.checkpoint(Some(stable.clone()));
+    let ask = super::super::message::AskProgress {
+        epoch: crypto::Epoch(0),
+        view: crypto::View(1),
+        height: Height(0),
+        stalled: true,
+    };
+    solo.deliver(3, Message::AskProgress(ask));
+    let shown = Message::Certificate(super::super::message::Reached::Stable(stable));
+    assert!(
+        solo.sent
+            .contains(&(crate::To::One(crypto::NodeId(3)), shown))
+    );
+}

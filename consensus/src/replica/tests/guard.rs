@@ -253,3 +253,24 @@ fn damaged_entry_refuses_the_start() {
     let moved = restart(|stored| stored.guard[0].0.view.0 = 2);
     assert!(moved.is_some());
 }
+
+#[test]
+fn view_change_bars_the_phases_of_older_views() {
+    let phases = [Kind::PrePrepare, Kind::Prepare, Kind::Commit];
+    let say = |kind, view| Act::Say(kind, view, 7, 1);
+    let mut bench = Bench::new();
+    bench.tell(&[say(Kind::Prepare, 1), Act::Say(Kind::ViewChange, 3, 0, 1)]);
+    bench.tell(&phases.map(|kind| say(kind, 2)));
+    bench.tell(&[Act::Say(Kind::NewView, 2, 0, 1)]);
+    bench.sync();
+    assert_eq!(bench.replica.refused(), 4);
+    // What was stored before may be sent again, and the wanted view is free.
+    bench.tell(&[say(Kind::Prepare, 1)]);
+    bench.tell(&phases.map(|kind| say(kind, 3)));
+    bench.tell(&[Act::Say(Kind::NewView, 3, 0, 1)]);
+    bench.sync();
+    assert_eq!(bench.replica.refused(), 4);
+    let mut bench = bench.crash(0);
+    bench.tell(&[say(Kind::Commit, 2)]);
+    assert_eq!(bench.replica.refused(), 1, "after a restart, too");
+}
