@@ -12,32 +12,27 @@
 //! wait ask again when a view is entered.
 
 use super::message::{Draft, Message, Reached, ReadAnswer, ReadAsk};
-use super::{Out, Pbft, rules};
+use super::{Out, Pbft, Prepared, rules};
+use crate::replica::reads::{MAX_READS, Nonces, Question, Readers};
 use crate::{ReadId, Retry, Timing, To};
 use crypto::{Height, NodeId, NodeSet, Reject, Time};
-use rand_chacha::ChaCha12Rng;
-use rand_core::{Rng, SeedableRng};
+use std::sync::Arc;
 
-/// Most reads that wait at once.
-pub const MAX_READS: usize = 4096;
 /// What a read waits for is told to all again after so many times the gap between promises.
 const TELL_GAPS: u64 = 4;
 
-/// Reads that arrived before a question was asked.
+/// A question to all, who has answered it, and the highest answer.
 #[derive(Debug)]
 struct Round {
-    nonce: u64,
-    reads: Vec<(ReadId, Time)>,
+    question: Question<ReadId>,
     answered: NodeSet,
-    /// The highest answer.
     reached: Reached,
-    resend_at: Time,
 }
 
 /// Reads whose slot is known.
 #[derive(Debug)]
 struct Placed {
-    reads: Vec<(ReadId, Time)>,
+    readers: Readers<ReadId>,
     height: Height,
     reached: Reached,
     /// When to send the proof to all.
@@ -48,30 +43,30 @@ struct Placed {
 #[derive(Debug)]
 pub struct Reads {
     timing: Timing,
-    nonces: ChaCha12Rng,
+    nonces: Nonces,
     /// Arrived while a round was under way.
-    waiting: Vec<(ReadId, Time)>,
+    waiting: Readers<ReadId>,
     round: Option<Round>,
     placed: Vec<Placed>,
 }
 
 impl Reads {
     pub fn new(timing: Timing, seed: [u8; 32], now: Time) -> Self {
-        let mut nonces = ChaCha12Rng::from_seed(seed);
-        // A process started again at another time asks other questions.
-        nonces.set_stream(now.0);
         Self {
             timing,
-            nonces,
-            waiting: Vec::new(),
+            nonces: Nonces::new(seed, now),
+            waiting: Readers::default(),
             round: None,
             placed: Vec::new(),
         }
     }
+    fn all(&self) -> impl Iterator<Item = &Readers<ReadId>> {
+        let round = self.round.iter().map(|it| &it.question.readers);
+        let placed = self.placed.iter().map(|it| &it.readers);
+        round.chain(placed).chain([&self.waiting])
+    }
     fn len(&self) -> usize {
-        let round = self.round.as_ref().map_or(0, |round| round.reads.len());
-        let placed = self.placed.iter().map(|placed| placed.reads.len());
-        self.waiting.len() + round + placed.sum::<usize>()
+        self.all().map(Readers::len).sum()
     }
     /// Whether a read waits for a commit.
     pub fn needs_progress(&self) -> bool {
@@ -79,52 +74,37 @@ impl Reads {
     }
     /// A view was entered: what was answered in the one before may be orphaned.
     pub fn start_over(&mut self) {
-        let placed = self.placed.drain(..).flat_map(|placed| placed.reads);
-        let round = self.round.take().into_iter().flat_map(|it| it.reads);
-        let mut reads: Vec<_> = placed.chain(round).collect();
-        reads.append(&mut self.waiting);
-        self.waiting = reads;
+        for placed in self.placed.drain(..) {
+            self.waiting.append(placed.readers);
+        }
+        if let Some(round) = self.round.take() {
+            self.waiting.append(round.question.readers);
+        }
     }
     /// When to wake.
     pub fn deadline(&self) -> Option<Time> {
         let limit = self.timing.timeout_cap;
-        let resend = self.round.as_ref().map(|round| round.resend_at);
-        let tell = self.placed.iter().map(|placed| placed.tell_at);
-        let waiting = self.waiting.first().into_iter();
-        let asked = self.round.iter().filter_map(|round| round.reads.first());
-        let placed = self.placed.iter().filter_map(|placed| placed.reads.first());
-        let oldest = waiting.chain(asked).chain(placed);
-        let expires = oldest.map(|(_, at)| at.plus(limit));
-        expires.chain(resend).chain(tell).min()
+        let expiry = self.all().filter_map(|it| it.expiry(limit)).min();
+        let resend = self.round.as_ref().map(|it| it.question.resend_at());
+        let tell = self.placed.iter().map(|it| it.tell_at);
+        expiry.into_iter().chain(resend).chain(tell).min()
     }
     /// Why reads wait.
     pub fn waiting(&self, quorum: usize) -> Option<String> {
         let round = self.round.as_ref()?;
-        let (reads, answers) = (round.reads.len(), round.answered.len());
+        let (reads, answers) = (round.question.readers.len(), round.answered.len());
         Some(format!("{reads} reads: {answers} of {quorum} answers"))
     }
     /// Takes out what has waited for too long.
     fn expire(&mut self, now: Time) -> Vec<ReadId> {
-        let limit = self.timing.timeout_cap;
+        let round = self.round.iter_mut().map(|it| &mut it.question.readers);
+        let placed = self.placed.iter_mut().map(|it| &mut it.readers);
         let mut late = Vec::new();
-        let mut sift = |reads: &mut Vec<(ReadId, Time)>| {
-            reads.retain(|(id, at)| {
-                let keep = now < at.plus(limit);
-                if !keep {
-                    late.push(*id);
-                }
-                keep
-            });
-        };
-        sift(&mut self.waiting);
-        if let Some(round) = &mut self.round {
-            sift(&mut round.reads);
+        for readers in round.chain(placed).chain([&mut self.waiting]) {
+            readers.expire(now, self.timing.timeout_cap, &mut late);
         }
-        for placed in &mut self.placed {
-            sift(&mut placed.reads);
-        }
-        self.round.take_if(|round| round.reads.is_empty());
-        self.placed.retain(|placed| !placed.reads.is_empty());
+        self.round.take_if(|it| it.question.readers.is_empty());
+        self.placed.retain(|it| !it.readers.is_empty());
         late
     }
 }
@@ -134,7 +114,7 @@ impl Pbft {
         if self.reads.len() >= MAX_READS {
             return out.read(id, Err(Retry::Full));
         }
-        self.reads.waiting.push((id, now));
+        self.reads.waiting.push(id, now);
     }
 
     /// The highest slot that may be committed, as far as this replica knows.
@@ -142,8 +122,7 @@ impl Pbft {
         let committed = self.log.last().cloned().map(Reached::Committed);
         let stable = self.log.stable().cloned().map(Reached::Stable);
         let opened = self.opened.as_deref();
-        let counts =
-            |it: &&std::sync::Arc<super::Prepared>| !rules::is_orphaned(&it.assigned, opened);
+        let counts = |it: &&Arc<Prepared>| !rules::is_orphaned(&it.assigned, opened);
         let mut prepared = self
             .log
             .slots()
@@ -154,22 +133,27 @@ impl Pbft {
         all.max_by_key(Reached::height).unwrap_or(Reached::Nothing)
     }
 
-    /// Asks on behalf of all reads that wait.
-    fn start_round(&mut self, now: Time, out: &mut Out) {
-        let nonce = self.reads.nonces.next_u64();
-        self.reads.round = Some(Round {
-            nonce,
-            reads: std::mem::take(&mut self.reads.waiting),
-            answered: [self.me()].into_iter().collect(),
-            reached: self.reached(),
-            resend_at: now.plus(self.reads.timing.resend),
-        });
-        self.ask_round(nonce, out);
-    }
-    fn ask_round(&self, nonce: u64, out: &mut Out) {
-        let epoch = self.config.context.epoch;
-        let ask = ReadAsk { epoch, nonce };
-        out.send(To::Others, Draft(Message::ReadAsk(ask)));
+    /// Asks on behalf of all reads that wait, or again.
+    fn ask_reads(&mut self, now: Time, out: &mut Out) {
+        let (me, epoch) = (self.me(), self.config.context.epoch);
+        if self.reads.round.is_none() && !self.reads.waiting.is_empty() {
+            let reached = self.reached();
+            let reads = &mut self.reads;
+            let nonce = reads.nonces.draw();
+            reads.round = Some(Round {
+                question: Question::new(nonce, reads.waiting.take(), now),
+                answered: [me].into_iter().collect(),
+                reached,
+            });
+        }
+        let resend = self.reads.timing.resend;
+        if let Some(Round { question, .. }) = &mut self.reads.round
+            && question.is_due(now, resend)
+        {
+            let nonce = question.nonce;
+            let ask = Message::ReadAsk(ReadAsk { epoch, nonce });
+            out.send(To::Others, Draft(ask));
+        }
     }
 
     pub(super) fn on_read_ask(&self, from: NodeId, ask: ReadAsk, out: &mut Out) {
@@ -190,7 +174,8 @@ impl Pbft {
         answer: &ReadAnswer,
         out: &mut Out,
     ) {
-        let expected = self.reads.round.as_ref().map(|round| round.nonce);
+        let round = self.reads.round.as_ref();
+        let expected = round.map(|round| round.question.nonce);
         if expected != Some(answer.nonce) {
             return out.reject(from, Reject::Duplicate);
         }
@@ -226,29 +211,22 @@ impl Pbft {
         } else {
             self.quorum()
         };
+        let answered = |round: &Round| round.answered.len() >= quorum;
         loop {
-            let complete = |round: &mut Round| round.answered.len() >= quorum;
-            if let Some(round) = self.reads.round.take_if(complete) {
+            if let Some(round) = self.reads.round.take_if(|round| answered(round)) {
                 // What the view carries over may be committed as well.
                 let height = round.reached.height().max(self.reach());
                 self.reads.placed.push(Placed {
-                    reads: round.reads,
+                    readers: round.question.readers,
                     height,
                     reached: round.reached,
                     tell_at: now,
                 });
             }
-            if self.reads.round.is_some() || self.reads.waiting.is_empty() {
+            self.ask_reads(now, out);
+            if !self.reads.round.as_ref().is_some_and(answered) {
                 break;
             }
-            self.start_round(now, out);
-        }
-        let resend = self.reads.timing.resend;
-        let round = self.reads.round.as_mut();
-        if let Some(round) = round.filter(|round| round.resend_at <= now) {
-            round.resend_at = now.plus(resend);
-            let nonce = round.nonce;
-            self.ask_round(nonce, out);
         }
         self.finish_placed(now, out);
     }
@@ -258,7 +236,7 @@ impl Pbft {
         let gap = Time(self.reads.timing.resend.0.saturating_mul(TELL_GAPS).max(1));
         for mut placed in std::mem::take(&mut self.reads.placed) {
             if placed.height <= committed {
-                for (id, _) in placed.reads {
+                for id in placed.readers {
                     out.read(id, Ok(placed.height));
                 }
                 continue;

@@ -92,23 +92,15 @@ impl Pbft {
             }
             return;
         }
-        if let Some(first) = accepted.filter(|first| first.digest != assigned.digest) {
-            let first = Assigned {
-                digest: first.digest,
-                ..assigned
-            };
-            let signed = self.log.get(it.height).and_then(|slot| slot.accepted);
-            let signature = signed.map_or(Signature::NONE, |it| it.signature);
-            self.accuse(
-                from,
-                Kind::PrePrepare,
-                (first, signature),
-                (assigned, it.signature),
-                out,
-            );
-            return out.reject(from, Reject::Conflict);
-        }
-        out.reject(from, Reject::Malformed);
+        let first = accepted.filter(|first| first.digest != assigned.digest);
+        let Some(first) = first else {
+            return out.reject(from, Reject::Malformed);
+        };
+        let (digest, signature) = (first.digest, first.signature);
+        let first = (Assigned { digest, ..assigned }, signature);
+        let second = (assigned, it.signature);
+        self.accuse(from, Kind::PrePrepare, first, second, out);
+        out.reject(from, Reject::Conflict);
     }
 
     /// Two statements of one member for one slot, as far as both signatures are known.

@@ -137,6 +137,6 @@ impl Pbft {
 fn size(payload: &Payload) -> usize {
     match payload {
         Payload::Refs(refs) => refs.len() * size_of::<crypto::BatchRef>() + 64,
-        Payload::Inline(batches) => batches.iter().map(|batch| batch.len() + 8).sum(),
+        Payload::Inline(batches) => batches.iter().map(|it| it.bytes().len() + 8).sum(),
     }
 }

@@ -348,7 +348,7 @@ fn fetched_slots_are_consecutive_and_each_proven() {
 #[test]
 fn batches_travel_apart() {
     let craft = Craft::new(4);
-    let inline = Payload::Inline(vec![b"abc".to_vec().into()]);
+    let inline = Payload::Inline(vec![crate::testing::batches::batch(1)]);
     for payload in [inline, Payload::Inline(Vec::new())] {
         let message = craft.pre_prepare(2, 1, &payload);
         assert_eq!(check(&craft, &message), Err(Reject::Malformed));
