@@ -78,21 +78,18 @@ impl Slot {
             .values()
             .filter(move |it| it.assigned.digest == digest)
     }
-    /// Keeps a commit, the first of its author in its view.
-    ///
-    /// # Errors
-    /// If it contradicts the first.
-    pub fn add_commit(&mut self, vote: Vote) -> Result<(), Vote> {
+    /// Keeps a commit, the first of its author in its view. Returns the first if this one
+    /// contradicts it.
+    pub fn add_commit(&mut self, vote: Vote) -> Option<Vote> {
         let of_author = self.commits.entry(vote.author).or_default();
         let same_view = |it: &&Vote| it.assigned.view == vote.assigned.view;
         if let Some(first) = of_author.iter().find(same_view) {
-            let same = first.assigned == vote.assigned;
-            return if same { Ok(()) } else { Err(*first) };
+            return (first.assigned != vote.assigned).then_some(*first);
         }
         of_author.push(vote);
         of_author.sort_unstable_by_key(|it| std::cmp::Reverse(it.assigned.view));
         of_author.truncate(COMMIT_VIEWS);
-        Ok(())
+        None
     }
     /// The commits that agree with this one.
     pub fn commits_like(&self, vote: &Vote) -> Vec<(NodeId, Signature)> {

@@ -365,7 +365,7 @@ impl Pbft {
         if crypto::planted!(DropEarlyCommits) && slot.accepted.is_none() {
             return;
         }
-        if let Err(first) = slot.add_commit(vote) {
+        if let Some(first) = slot.add_commit(vote) {
             let second = (vote.assigned, vote.signature);
             let first = (first.assigned, first.signature);
             self.accuse(from, Kind::Commit, first, second, out);

@@ -52,8 +52,20 @@ impl<P: Subject> Solo<P> {
         anchor: Anchor<P::Proof>,
         records: Vec<P::Record>,
     ) -> Self {
+        let given = records.clone();
+        Self::recover_with(craft, me, now, anchor, given, records)
+    }
+    /// The same, where a start is given some of what the disk holds; the rest it may load.
+    pub fn recover_with(
+        craft: Members<P>,
+        me: u16,
+        now: Time,
+        anchor: Anchor<P::Proof>,
+        given: Vec<P::Record>,
+        records: Vec<P::Record>,
+    ) -> Self {
         let mut out = Outputs::default();
-        let replica = P::recover(craft.config(me), now, anchor, records.clone(), &mut out);
+        let replica = P::recover(craft.config(me), now, anchor, given, &mut out);
         let mut solo = Self {
             craft,
             me,

@@ -256,16 +256,7 @@ impl Solo {
             crate::RecordKey::At(height, _) => height >= anchor.height,
         };
         let given = all.iter().filter(wanted).cloned().collect();
-        let mut solo = Self::recover(self.craft, self.me, self.now, anchor, given);
-        for record in all {
-            if !solo
-                .records
-                .iter()
-                .any(|it| crate::Record::key(it) == crate::Record::key(&record))
-            {
-                solo.records.push(record);
-            }
-        }
+        let mut solo = Self::recover_with(self.craft, self.me, self.now, anchor, given, all);
         solo.checkpoint(None);
         solo
     }

@@ -466,7 +466,7 @@ fn a_view_change_at_a_checkpoint_and_one_after_another() {
         for number in 1..=60 {
             cluster.submit(number);
             cluster.run(Time::millis(2));
-            if number % 7 == 0 {
+            if number.is_multiple_of(7) {
                 for i in 0..n {
                     cluster.input(
                         i,

@@ -183,7 +183,7 @@ impl Puppeteer {
     fn some_view(&mut self) -> u64 {
         let i = self.draw(self.honest.len());
         let solo = &self.honest[i];
-        if self.rng.next_u64() % 4 == 0 {
+        if self.rng.next_u64().is_multiple_of(4) {
             solo.wanted()
         } else {
             solo.view()
