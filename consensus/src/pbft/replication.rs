@@ -8,7 +8,7 @@ use super::slot::{self, Assigned};
 use super::{Out, Pbft, rules};
 use crate::replica::StableCheckpoint;
 use crate::{Committed, Evidence, Refused, Ticket, To};
-use crypto::{Certificate, Digest, Height, Kind, NodeId, Payload, Reject, Signature, Time};
+use crypto::{Certificate, Digest, Height, Kind, NodeId, Payload, Reject, Signature, Time, View};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -94,13 +94,24 @@ impl Pbft {
         }
         let first = accepted.filter(|first| first.digest != assigned.digest);
         let Some(first) = first else {
-            return out.reject(from, Reject::Malformed);
+            if !self.is_settled_above(it.height, it.view) {
+                out.reject(from, Reject::Malformed);
+            }
+            return;
         };
         let (digest, signature) = (first.digest, first.signature);
         let first = (Assigned { digest, ..assigned }, signature);
         let second = (assigned, it.signature);
         self.accuse(from, Kind::PrePrepare, first, second, out);
         out.reject(from, Reject::Conflict);
+    }
+
+    /// Whether a slot was committed in a view above this one, which may not be known here yet: what it
+    /// was given before is no lie.
+    fn is_settled_above(&self, height: Height, view: View) -> bool {
+        let slot = self.log.get(height);
+        let committed = slot.and_then(|slot| slot.committed.as_ref());
+        committed.is_some_and(|it| it.assigned.view > view)
     }
 
     /// Two statements of one member for one slot, as far as both signatures are known.

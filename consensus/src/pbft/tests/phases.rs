@@ -175,6 +175,32 @@ fn a_second_digest_for_a_slot_is_evidence_and_changes_nothing() {
 }
 
 #[test]
+fn what_a_later_view_has_committed_blames_no_primary_of_an_older_one() {
+    for n in [4, 7] {
+        let mut solo = backup(n);
+        let later = solo.craft.assigned(2, 1, &payload(2));
+        solo.commits(later, solo.craft.quorum());
+        solo.pre_prepare(1, 1, &payload(1));
+        assert!(solo.rejects.is_empty() && solo.evidence.is_empty());
+        assert!(solo.said("prepare").is_empty());
+
+        // The own one, which comes back from the disk when the slot is decided.
+        let mut solo = primary(n);
+        let later = solo.craft.assigned(2, 1, &payload(2));
+        solo.commits(later, solo.craft.quorum());
+        solo.pre_prepare(1, 1, &payload(1));
+        assert!(solo.rejects.is_empty() && solo.evidence.is_empty());
+
+        // In the same view nobody honest has assigned it.
+        let mut solo = backup(n);
+        let same = solo.craft.assigned(1, 1, &payload(2));
+        solo.commits(same, solo.craft.quorum());
+        solo.pre_prepare(1, 1, &payload(1));
+        assert_eq!(solo.rejects, [Reject::Malformed]);
+    }
+}
+
+#[test]
 fn a_repeated_vote_neither_counts_nor_disturbs() {
     let mut solo = backup(7);
     let assigned = solo.pre_prepare(1, 1, &payload(1));
