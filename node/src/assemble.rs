@@ -7,8 +7,9 @@ use crate::runtime::network::NetworkConfig;
 use crate::runtime::network::hello::{Hello, WIRE_VERSION};
 use crate::runtime::network::peer::{LaneLimits, PeerConfig};
 use crate::runtime::{Clock, RuntimeConfig, run};
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use consensus::hotstuff::HotStuff;
+use consensus::pbft::Pbft;
 use consensus::raft::Raft;
 use crypto::{Ed25519, NodeId, PublicKey, Remembered, Signer};
 use engine::{Effect, Engine, Gatekeeper, Recovered, Setup, rules, state_limits};
@@ -47,16 +48,17 @@ pub fn identity(genesis: &Genesis, key: PublicKey) -> Identity {
 pub async fn start(loaded: Loaded) -> Result<Running> {
     match loaded.genesis.protocol {
         Protocol::Hotstuff => start_with::<HotStuff>(loaded).await,
+        Protocol::Pbft => start_with::<Pbft>(loaded).await,
         Protocol::Raft => start_with::<Raft>(loaded).await,
-        other => bail!("{other} is not built yet: make a chain with another `--protocol`"),
     }
 }
 
 /// Finds the batches in the records of a protocol.
 pub(crate) fn payload_of(protocol: Protocol) -> PayloadOf {
     match protocol {
+        Protocol::Hotstuff => engine::payload_of::<HotStuff>,
+        Protocol::Pbft => engine::payload_of::<Pbft>,
         Protocol::Raft => engine::payload_of::<Raft>,
-        Protocol::Hotstuff | Protocol::Pbft => engine::payload_of::<HotStuff>,
     }
 }
 

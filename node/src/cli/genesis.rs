@@ -86,7 +86,7 @@ impl From<Order> for Protocol {
     }
 }
 
-/// A fault model and a protocol that fit each other and exist, and what else was asked for.
+/// A fault model and a protocol that fit each other, and what else was asked for.
 pub(super) struct Choice<'a>(FaultModel, Protocol, &'a Shape);
 
 impl Choice<'_> {
@@ -110,15 +110,11 @@ impl Shape {
         self.nodes.unwrap_or(NODES).into()
     }
 
-    /// Completes what was given, and refuses what contradicts itself or is not built.
+    /// Completes what was given, and refuses what contradicts itself.
     pub(super) fn choose(&self) -> Result<Choice<'_>> {
         let model = self.fault_model.map(FaultModel::from);
         let protocol = self.protocol.map(Protocol::from);
         let (model, protocol) = Protocol::choose(model, protocol).map_err(Usage)?;
-        if protocol == Protocol::Pbft {
-            let why = "pbft is not built yet: use --protocol hotstuff";
-            return Err(Usage(why.into()).into());
-        }
         Ok(Choice(model, protocol, self))
     }
 

@@ -98,6 +98,32 @@ fn the_version_names_commit_and_profile() {
 }
 
 #[test]
+fn data_of_another_protocol_are_refused() {
+    for (protocol, other) in [
+        ("hotstuff", "pbft"),
+        ("pbft", "hotstuff"),
+        ("pbft", "raft"),
+        ("raft", "pbft"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let net = dir.path().join("net");
+        let out = net.to_str().unwrap();
+        let made = run(&["genesis", "--out", out, "--protocol", protocol]);
+        assert!(made.status.success());
+        let home = net.join("node0");
+        let format = home.join("data/FORMAT");
+        let line = |name: &str| format!("protocol {name}");
+        let text = std::fs::read_to_string(&format).unwrap();
+        assert!(text.contains(&line(protocol)), "{text}");
+        std::fs::write(&format, text.replace(&line(protocol), &line(other))).unwrap();
+        let home = home.to_str().unwrap();
+        let says = ["data", &*format!("belongs to {}", line(other)), protocol];
+        fails(&["node", "--home", home], 1, &says);
+        fails(&["inspect", "--home", home, "log"], 1, &says);
+    }
+}
+
+#[test]
 fn contradictions_are_wrong_usage() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("x");
@@ -112,11 +138,16 @@ fn contradictions_are_wrong_usage() {
         "raft",
     ];
     fails(&raft, 2, &["raft", "byzantine"]);
-    fails(
-        &["genesis", "--out", out, "--protocol", "pbft"],
-        2,
-        &["pbft is not built yet"],
-    );
+    let pbft = [
+        "genesis",
+        "--out",
+        out,
+        "--fault-model",
+        "crash",
+        "--protocol",
+        "pbft",
+    ];
+    fails(&pbft, 2, &["raft", "crash"]);
     let crash = [
         "genesis",
         "--out",

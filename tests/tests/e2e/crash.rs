@@ -1,6 +1,6 @@
 //! Nodes that die: one, the leader, too many.
 
-use crate::world::{PATIENCE, World, Writer, get, raft};
+use crate::world::{PATIENCE, World, Writer, get, pbft, raft};
 use quorate::rpc::proto::Consistency;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -14,6 +14,13 @@ async fn a_node_killed_under_load_catches_up() {
 async fn a_follower_killed_under_load_catches_up_under_raft() {
     let world = World::of(raft, 3).await;
     let victim = (world.leader(0).await + 1) % 3;
+    a_victim_catches_up(world, victim).await;
+}
+
+#[tokio::test]
+async fn a_backup_killed_under_load_catches_up_under_pbft() {
+    let world = World::of(pbft, 4).await;
+    let victim = (world.leader(0).await + 1) % 4;
     a_victim_catches_up(world, victim).await;
 }
 

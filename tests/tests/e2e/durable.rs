@@ -1,6 +1,6 @@
 //! What was acknowledged is never lost.
 
-use crate::world::{World, Writer, get, program, raft};
+use crate::world::{World, Writer, get, pbft, program, raft};
 use quorate::rpc::proto::Consistency;
 use std::process::Command;
 use std::time::Duration;
@@ -14,6 +14,11 @@ async fn nothing_acknowledged_is_lost_when_all_are_killed() {
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_when_all_are_killed_under_raft() {
     all_are_killed(World::of(raft, 3).await).await;
+}
+
+#[tokio::test]
+async fn nothing_acknowledged_is_lost_when_all_are_killed_under_pbft() {
+    all_are_killed(World::of(pbft, 4).await).await;
 }
 
 async fn all_are_killed(mut world: World) {

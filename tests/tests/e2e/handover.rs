@@ -1,6 +1,6 @@
 //! The leader goes, killed or asked to: its clients' requests outlive it.
 
-use crate::world::{World, fresh_session, get, put, raft};
+use crate::world::{World, fresh_session, get, pbft, put, raft};
 use quorate::rpc::proto::Consistency;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,6 +98,15 @@ async fn no_request_at_a_follower_fails_when_the_leader_is_killed() {
     let gap = gap(&mut world, true).await;
     println!("no answer for {gap:?} after a kill");
     // 300 ms of time-out; the rest is room for a busy machine.
+    assert!(gap < Duration::from_secs(4), "a gap of {gap:?}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn no_request_at_a_backup_fails_when_the_primary_is_killed() {
+    let mut world = World::of(pbft, 4).await;
+    let gap = gap(&mut world, true).await;
+    println!("no answer for {gap:?} after a kill");
     assert!(gap < Duration::from_secs(4), "a gap of {gap:?}");
     world.end().await;
 }

@@ -1,7 +1,7 @@
 //! What a node's disk says of itself, whole and damaged.
 
 use crate::command_line::{fails, run};
-use crate::world::{World, fresh_session, program, put};
+use crate::world::{World, fresh_session, hotstuff, pbft, program, put};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -10,9 +10,12 @@ use std::process::Command;
 use storage::rocks::open_log;
 use storage::{CommitRow, Log, Store as _, WriteBatch};
 
-/// A cluster that holds `user/0` to `user/4`.
+/// A cluster under HotStuff that holds `user/0` to `user/4`.
 async fn written() -> World {
-    let world = World::start(4).await;
+    written_to(World::start(4).await).await
+}
+
+async fn written_to(world: World) -> World {
     let client = world.client(&[0]);
     let mut session = fresh_session(&client).await;
     for i in 0..5 {
@@ -24,7 +27,10 @@ async fn written() -> World {
 
 /// The homes of a cluster that was stopped.
 async fn stopped() -> (tempfile::TempDir, PathBuf) {
-    let mut world = written().await;
+    stop(written().await).await
+}
+
+async fn stop(mut world: World) -> (tempfile::TempDir, PathBuf) {
     for node in 0..4 {
         let status = world.cluster.stop(node).await.unwrap();
         assert!(status.success(), "node{node} ended with {status}");
@@ -130,7 +136,16 @@ fn with_commit(
 
 #[tokio::test]
 async fn every_height_is_proven_to_a_third_party_and_an_altered_proof_is_refused() {
-    let (_dir, home) = stopped().await;
+    is_proven(World::of(hotstuff, 4).await).await;
+}
+
+#[tokio::test]
+async fn every_height_is_proven_to_a_third_party_under_pbft() {
+    is_proven(World::of(pbft, 4).await).await;
+}
+
+async fn is_proven(world: World) {
+    let (_dir, home) = stop(written_to(world).await).await;
     let verified = inspect(&home, &["verify"]);
     let found = json(&inspect(&home, &["verify", "--json"]));
     let heights = found["heights"].as_u64().unwrap();

@@ -1,6 +1,6 @@
 //! What clients ask, and what they are told.
 
-use crate::world::{World, fresh_session, get, put, raft};
+use crate::world::{World, fresh_session, get, pbft, put, raft};
 use bytes::Bytes;
 use crypto::{ChainId, Digest, Height, SecretKey, Signature, Transaction};
 use genesis::{ClientAuth, Testnet};
@@ -37,6 +37,11 @@ async fn what_one_of_four_took_all_show() {
 #[tokio::test]
 async fn what_one_of_seven_took_all_show() {
     every_node_shows_what_any_took(World::start(7).await).await;
+}
+
+#[tokio::test]
+async fn what_one_of_four_took_all_show_under_pbft() {
+    every_node_shows_what_any_took(World::of(pbft, 4).await).await;
 }
 
 #[tokio::test]

@@ -45,6 +45,14 @@ pub fn hotstuff(ports: Vec<Ports>) -> Testnet {
     Testnet::new(ports)
 }
 
+/// A testnet under PBFT: of four nodes one may lie.
+pub fn pbft(ports: Vec<Ports>) -> Testnet {
+    Testnet {
+        protocol: Protocol::Pbft,
+        ..Testnet::new(ports)
+    }
+}
+
 /// A testnet under Raft: of three nodes one may crash.
 pub fn raft(ports: Vec<Ports>) -> Testnet {
     Testnet {

@@ -4,6 +4,7 @@ use super::{Node, commits};
 use crate::cli::output::{progress, say};
 use anyhow::{Context as _, Result, anyhow, bail};
 use consensus::hotstuff::HotStuff;
+use consensus::pbft::Pbft;
 use consensus::raft::Raft;
 use consensus::replica::StableCheckpoint;
 use consensus::{Committed, Protocol};
@@ -22,8 +23,8 @@ pub(super) fn print(node: &Node, as_json: bool) -> Result<()> {
     let log = complete(node)?;
     let found = match node.genesis.protocol {
         genesis::Protocol::Hotstuff => Checks::<HotStuff>::new(node, &log).all(),
+        genesis::Protocol::Pbft => Checks::<Pbft>::new(node, &log).all(),
         genesis::Protocol::Raft => Checks::<Raft>::new(node, &log).all(),
-        other => bail!("{other} is not built yet: its proofs cannot be checked"),
     };
     progress("");
     let found = found?;
