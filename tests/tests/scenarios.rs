@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use consensus::hotstuff::HotStuff;
+use consensus::pbft::Pbft;
 use consensus::raft::Raft;
 use quorate_tests::scenario::{Spoken, play};
 use std::fs;
@@ -74,6 +75,11 @@ fn raft() {
 #[test]
 fn hotstuff() {
     play_all::<HotStuff>("hotstuff");
+}
+
+#[test]
+fn pbft() {
+    play_all::<Pbft>("pbft");
 }
 
 #[test]

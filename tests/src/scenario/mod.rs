@@ -12,6 +12,7 @@
 //! | `tenure 4` | views that a leader keeps (HotStuff) |
 //! | `quorums 2 4` | commit and election quorum (Raft) |
 //! | `lease 250` | milliseconds (Raft) |
+//! | `checkpoints 2` | every so many heights (PBFT); else none |
 //! | `stored 1 ...` | what replica 1 finds on its disk, in the words of the protocol |
 //!
 //! | at any time | |
@@ -24,16 +25,19 @@
 //! | `deliver 0>*`, `deliver *>1`, `deliver *` | from anybody, to anybody |
 //! | `again 0>1` | what arrived last from 0 to 1 arrives once more |
 //! | `drop ...` | as `deliver`, but it is lost |
+//! | `lie ...` | as `deliver`, but its sender says something else, in the way of the protocol, and signs it |
 //! | `run` | everything arrives until nobody says more; what is said on the way is not shown |
 //! | `run 0 1` | as `run`, among these; all that leaves them is lost |
 //! | `submit 7` | batch 7 waits in every pool; `submit 7 at 0`: in that one |
 //! | `read 0 5` | a linearizable read named 5 arrives at replica 0 |
+//! | `overdue 0` | replica 0 finds that a batch was left out for too long |
 //! | `transfer 0 2` | replica 0 is to hand over to 2 |
 //! | `slow 0`, `sync 0` | the disk of 0 finishes nothing from now on; finishes all |
 //! | `crash 0`, `start 0` | it loses what is not on its disk; starts again |
 //! | `show` | what all replicas know |
 
 mod hotstuff;
+mod pbft;
 mod raft;
 mod replicas;
 mod script;

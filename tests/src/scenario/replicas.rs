@@ -10,12 +10,14 @@ use crypto::{
     Validator, ValidatorSet, Verifier,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 /// All members, and what they are told at the start.
 pub struct Company {
     pub verifier: Verifier,
     config: Config,
+    checkpoints: Option<NonZeroU64>,
 }
 
 impl Company {
@@ -53,7 +55,11 @@ impl Company {
             validators,
             scheme: Arc::new(MockScheme),
         };
-        Ok(Self { verifier, config })
+        Ok(Self {
+            verifier,
+            config,
+            checkpoints: cast.checkpoints,
+        })
     }
     pub fn n(&self) -> u16 {
         self.config.quorums.n as u16
@@ -65,7 +71,7 @@ impl Company {
             ..self.config.clone()
         }
     }
-    fn signer(&self, me: u16) -> Signer {
+    pub fn signer(&self, me: u16) -> Signer {
         Signer {
             me: NodeId(me),
             key: SecretKey::from_seed(&mock::key("validator", u64::from(me)).seed()),
@@ -173,7 +179,7 @@ impl<P: Spoken> Actor<P> {
         ensure!(self.shell.is_none(), "it runs");
         let mut out = Vec::new();
         let shell = ShellConfig {
-            checkpoint_every: None,
+            checkpoint_every: company.checkpoints,
         };
         let (config, signer) = (company.config(me), company.signer(me));
         let stored = self.disk.stored();

@@ -3,8 +3,9 @@
 use super::stage::{Choice, Ends, Stage};
 use anyhow::{Context as _, Result, anyhow, bail};
 use consensus::{Protocol, Status};
-use crypto::{FaultModel, NodeId, Payload, Time};
+use crypto::{FaultModel, NodeId, Payload, Signature, Statement, Time};
 use std::fmt::Write as _;
+use std::num::NonZeroU64;
 
 /// What the language has to know of a protocol.
 pub trait Spoken: Protocol {
@@ -25,6 +26,13 @@ pub trait Spoken: Protocol {
     /// # Errors
     /// What is not understood.
     fn stored(words: &[&str]) -> Result<Vec<Self::Record>>;
+    /// What a liar says in place of a message, signed; `None`: it has no such lie.
+    fn lie(
+        _message: &Self::Message,
+        _sign: &dyn Fn(&Statement) -> Signature,
+    ) -> Option<Self::Message> {
+        None
+    }
 }
 
 /// How the replicas are started.
@@ -33,6 +41,8 @@ pub struct Cast<P: Spoken> {
     pub tenure: u64,
     pub quorums: Option<(usize, usize)>,
     pub lease: Option<Time>,
+    /// Heights between checkpoints, if there are any.
+    pub checkpoints: Option<NonZeroU64>,
     pub stored: Vec<(u16, Vec<P::Record>)>,
 }
 
@@ -43,6 +53,7 @@ impl<P: Spoken> Default for Cast<P> {
             tenure: 8192,
             quorums: None,
             lease: None,
+            checkpoints: None,
             stored: Vec::new(),
         }
     }
@@ -88,6 +99,7 @@ fn act<P: Spoken>(
         (["tenure", views], false) => cast.tenure = number(views)?,
         (["quorums", c, e], false) => cast.quorums = Some((number(c)?, number(e)?)),
         (["lease", span], false) => cast.lease = Some(Time::millis(number(span)?)),
+        (["checkpoints", every], false) => cast.checkpoints = Some(number(every)?),
         (["stored", node, records @ ..], false) => {
             cast.stored.push((number(node)?, P::stored(records)?));
         }
@@ -113,6 +125,8 @@ fn perform<P: Spoken>(stage: &mut Stage<P>, words: &[&str]) -> Result<()> {
         ["deliver", ends] => stage.deliver(&link(ends)?, &Choice::All),
         ["deliver", ends, which] => stage.deliver(&link(ends)?, &choice(which)),
         ["again", ends] => stage.again(&link(ends)?),
+        ["lie", ends] => stage.lie(&link(ends)?, &Choice::All),
+        ["lie", ends, which] => stage.lie(&link(ends)?, &choice(which)),
         ["drop", ends] => stage.lose(&link(ends)?, &Choice::All),
         ["drop", ends, which] => stage.lose(&link(ends)?, &choice(which)),
         ["run"] => stage.run(None),
@@ -123,6 +137,7 @@ fn perform<P: Spoken>(stage: &mut Stage<P>, words: &[&str]) -> Result<()> {
         ["submit", batch] => stage.submit(number(batch)?, None),
         ["submit", batch, "at", node] => stage.submit(number(batch)?, Some(number(node)?)),
         ["read", node, id] => stage.read(number(node)?, number(id)?),
+        ["overdue", node] => stage.overdue(number(node)?),
         ["transfer", node, to] => stage.transfer(number(node)?, NodeId(number(to)?)),
         ["slow", node] => stage.slow(number(node)?),
         ["sync", node] => stage.sync(number(node)?),

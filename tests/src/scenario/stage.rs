@@ -112,6 +112,21 @@ impl<P: Spoken> Stage<P> {
     pub fn lose(&mut self, ends: &Ends, which: &Choice) -> Result<()> {
         self.choose(ends, which).map(drop)
     }
+    /// The sender says something else than what is under way, and it arrives.
+    pub fn lie(&mut self, ends: &Ends, which: &Choice) -> Result<()> {
+        for way in self.choose(ends, which)? {
+            let Wire::Protocol(message) = &*way.message else {
+                bail!("only messages of the protocol are lied in");
+            };
+            let signer = self.company.signer(way.from);
+            let lie = P::lie(message, &|statement| signer.sign(statement));
+            let lie = lie.context("nobody knows how to lie so")?;
+            self.say(format!("{} > {}: {}", way.from, way.to, P::line(&lie)));
+            let message = Arc::new(Wire::Protocol(lie));
+            self.arrive(&Way { message, ..way })?;
+        }
+        Ok(())
+    }
     pub fn run(&mut self, among: Option<BTreeSet<u16>>) -> Result<()> {
         let inside = |node: u16| among.as_ref().is_none_or(|it| it.contains(&node));
         self.quiet = true;
@@ -147,6 +162,11 @@ impl<P: Spoken> Stage<P> {
     }
     pub fn read(&mut self, i: u16, id: u64) -> Result<()> {
         self.put_in(i, Input::Read { id: ReadId(id) })
+    }
+    pub fn overdue(&mut self, i: u16) -> Result<()> {
+        // Which batch it is changes nothing.
+        let batch = P::payload(&[1]).references()[0];
+        self.put_in(i, Input::Overdue { batch })
     }
     pub fn transfer(&mut self, i: u16, to: NodeId) -> Result<()> {
         self.put_in(i, Input::Transfer { to: Some(to) })
@@ -312,7 +332,8 @@ impl<P: Spoken> Stage<P> {
             Effect::Evidence(it) => self.say(format!("{i} has evidence against {}", it.node)),
             Effect::Behind { target, .. } => self.say(format!("{i} needs the state at {target}")),
             Effect::Halt(why) => bail!("{i} stops: {why}"),
-            Effect::DropCheck(_) | Effect::Stable(_) => {}
+            Effect::Stable(it) => self.say(format!("{i} has height {} stable", it.height)),
+            Effect::DropCheck(_) => {}
         }
         Ok(())
     }
