@@ -40,7 +40,7 @@ test: setup
 # Bugs chosen at run time, in a build of its own beside the usual one; an error if one survives. Not
 # part of `test`: build and hunt take more than ten minutes.
 mutants: setup
-	@for protocol in hotstuff raft; do \
+	@for protocol in hotstuff pbft raft; do \
 		RUSTFLAGS="--cfg planted" cargo run --profile planted --quiet --target-dir $(TARGET)/planted \
 			-p quorate-tests --bin sim -- --protocol $$protocol --planted all --jobs $$(nproc) $(ARGS) \
 			|| failed=1; \

@@ -144,4 +144,5 @@ macro_rules! conformance {
 }
 
 conformance!(hotstuff: Protocol::HotStuff, byzantine);
+conformance!(pbft: Protocol::Pbft, byzantine);
 conformance!(raft: Protocol::Raft, crash);

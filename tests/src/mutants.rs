@@ -16,7 +16,7 @@ const OFFSETS: [u64; 5] = [0, 100_000, 200_000, 300_000, 400_000];
 /// Each of them has to be broken by some bug, under each protocol that has it.
 const fn checkers(protocol: Protocol) -> &'static [&'static str] {
     match protocol {
-        Protocol::HotStuff => &[
+        Protocol::HotStuff | Protocol::Pbft => &[
             "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "L1", "L2",
         ],
         // Nothing is proven, and nobody is accused: whoever is heard is believed.
@@ -35,6 +35,7 @@ const fn by_unit_test(protocol: Protocol) -> &'static [(&'static str, &'static s
             "a timeout is sent once",
             "hotstuff::tests::pacemaker::timeouts_that_nobody_heard_are_heard_later_by_those_without_work",
         )],
+        Protocol::Pbft => &[],
         Protocol::Raft => &[
             (
                 "an old answer moves the match index back",
@@ -55,6 +56,7 @@ const fn by_unit_test(protocol: Protocol) -> &'static [(&'static str, &'static s
 pub const fn breaks(bug: Bug, protocol: Protocol) -> &'static [&'static str] {
     match protocol {
         Protocol::HotStuff => breaks_hotstuff(bug),
+        Protocol::Pbft => breaks_pbft(bug),
         Protocol::Raft => breaks_raft(bug),
     }
 }
@@ -100,6 +102,50 @@ const fn breaks_hotstuff(bug: Bug) -> &'static [&'static str] {
         | Bug::JoinAnyone
         | Bug::ForgetPrepared
         | Bug::DropEarlyCommits => &[],
+    }
+}
+
+const fn breaks_pbft(bug: Bug) -> &'static [&'static str] {
+    match bug {
+        Bug::ShortQuorum => &["S1", "S4"],
+        Bug::SendBeforeDurable | Bug::ForgetPromises => &["S3"],
+        Bug::Equivocate => &["S3", "S2"],
+        Bug::CommitUnprepared => &["S1", "S10"],
+        Bug::DropPrepared | Bug::CarryLowest => &["S1"],
+        Bug::TrustNewView => &["S1"],
+        Bug::GoOnAfterChange => &["S3"],
+        Bug::JoinAnyone => &["L1"],
+        Bug::ForgetPrepared => &["S1"],
+        Bug::DropEarlyCommits => &["L1"],
+        Bug::ForgetView => &["S6"],
+        Bug::Slander => &["S10"],
+        Bug::ExecuteEarly => &["S8"],
+        Bug::NoHelp | Bug::NoCatchUp => &["L2"],
+        Bug::ReadAlone => &["S9"],
+        Bug::VoteBlind => &["L1", "L2", "S8"],
+        Bug::NoFetch => &["L1", "L2"],
+        Bug::StoreNothing => &["S8"],
+        Bug::AnswerBeforeSync => &["S3", "S8"],
+        Bug::StateAhead => &["S8"],
+        Bug::ExecuteTwice | Bug::ForgetSessions => &["S7"],
+        Bug::DigestDrifts => &["S5"],
+        Bug::SignTwice
+        | Bug::VoteAfterTimeout
+        | Bug::ForgetHighest
+        | Bug::CommitGaps
+        | Bug::CommitEarly
+        | Bug::CommitBackwards
+        | Bug::ForgetBranch
+        | Bug::VoteTwice
+        | Bug::AnyLog
+        | Bug::CommitOldTerm
+        | Bug::CountUnsynced
+        | Bug::MatchMovesBack
+        | Bug::CutAlways
+        | Bug::ReadEarly
+        | Bug::CommitBlind
+        | Bug::LeaseForever
+        | Bug::CountSent => &[],
     }
 }
 

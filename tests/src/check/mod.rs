@@ -1,6 +1,8 @@
 //! The properties that a run must have (ARCHITECTURE.md, "What it promises"): one file each. They
 //! watch what the nodes show to the outside, and share no predicate with what they judge.
 
+mod agreed;
+mod carried_over;
 mod exactly_once;
 mod history;
 mod honesty;
@@ -16,6 +18,8 @@ mod register;
 mod retention;
 mod state;
 
+pub use agreed::{Agreed, Agreement};
+pub use carried_over::CarriedOver;
 pub use exactly_once::ExactlyOnce;
 pub use history::History;
 pub use honesty::Honesty;
@@ -64,6 +68,8 @@ pub struct Certified {
     pub epoch: u64,
     /// The view.
     pub view: u64,
+    /// The slot, where a view has several.
+    pub height: u64,
     /// What is certified.
     pub block: Digest,
 }
@@ -143,6 +149,10 @@ pub enum Seen {
     },
     /// A node stored a commit.
     Committed(NodeId, Proven),
+    /// A node stored a certificate of its own making, or that it was shown.
+    Certified(NodeId, Certified),
+    /// A node stored a commit with the signatures of those who agree.
+    Agreed(NodeId, Agreed),
     /// A node stored a commit that tells its term and height.
     Placed {
         /// Who.
@@ -224,6 +234,8 @@ impl Seen {
             | Seen::Sent { node, .. }
             | Seen::Voted { node, .. }
             | Seen::Committed(node, _)
+            | Seen::Certified(node, _)
+            | Seen::Agreed(node, _)
             | Seen::Placed { node, .. }
             | Seen::Executed(node, _)
             | Seen::Acknowledged(node, _)
@@ -279,6 +291,18 @@ impl Checks {
             vec![
                 Box::new(OneCertificate::default()),
                 Box::new(Proof::new(nodes)),
+            ],
+        )
+    }
+    /// Those of PBFT, for `nodes` nodes. A view is a tenure of its own.
+    #[must_use]
+    pub fn pbft(nodes: usize) -> Self {
+        Self::with(
+            (nodes, 1),
+            vec![
+                Box::new(OneCertificate::default()),
+                Box::new(CarriedOver::default()),
+                Box::new(Agreement::new(nodes)),
             ],
         )
     }
@@ -341,3 +365,5 @@ impl Checks {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_pbft;

@@ -83,8 +83,12 @@ impl Check for Monotone {
                 let node = &mut self.nodes[id.index()];
                 for promise in promises.iter().filter(|p| p.signer == *id) {
                     match promise.slot.kind {
-                        "vote" | "grant" => node.voted = node.voted.max(promise.slot.view),
-                        "timeout" => node.gave_up = node.gave_up.max(Some(promise.slot.view)),
+                        "vote" | "grant" | "prepare" | "commit" => {
+                            node.voted = node.voted.max(promise.slot.view);
+                        }
+                        "timeout" | "view_change" => {
+                            node.gave_up = node.gave_up.max(Some(promise.slot.view));
+                        }
                         _ => {}
                     }
                 }

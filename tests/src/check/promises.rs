@@ -1,6 +1,6 @@
 //! S3: an honest key never signs two conflicting statements, across crashes and restarts: a ledger
 //! of everything that any key ever signed. And, across kinds: no new vote in a tenure that its
-//! signer gave up. (One that was stored before may leave later, as if it had been delayed.)
+//! signer gave up (PBFT: in a view below one that it has asked for). (One that was stored before may leave later, as if it had been delayed.)
 
 use super::{Check, Promise, Seen, Slot};
 use crypto::{Digest, NodeId};
@@ -44,6 +44,15 @@ impl Promises {
     }
 }
 
+/// The highest tenure that a statement gives up.
+fn gives_up(slot: &Slot) -> Option<u64> {
+    match slot.kind {
+        "timeout" => Some(slot.view),
+        "view_change" => slot.view.checked_sub(1),
+        _ => None,
+    }
+}
+
 impl Check for Promises {
     fn property(&self) -> &'static str {
         "S3"
@@ -53,9 +62,11 @@ impl Check for Promises {
             Seen::Sent { node, promises, .. } => {
                 for promise in promises {
                     self.enter(promise, *node)?;
-                    if promise.signer == *node && promise.slot.kind == "timeout" {
+                    if promise.signer == *node
+                        && let Some(tenure) = gives_up(&promise.slot)
+                    {
                         let highest = self.gave_up.entry(*node).or_default();
-                        *highest = promise.slot.view.max(*highest);
+                        *highest = tenure.max(*highest);
                     }
                 }
                 Ok(())

@@ -48,6 +48,7 @@ fn certified(node: u16, view: u64, mark: u8) -> Seen {
     let certified = vec![Certified {
         epoch: 0,
         view,
+        height: 0,
         block: digest(mark),
     }];
     Seen::Sent {

@@ -4,6 +4,7 @@ use super::system::Simulated;
 use super::{Counters, Honest, Outcome, Protocol, Scenario, Sometimes, World};
 use crate::check::Violation;
 use consensus::hotstuff::HotStuff;
+use consensus::pbft::Pbft;
 use consensus::raft::Raft;
 use crypto::Time;
 use std::ops::Range;
@@ -42,6 +43,7 @@ pub fn run_plan_only(plan: Scenario, property: &'static str) -> Outcome {
 fn dispatch(plan: Scenario, verbose: bool, only: Option<&'static str>) -> Outcome {
     match plan.protocol {
         Protocol::HotStuff => world::<HotStuff>(plan, verbose, only),
+        Protocol::Pbft => world::<Pbft>(plan, verbose, only),
         Protocol::Raft => world::<Raft>(plan, verbose, only),
     }
 }

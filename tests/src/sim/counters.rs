@@ -7,6 +7,12 @@ use std::fmt::Write as _;
 const ALL: &[Protocol] = &Protocol::ALL;
 /// HotStuff only.
 const HOTSTUFF: &[Protocol] = &[Protocol::HotStuff];
+/// PBFT only.
+const PBFT: &[Protocol] = &[Protocol::Pbft];
+/// Whose nodes may lie.
+const BYZANTINE: &[Protocol] = &[Protocol::HotStuff, Protocol::Pbft];
+/// PBFT and Raft.
+const PBFT_RAFT: &[Protocol] = &[Protocol::Pbft, Protocol::Raft];
 /// Raft only.
 const RAFT: &[Protocol] = &[Protocol::Raft];
 
@@ -85,6 +91,10 @@ sometimes! {
     /// Recovery.
     RecoveredTimeout HOTSTUFF => "restarts with a signed timeout of the tenure",
     /// Recovery.
+    RecoveredPrepared PBFT => "restarts with a prepared, uncommitted slot",
+    /// Recovery.
+    RecoveredViewChange PBFT => "restarts that have asked for a view which is not open",
+    /// Recovery.
     ReplayedState ALL => "restarts that executed heights again",
     /// Process.
     Paused ALL => "pauses of a node",
@@ -107,6 +117,34 @@ sometimes! {
     /// Protocol.
     CaughtUp HOTSTUFF => "answers with missing blocks",
     /// Protocol.
+    GaveUp PBFT => "view changes signed",
+    /// Protocol.
+    Joined PBFT => "view changes that skip a view, since f + 1 others did",
+    /// Protocol.
+    Opened PBFT => "views opened",
+    /// Protocol.
+    PreparedCarried PBFT => "views that carry over one slot which their primary has not committed",
+    /// Protocol.
+    SeveralCarried PBFT => "views that carry over several such slots",
+    /// Protocol.
+    HighestCarried PBFT => "slots prepared with two contents, of which the later view's is carried over",
+    /// Protocol.
+    GapCarried PBFT => "gaps that a new view fills with null",
+    /// Protocol.
+    OpenedAbove PBFT => "views that begin above a stable checkpoint",
+    /// Protocol.
+    OpenedAcross PBFT => "views opened by members with different stable checkpoints",
+    /// Protocol.
+    NullAssigned PBFT => "null slots that move the height",
+    /// Protocol.
+    WatermarkReached PBFT => "slots assigned at the high watermark",
+    /// Protocol.
+    PayloadTold PBFT => "payloads told to the primary of a new view",
+    /// Protocol.
+    ViewTold PBFT => "members told of a view that they have missed",
+    /// Protocol.
+    SlotsTold PBFT => "answers with missing slots",
+    /// Protocol.
     Flexible RAFT => "runs with quorums that differ",
     /// Protocol.
     Elected RAFT => "terms with a leader",
@@ -127,7 +165,7 @@ sometimes! {
     /// Protocol.
     OlderTermCommitted RAFT => "entries of an older term committed by a new leader",
     /// Protocol.
-    LoadedRecords RAFT => "entries loaded for one who lags",
+    LoadedRecords PBFT_RAFT => "old records loaded",
     /// Protocol.
     RecoveredGrant RAFT => "restarts in a term in which a vote was given",
     /// Protocol.
@@ -135,13 +173,13 @@ sometimes! {
     /// Protocol.
     LeaseRead RAFT => "reads answered at once under a lease",
     /// Network.
-    Overthrown RAFT => "leaders that were cut off, stopped or killed on purpose",
+    Overthrown PBFT_RAFT => "leaders that were cut off, stopped or killed on purpose",
     /// Process.
-    ShutDown RAFT => "graceful shutdowns",
+    ShutDown PBFT_RAFT => "graceful shutdowns",
     /// Mempool.
     BatchFetched ALL => "batches fetched",
     /// Mempool.
-    BatchFetchedElsewhere HOTSTUFF => "batches fetched from another than the author",
+    BatchFetchedElsewhere BYZANTINE => "batches fetched from another than the author",
     /// Mempool.
     BatchOffered ALL => "batches offered to a leader",
     /// Clients.

@@ -129,7 +129,7 @@ impl<S: System> World<S> {
         &mut self,
         (from, to): (NodeId, NodeId),
         class: Class,
-        (name, view): (&'static str, u64),
+        (name, view, height): (&'static str, u64, u64),
         frame: &Bytes,
     ) {
         if self.boundary(from, Sometimes::CrashedAtSend) {
@@ -150,6 +150,7 @@ impl<S: System> World<S> {
             class,
             name,
             view,
+            height,
             bytes: frame,
         };
         for (at, class, name, frame) in network.send(*now, (from, to), it, plan, counters) {

@@ -124,6 +124,7 @@ fn quorum(it: &QuorumCertificate, into: &mut Inspected) {
     into.certified.push(Certified {
         epoch: EPOCH,
         view,
+        height: 0,
         block: it.block,
     });
     for signer in it.certificate.signers.iter() {

@@ -21,6 +21,8 @@ pub struct Inspected {
     pub name: &'static str,
     /// The view it is about, for the trace.
     pub view: u64,
+    /// The slot it is about, if it is about one of several in a view.
+    pub height: u64,
     /// All binding statements, nested ones included.
     pub promises: Vec<Promise>,
     /// All certificates.
@@ -69,7 +71,15 @@ pub trait Inspect: Send {
 }
 
 impl Inspected {
-    /// Adds a promise.
+    /// Its name, view and height, for the trace.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self.height {
+            0 => format!("{} {}", self.name, self.view),
+            height => format!("{} {} height {height}", self.name, self.view),
+        }
+    }
+    /// Adds a promise of which there is one a view.
     pub fn promise(
         &mut self,
         signer: NodeId,
@@ -78,11 +88,21 @@ impl Inspected {
         content: Digest,
     ) {
         let (epoch, view) = place;
+        self.promise_at(signer, kind, (epoch, view, 0), content);
+    }
+    /// Adds a promise of which there is one for each height of a view.
+    pub fn promise_at(
+        &mut self,
+        signer: NodeId,
+        kind: &'static str,
+        (epoch, view, height): (u64, u64, u64),
+        content: Digest,
+    ) {
         let slot = Slot {
             kind,
             epoch,
             view,
-            height: 0,
+            height,
         };
         self.promises.push(Promise {
             signer,

@@ -8,9 +8,10 @@ use crate::check::Checks;
 use bytes::Bytes;
 use consensus::Window;
 use consensus::hotstuff::{self, HotStuff};
+use consensus::pbft::{self, Pbft};
 use consensus::raft::{self, Raft};
 use consensus::replica::Wire;
-use crypto::{Context, Epoch, NodeId, Payload, Time, codec};
+use crypto::{Context, Epoch, NodeId, Payload, Signature, Statement, Time, codec};
 use engine::{Effect, Engine, Frame, Ingress, Input, Machine, Status};
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
@@ -65,15 +66,34 @@ impl Lie for HotStuff {
         let block = Arc::make_mut(&mut proposal.block);
         block.payload = Payload::EMPTY;
         block.header.payload = block.payload.digest();
-        let context = Context {
-            chain: CHAIN,
-            epoch: Epoch(0),
-        };
-        let key = mock::key("validator", u64::from(me.0));
-        let digest = proposal.statement().digest(&context);
-        proposal.signature = scheme(plan).sign(&key, &digest);
+        proposal.signature = sign(me, &proposal.statement(), plan);
         Some(encode(hotstuff::Message::Proposal(proposal)))
     }
+}
+
+impl Lie for Pbft {
+    /// Nothing for the same slot, signed as well.
+    fn other_story(me: NodeId, frame: &Bytes, plan: &Scenario) -> Option<Bytes> {
+        let pbft::Message::PrePrepare(mut it) = decode(frame)? else {
+            return None;
+        };
+        if it.payload.is_empty() {
+            return None;
+        }
+        it.payload = Arc::new(Payload::EMPTY);
+        it.signature = sign(me, &it.statement(), plan);
+        Some(encode(pbft::Message::PrePrepare(it)))
+    }
+}
+
+/// A liar's signature is genuine.
+fn sign(me: NodeId, statement: &Statement, plan: &Scenario) -> Signature {
+    let context = Context {
+        chain: CHAIN,
+        epoch: Epoch(0),
+    };
+    let key = mock::key("validator", u64::from(me.0));
+    scheme(plan).sign(&key, &statement.digest(&context))
 }
 
 /// A node that may lie.
@@ -230,18 +250,24 @@ mod tests {
 
     /// What the choice of a fault model is about: the same lie, told by each node in turn.
     #[test]
-    fn one_liar_splits_raft_and_does_not_split_hotstuff() {
+    fn one_liar_splits_raft_and_does_not_split_hotstuff_or_pbft() {
         for seed in 0..4 {
-            let mut split = 0;
+            let (mut split, mut lies) = (0, 0);
             for liar in 0..4 {
                 let (broken, told) = run::<HotStuff>(Protocol::HotStuff, seed, liar);
                 assert_eq!(broken, None, "hotstuff, seed {seed}, liar {liar}");
                 assert!(told > 0, "hotstuff, seed {seed}, liar {liar}");
+                let (broken, told) = run::<Pbft>(Protocol::Pbft, seed, liar);
+                assert_eq!(broken, None, "pbft, seed {seed}, liar {liar}");
+                // Who is not primary orders nothing, and the views come to all in turn only under
+                // HotStuff.
+                lies += told;
                 let (broken, told) = run::<Raft>(Protocol::Raft, seed, liar);
                 // Only a leader orders, and so has something to lie about.
                 assert_eq!(broken.is_some(), told > 0, "raft, seed {seed}: {broken:?}");
                 split += u64::from(broken.is_some_and(|it| it.property == "S1"));
             }
+            assert!(lies > 0, "pbft, seed {seed}");
             assert!(split > 0, "raft, seed {seed}: no two logs differ");
         }
     }

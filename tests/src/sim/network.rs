@@ -1,7 +1,7 @@
 //! The network between the nodes: when a frame arrives, how often, and whether at all.
 
 use super::counters::{Counters, Sometimes};
-use super::{Chance, Scenario};
+use super::{Chance, Scenario, puppeteer};
 use bytes::Bytes;
 use crypto::{NodeId, Time};
 use engine::Class;
@@ -19,6 +19,8 @@ pub struct Frame<'a> {
     pub name: &'static str,
     /// The view it is about.
     pub view: u64,
+    /// The slot it is about, if it is about one of several in a view.
+    pub height: u64,
     /// Its bytes.
     pub bytes: &'a Bytes,
 }
@@ -107,7 +109,8 @@ impl Network {
             counters.hit(Sometimes::Lost);
             return arrivals;
         }
-        let puppets = active && faults.puppets && is_withheld(hearing, (from, to), it, plan);
+        let puppets =
+            active && faults.puppets && puppeteer::is_withheld(hearing, (from, to), it, plan);
         let odd = plan.odd_one();
         let hoarded = faults.hoards && from == odd && matches!(it.name, "batch" | "batches");
         let unheard = active && (hoarded || to == odd && hearing.per_million(faults.deaf));
@@ -274,41 +277,6 @@ impl Network {
 pub fn pairs(n: usize) -> impl Iterator<Item = (NodeId, NodeId)> {
     let id = |i: usize| NodeId(i as u16);
     (0..n).flat_map(move |i| (i + 1..n).map(move |j| (id(i), id(j))))
-}
-
-/// What tells of certificates and promises nothing.
-const TELLING: [&str; 4] = ["certificate", "blocks", "fetch_blocks", "read_answer"];
-
-/// The puppeteer: in each tenure the members are of two camps, and each camp hears proposals up to
-/// some view and none after it; what else tells of certificates comes through once in thirty times;
-/// and in every second tenure nobody hears how its leader votes or gives up. So members enter the
-/// next tenure with unlike knowledge, which is what the rules about locks, timeouts and commits are
-/// for. Batches are as hard to come by, so that whoever votes for what it lacks is found out.
-fn is_withheld(
-    chance: &mut Chance,
-    (from, to): (NodeId, NodeId),
-    it: Frame<'_>,
-    plan: &Scenario,
-) -> bool {
-    let fixed = |place: u64, who: u64| Chance::of(plan.seed ^ place << 16 ^ who, "puppets");
-    let tenure = match it.name {
-        "proposal" | "vote" => it.view / plan.tenure,
-        "timeout" => it.view,
-        "batch" => return chance.one_in(2),
-        "batches" => return !chance.one_in(4),
-        name => return TELLING.contains(&name) && !chance.one_in(30),
-    };
-    if it.name == "proposal" {
-        let hears = fixed(tenure, 0x100).below(plan.tenure + 1);
-        // A commit takes three views: that far apart, one camp may have what the other never saw.
-        let more = match fixed(tenure, u64::from(to.0)).below(2) {
-            0 => 0,
-            _ => fixed(tenure, 0x101).below(4),
-        };
-        return it.view % plan.tenure >= hears + more;
-    }
-    let leader = tenure % plan.nodes as u64;
-    leader == u64::from(from.0) && fixed(tenure, 0xffff).one_in(2)
 }
 
 /// Whether a kind of message is among those that a number mutes: one half of all.

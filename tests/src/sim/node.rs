@@ -269,7 +269,7 @@ impl<S: System> World<S> {
                 if self.trace.verbose() {
                     let it = self.watch.inspector.read(from, &frame);
                     self.trace.say(self.now, || {
-                        format!("{to} <- {from} {} {} ({class:?})", it.name, it.view)
+                        format!("{to} <- {from} {} ({class:?})", it.text())
                     });
                 }
                 self.trace.number(u64::from(to.0) << 16 | u64::from(from.0));

@@ -7,19 +7,22 @@ use crypto::FaultModel;
 pub enum Protocol {
     /// Chained HotStuff.
     HotStuff,
+    /// Practical Byzantine fault tolerance.
+    Pbft,
     /// Raft.
     Raft,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Protocol; 2] = [Protocol::HotStuff, Protocol::Raft];
+    pub const ALL: [Protocol; 3] = [Protocol::HotStuff, Protocol::Pbft, Protocol::Raft];
 
     /// Its name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Protocol::HotStuff => "hotstuff",
+            Protocol::Pbft => "pbft",
             Protocol::Raft => "raft",
         }
     }
@@ -35,7 +38,7 @@ impl Protocol {
     #[must_use]
     pub const fn fault_model(self) -> FaultModel {
         match self {
-            Protocol::HotStuff => FaultModel::Byzantine,
+            Protocol::HotStuff | Protocol::Pbft => FaultModel::Byzantine,
             Protocol::Raft => FaultModel::Crash,
         }
     }
@@ -49,6 +52,7 @@ impl Protocol {
     pub(super) const fn streams(self) -> [&'static str; 2] {
         match self {
             Protocol::HotStuff => ["scenario", "scenario, later"],
+            Protocol::Pbft => ["pbft scenario", "pbft scenario, later"],
             Protocol::Raft => ["raft scenario", "raft scenario, later"],
         }
     }

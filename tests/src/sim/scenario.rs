@@ -162,6 +162,7 @@ impl Scenario {
     pub fn draw(protocol: Protocol, seed: u64) -> Self {
         match protocol {
             Protocol::HotStuff => Self::hotstuff(seed),
+            Protocol::Pbft => Self::pbft(seed),
             Protocol::Raft => Self::raft(seed),
         }
     }
@@ -180,6 +181,29 @@ impl Scenario {
             return plan.with_puppets(&mut later);
         }
         plan.with_any_faults(c, &mut later)
+    }
+
+    fn pbft(seed: u64) -> Self {
+        let [mut chance, mut later] = Protocol::Pbft.streams().map(|it| Chance::of(seed, it));
+        let c = &mut chance;
+        let nodes = c.pick(&[4, 4, 4, 4, 5, 6, 7]);
+        let f = (nodes - 1) / 3;
+        let calm = c.one_in(12);
+        let plan = Self::healthy(Protocol::Pbft, seed, (nodes, f, calm), c, &mut later);
+        if calm {
+            return plan;
+        }
+        match c.below(4) {
+            0 => plan.with_puppets(c),
+            1 => plan.with_coups(c),
+            _ => {
+                let mut plan = plan.with_any_faults(c, &mut later);
+                if c.one_in(4) {
+                    plan.process.shutdown = Time(plan.timing.timeout.0 * c.between(2, 8));
+                }
+                plan
+            }
+        }
     }
 
     fn raft(seed: u64) -> Self {
@@ -437,7 +461,7 @@ impl Scenario {
         match self.protocol {
             // A view's timer may stand at its cap; each of the f dead leaders, and one leader that was
             // cut off, costs one timeout; a client notices a dead node by its own time-out.
-            Protocol::HotStuff => Time(40 * cap + 20 * client),
+            Protocol::HotStuff | Protocol::Pbft => Time(40 * cap + 20 * client),
             // An election or two, the timer at its cap, and then nobody has to change his mind.
             Protocol::Raft => Time(12 * cap + 12 * client),
         }
@@ -487,6 +511,27 @@ mod tests {
                 assert!(lease < plan.timing.timeout && plan.process.clock_jump == Time(0));
             }
         }
+    }
+
+    #[test]
+    fn pbft_draws_what_is_its_own_and_nothing_that_it_cannot_survive() {
+        let plans: Vec<_> = (0..400)
+            .map(|seed| Scenario::draw(Protocol::Pbft, seed))
+            .collect();
+        let both = |test: fn(&Scenario) -> bool| {
+            assert!(plans.iter().any(test) && !plans.iter().all(test));
+        };
+        both(|p| p.net.puppets);
+        both(|p| p.net.coups);
+        both(|p| p.net.mutes);
+        both(|p| p.net.deaf > 0);
+        both(|p| p.process.shutdown.0 > 0);
+        both(|p| p.stay_down > 0);
+        for nodes in [4, 5, 6, 7] {
+            assert!(plans.iter().any(|p| p.nodes == nodes));
+        }
+        let sound = |p: &Scenario| 3 * p.stay_down < p.nodes && p.flexible.is_none();
+        assert!(plans.iter().all(sound));
     }
 
     #[test]

@@ -117,8 +117,8 @@ impl<S: System> World<S> {
         }
     }
 
-    /// A frame leaves a node: its name and view.
-    pub(super) fn sent(&mut self, node: NodeId, frame: &Bytes) -> (&'static str, u64) {
+    /// A frame leaves a node: its name, view and height.
+    pub(super) fn sent(&mut self, node: NodeId, frame: &Bytes) -> (&'static str, u64, u64) {
         self.trace.bytes(frame);
         self.frames += 1;
         let Self {
@@ -134,7 +134,7 @@ impl<S: System> World<S> {
         let height = || status().map_or(0, |it| it.height.0);
         let it = watch.inspector.sent(node, frame, &height, counters);
         self.trace
-            .say(self.now, || format!("{node} -> {} {}", it.name, it.view));
+            .say(self.now, || format!("{node} -> {}", it.text()));
         if it.offer {
             self.counters.hit(Sometimes::BatchOffered);
         }
@@ -150,7 +150,7 @@ impl<S: System> World<S> {
             certified: it.certified,
             led: it.led,
         });
-        (it.name, it.view)
+        (it.name, it.view, it.height)
     }
 
     /// A write is handed to the storage thread: promises, and commits with their proofs.
