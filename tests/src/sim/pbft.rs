@@ -85,17 +85,47 @@ impl PbftInspector {
                 }
                 node.view = node.view.max(view);
             }
-            Message::NewView(it) => {
-                if self.opened.insert(it.view.0) {
-                    count_opened(it, committed, counters);
-                }
-            }
+            Message::NewView(it) => self.count_opened(it, committed, counters),
             Message::Opened(_) => counters.hit(Sometimes::ViewTold),
             Message::Slots(it) if !it.slots.is_empty() => counters.hit(Sometimes::SlotsTold),
             Message::Payloads(it) if !it.payloads.is_empty() => {
                 counters.hit(Sometimes::PayloadTold);
             }
             _ => {}
+        }
+    }
+
+    /// What a new view shows of those before.
+    fn count_opened(&mut self, it: &NewView, committed: u64, counters: &mut Counters) {
+        if !self.opened.insert(it.view.0) {
+            return;
+        }
+        counters.hit(Sometimes::Opened);
+        let low = it.changes.iter().map(|it| it.low.height.0).max();
+        let low = low.unwrap_or(0);
+        let mut contents: BTreeMap<u64, BTreeSet<Digest>> = BTreeMap::new();
+        let prepared = it.changes.iter().flat_map(|it| &it.prepared);
+        for it in prepared.filter(|it| it.height.0 > low) {
+            contents.entry(it.height.0).or_default().insert(it.digest);
+        }
+        match contents.range(committed.max(low) + 1..).count() {
+            0 => {}
+            1 => counters.hit(Sometimes::PreparedCarried),
+            _ => counters.hit(Sometimes::SeveralCarried),
+        }
+        if contents.values().any(|it| it.len() > 1) {
+            counters.hit(Sometimes::HighestCarried);
+        }
+        if (1u64..).zip(&it.slots).any(|(i, digest)| {
+            *digest == ordered(&Payload::EMPTY) && !contents.contains_key(&(low + i))
+        }) {
+            counters.hit(Sometimes::GapCarried);
+        }
+        if low > 0 {
+            counters.hit(Sometimes::OpenedAbove);
+        }
+        if it.changes.iter().any(|it| it.low.height.0 < low) {
+            counters.hit(Sometimes::OpenedAcross);
         }
     }
 
@@ -127,37 +157,6 @@ impl PbftInspector {
             (node, signed.is_some_and(valid))
         };
         signers.iter().enumerate().map(genuine).collect()
-    }
-}
-
-/// What a new view shows of those before.
-fn count_opened(it: &NewView, committed: u64, counters: &mut Counters) {
-    counters.hit(Sometimes::Opened);
-    let low = it.changes.iter().map(|it| it.low.height.0).max();
-    let low = low.unwrap_or(0);
-    let mut contents: BTreeMap<u64, BTreeSet<Digest>> = BTreeMap::new();
-    let prepared = it.changes.iter().flat_map(|it| &it.prepared);
-    for it in prepared.filter(|it| it.height.0 > low) {
-        contents.entry(it.height.0).or_default().insert(it.digest);
-    }
-    match contents.range(committed.max(low) + 1..).count() {
-        0 => {}
-        1 => counters.hit(Sometimes::PreparedCarried),
-        _ => counters.hit(Sometimes::SeveralCarried),
-    }
-    if contents.values().any(|it| it.len() > 1) {
-        counters.hit(Sometimes::HighestCarried);
-    }
-    if (1u64..).zip(&it.slots).any(|(i, digest)| {
-        *digest == ordered(&Payload::EMPTY) && !contents.contains_key(&(low + i))
-    }) {
-        counters.hit(Sometimes::GapCarried);
-    }
-    if low > 0 {
-        counters.hit(Sometimes::OpenedAbove);
-    }
-    if it.changes.iter().any(|it| it.low.height.0 < low) {
-        counters.hit(Sometimes::OpenedAcross);
     }
 }
 
