@@ -44,7 +44,10 @@ fn crashes(protocol: Protocol, places: &[Place], dense: u64) {
                     victim,
                     every: every * dense,
                 };
-                let plan = Scenario::alike(protocol, seed as u64).with_crash_point(point);
+                let mut plan = Scenario::alike(protocol, seed as u64).with_crash_point(point);
+                if place.kind() == Some(Kind::Latest) && !protocol.writes_latest_at_peace() {
+                    plan = plan.with_coups_alike();
+                }
                 *struck += holds(plan).struck;
             }
         }

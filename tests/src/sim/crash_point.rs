@@ -67,6 +67,17 @@ pub enum Place {
     Execution,
 }
 
+impl Place {
+    /// What is written there.
+    #[must_use]
+    pub const fn kind(self) -> Option<Kind> {
+        match self {
+            Self::BeforeWrite(kind) | Self::InSync(kind) | Self::AfterWrite(kind) => Some(kind),
+            Self::BeforeSend | Self::Execution => None,
+        }
+    }
+}
+
 /// Who crashes there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Victim {

@@ -47,6 +47,11 @@ impl Protocol {
     pub const fn stores_batches(self) -> bool {
         matches!(self.fault_model(), FaultModel::Byzantine)
     }
+    /// Whether records that are one for each kind are written while nobody is overthrown.
+    #[must_use]
+    pub const fn writes_latest_at_peace(self) -> bool {
+        !matches!(self, Protocol::Pbft)
+    }
     /// The streams from which its scenarios are drawn: what came later has one of its own, so that
     /// older seeds keep their course.
     pub(super) const fn streams(self) -> [&'static str; 2] {
