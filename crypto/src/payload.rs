@@ -50,6 +50,22 @@ impl Payload {
             Payload::Inline(batches) => batches.iter().map(SealedBatch::reference).collect(),
         }
     }
+    /// Bytes of its batches, wherever they are.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Payload::Refs(refs) => refs.iter().map(|it| it.bytes as usize).sum(),
+            Payload::Inline(batches) => batches.iter().map(|it| it.bytes().len()).sum(),
+        }
+    }
+    /// About how long its own encoding is, in bytes.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        match self {
+            Payload::Refs(refs) => refs.len() * size_of::<BatchRef>(),
+            Payload::Inline(batches) => self.bytes() + 8 * batches.len(),
+        }
+    }
     /// What stands for the payload in block and history digests: the encoding of its references,
     /// so it is the same whether the batches are here or only named.
     #[must_use]

@@ -50,150 +50,79 @@ const fn by_unit_test(protocol: Protocol) -> &'static [(&'static str, &'static s
     }
 }
 
+/// Properties, by name.
+type Broken = &'static [&'static str];
+
 /// What a bug breaks under a protocol: one of these has to notice, be it that another one sees it
 /// first. Empty: it means nothing there.
 #[must_use]
-pub const fn breaks(bug: Bug, protocol: Protocol) -> &'static [&'static str] {
+pub const fn breaks(bug: Bug, protocol: Protocol) -> Broken {
+    let [hotstuff, pbft, raft] = broken(bug);
     match protocol {
-        Protocol::HotStuff => breaks_hotstuff(bug),
-        Protocol::Pbft => breaks_pbft(bug),
-        Protocol::Raft => breaks_raft(bug),
+        Protocol::HotStuff => hotstuff,
+        Protocol::Pbft => pbft,
+        Protocol::Raft => raft,
     }
 }
 
-const fn breaks_hotstuff(bug: Bug) -> &'static [&'static str] {
+/// Under HotStuff, PBFT and Raft.
+const fn broken(bug: Bug) -> [Broken; 3] {
     match bug {
-        Bug::ShortQuorum => &["S1"],
-        Bug::SendBeforeDurable | Bug::ForgetPromises => &["S3"],
-        Bug::SignTwice | Bug::VoteAfterTimeout => &["S3"],
-        Bug::Equivocate => &["S3", "S2"],
-        Bug::ForgetHighest => &["S1"],
-        Bug::CommitGaps => &["S4"],
-        Bug::CommitEarly => &["S4", "S1"],
-        Bug::ForgetView => &["S6"],
-        Bug::CommitBackwards => &[ASSERTION],
-        Bug::ForgetBranch => &["L2"],
-        Bug::Slander => &["S10"],
-        Bug::ExecuteEarly => &["S8"],
-        Bug::NoHelp | Bug::NoCatchUp => &["L2"],
-        Bug::ReadAlone => &["S9"],
-        Bug::VoteBlind => &["L1", "L2", "S8"],
-        Bug::NoFetch => &["L1", "L2"],
-        Bug::StoreNothing => &["S8"],
-        Bug::AnswerBeforeSync => &["S3", "S8"],
-        Bug::StateAhead => &["S8"],
-        Bug::ExecuteTwice | Bug::ForgetSessions => &["S7"],
-        Bug::DigestDrifts => &["S5"],
-        Bug::VoteTwice
-        | Bug::AnyLog
-        | Bug::CommitOldTerm
-        | Bug::CountUnsynced
-        | Bug::MatchMovesBack
-        | Bug::CutAlways
-        | Bug::ReadEarly
-        | Bug::CommitBlind
-        | Bug::LeaseForever
-        | Bug::CountSent
-        | Bug::CommitUnprepared
-        | Bug::DropPrepared
-        | Bug::CarryLowest
-        | Bug::TrustNewView
-        | Bug::GoOnAfterChange
-        | Bug::JoinAnyone
-        | Bug::ForgetPrepared
-        | Bug::DropEarlyCommits => &[],
-    }
-}
-
-const fn breaks_pbft(bug: Bug) -> &'static [&'static str] {
-    match bug {
-        Bug::ShortQuorum => &["S1", "S4"],
-        Bug::SendBeforeDurable | Bug::ForgetPromises => &["S3"],
-        Bug::Equivocate => &["S3", "S2"],
-        Bug::CommitUnprepared => &["S1", "S10"],
-        Bug::DropPrepared | Bug::CarryLowest => &["S1"],
-        Bug::TrustNewView => &["S1"],
-        Bug::GoOnAfterChange => &["S3"],
-        Bug::JoinAnyone => &["L1"],
-        Bug::ForgetPrepared => &["S1"],
-        Bug::DropEarlyCommits => &["L1"],
-        Bug::ForgetView => &["S6"],
-        Bug::Slander => &["S10"],
-        Bug::ExecuteEarly => &["S8"],
-        Bug::NoHelp | Bug::NoCatchUp => &["L2"],
-        Bug::ReadAlone => &["S9"],
-        Bug::VoteBlind => &["L1", "L2", "S8"],
-        Bug::NoFetch => &["L1", "L2"],
-        Bug::StoreNothing => &["S8"],
-        Bug::AnswerBeforeSync => &["S3", "S8"],
-        Bug::StateAhead => &["S8"],
-        Bug::ExecuteTwice | Bug::ForgetSessions => &["S7"],
-        Bug::DigestDrifts => &["S5"],
-        Bug::SignTwice
-        | Bug::VoteAfterTimeout
-        | Bug::ForgetHighest
-        | Bug::CommitGaps
-        | Bug::CommitEarly
-        | Bug::CommitBackwards
-        | Bug::ForgetBranch
-        | Bug::VoteTwice
-        | Bug::AnyLog
-        | Bug::CommitOldTerm
-        | Bug::CountUnsynced
-        | Bug::MatchMovesBack
-        | Bug::CutAlways
-        | Bug::ReadEarly
-        | Bug::CommitBlind
-        | Bug::LeaseForever
-        | Bug::CountSent => &[],
-    }
-}
-
-const fn breaks_raft(bug: Bug) -> &'static [&'static str] {
-    match bug {
-        Bug::ShortQuorum => &["S2", "S1"],
-        Bug::SendBeforeDurable | Bug::ForgetPromises => &["S3"],
-        Bug::VoteTwice => &["S3", "S2"],
-        Bug::AnyLog => &["S1"],
-        Bug::CommitOldTerm => &["L1", "S1"],
-        Bug::CountUnsynced => &["S1", "S8"],
-        Bug::CommitBlind => &["S1"],
-        Bug::CountSent => &["S1", "S8"],
-        Bug::CutAlways => &["L1", "L2", "S1", "S8"],
-        Bug::NoCatchUp => &["L2"],
-        Bug::ReadEarly | Bug::ReadAlone | Bug::LeaseForever => &["S9"],
-        Bug::AnswerBeforeSync => &["S3", "S8"],
-        Bug::StateAhead => &["S8"],
-        Bug::ExecuteTwice | Bug::ForgetSessions => &["S7"],
-        Bug::DigestDrifts => &["S5"],
+        Bug::ShortQuorum => [&["S1"], &["S1", "S4"], &["S2", "S1"]],
+        Bug::SendBeforeDurable | Bug::ForgetPromises => [&["S3"]; 3],
+        Bug::AnswerBeforeSync => [&["S3", "S8"]; 3],
+        Bug::StateAhead => [&["S8"]; 3],
+        Bug::ExecuteTwice | Bug::ForgetSessions => [&["S7"]; 3],
+        Bug::DigestDrifts => [&["S5"]; 3],
+        Bug::ReadAlone => [&["S9"]; 3],
+        Bug::NoCatchUp => [&["L2"]; 3],
+        Bug::Equivocate => byzantine(&["S3", "S2"]),
+        Bug::ForgetView => byzantine(&["S6"]),
+        Bug::Slander => byzantine(&["S10"]),
+        Bug::NoHelp => byzantine(&["L2"]),
+        Bug::VoteBlind => byzantine(&["L1", "L2", "S8"]),
+        Bug::StoreNothing => byzantine(&["S8"]),
         // What a leader's entry holds is handed to the executor: there is nothing to wait for.
-        Bug::ExecuteEarly
-        | Bug::SignTwice
-        | Bug::Equivocate
-        | Bug::VoteAfterTimeout
-        | Bug::ForgetHighest
-        | Bug::CommitGaps
-        | Bug::CommitEarly
-        | Bug::ForgetView
-        | Bug::CommitBackwards
-        | Bug::ForgetBranch
-        | Bug::Slander
-        | Bug::NoHelp
-        | Bug::VoteBlind
+        Bug::ExecuteEarly => byzantine(&["S8"]),
         // A batch goes to the leader at once, and what is lost its client brings elsewhere.
-        | Bug::NoFetch
+        Bug::NoFetch => byzantine(&["L1", "L2"]),
+        Bug::SignTwice | Bug::VoteAfterTimeout => hotstuff(&["S3"]),
+        Bug::ForgetHighest => hotstuff(&["S1"]),
+        Bug::CommitGaps => hotstuff(&["S4"]),
+        Bug::CommitEarly => hotstuff(&["S4", "S1"]),
+        Bug::CommitBackwards => hotstuff(&[ASSERTION]),
+        Bug::ForgetBranch => hotstuff(&["L2"]),
+        Bug::CommitUnprepared => pbft(&["S1", "S10"]),
+        Bug::DropPrepared | Bug::CarryLowest | Bug::TrustNewView | Bug::ForgetPrepared => {
+            pbft(&["S1"])
+        }
+        Bug::GoOnAfterChange => pbft(&["S3"]),
+        Bug::JoinAnyone | Bug::DropEarlyCommits => pbft(&["L1"]),
+        Bug::VoteTwice => raft(&["S3", "S2"]),
+        Bug::AnyLog | Bug::CommitBlind => raft(&["S1"]),
+        Bug::CommitOldTerm => raft(&["L1", "S1"]),
+        Bug::CountUnsynced | Bug::CountSent => raft(&["S1", "S8"]),
+        Bug::CutAlways => raft(&["L1", "L2", "S1", "S8"]),
+        Bug::ReadEarly | Bug::LeaseForever => raft(&["S9"]),
         // Judged by a unit test: only while too few are up is it seen, once in 500 seeds, as L1.
-        | Bug::MatchMovesBack
-        | Bug::StoreNothing
-        | Bug::CommitUnprepared
-        | Bug::DropPrepared
-        | Bug::CarryLowest
-        | Bug::TrustNewView
-        | Bug::GoOnAfterChange
-        | Bug::JoinAnyone
-        | Bug::ForgetPrepared
-        | Bug::DropEarlyCommits => &[],
+        Bug::MatchMovesBack => raft(&[]),
     }
+}
+
+const fn byzantine(broken: Broken) -> [Broken; 3] {
+    [broken, broken, &[]]
+}
+
+const fn hotstuff(broken: Broken) -> [Broken; 3] {
+    [broken, &[], &[]]
+}
+
+const fn pbft(broken: Broken) -> [Broken; 3] {
+    [&[], broken, &[]]
+}
+
+const fn raft(broken: Broken) -> [Broken; 3] {
+    [&[], &[], broken]
 }
 
 /// A bug found.

@@ -7,7 +7,7 @@ use super::message::{Blocks, Draft, FetchBlocks, MAX_BLOCKS, Message};
 use super::record::Record;
 use super::{Block, HotStuff, Out, QuorumCertificate};
 use crate::{Loaded, To, Token};
-use crypto::{Digest, Height, NodeId, Payload, Reject, Time};
+use crypto::{Digest, Height, NodeId, Reject, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -297,9 +297,5 @@ impl HotStuff {
 /// About how long a block's encoding is, in bytes.
 fn size(block: &Block) -> usize {
     let certificate = 64 * (block.header.justify.certificate.signatures.len() + 2);
-    let payload = match &block.payload {
-        Payload::Refs(refs) => refs.len() * size_of::<crypto::BatchRef>(),
-        Payload::Inline(batches) => batches.iter().map(|it| it.bytes().len() + 8).sum(),
-    };
-    certificate + payload + 256
+    certificate + block.payload.encoded_bytes() + 256
 }

@@ -6,7 +6,7 @@
 use super::block::{Block, Header};
 use super::certificate::QuorumCertificate;
 use super::rules;
-use crypto::{BatchRef, Digest, Height, Payload, View};
+use crypto::{Digest, Height, Payload, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -167,18 +167,11 @@ impl Log {
     }
     /// The digests of all batches on the way from the root up to `tip`.
     pub fn batches(&self, tip: &Digest) -> Vec<Digest> {
-        let refs = |entry: &&Entry| -> Vec<BatchRef> {
-            match &entry.block.payload {
-                Payload::Refs(refs) => refs.clone(),
-                Payload::Inline(_) => Vec::new(),
-            }
-        };
-        self.chain(tip)
-            .unwrap_or_default()
+        let chain = self.chain(tip).unwrap_or_default();
+        let batches = chain
             .iter()
-            .flat_map(refs)
-            .map(|batch| batch.digest)
-            .collect()
+            .flat_map(|entry| entry.block.payload.references().into_owned());
+        batches.map(|batch| batch.digest).collect()
     }
 
     /// Keeps a block's certificate.

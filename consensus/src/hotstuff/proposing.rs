@@ -150,12 +150,7 @@ impl HotStuff {
         timeout: Option<Arc<TimeoutCertificate>>,
         out: &mut Out,
     ) {
-        let bytes = match &payload {
-            Payload::Refs(refs) => refs
-                .iter()
-                .fold(0u32, |sum, batch| sum.saturating_add(batch.bytes)),
-            Payload::Inline(_) => 0,
-        };
+        let bytes = u32::try_from(payload.bytes()).unwrap_or(u32::MAX);
         let header = Header {
             epoch: self.config.context.epoch,
             view: self.view,

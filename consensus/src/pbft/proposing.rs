@@ -122,12 +122,7 @@ impl Pbft {
             self.pre_prepare(height, &payload, To::All, out);
             return self.pre_prepare(height, &Arc::new(Payload::EMPTY), To::All, out);
         }
-        let bytes = match &payload {
-            Payload::Refs(refs) => refs
-                .iter()
-                .fold(0u32, |sum, batch| sum.saturating_add(batch.bytes)),
-            Payload::Inline(_) => 0,
-        };
+        let bytes = u32::try_from(payload.bytes()).unwrap_or(u32::MAX);
         self.replication.last_proposal = Some((now, bytes));
         self.propose(height, &Arc::new(payload), out);
     }

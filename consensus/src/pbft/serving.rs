@@ -135,8 +135,5 @@ impl Pbft {
 
 /// About how long a payload's encoding is, in bytes.
 fn size(payload: &Payload) -> usize {
-    match payload {
-        Payload::Refs(refs) => refs.len() * size_of::<crypto::BatchRef>() + 64,
-        Payload::Inline(batches) => batches.iter().map(|it| it.bytes().len() + 8).sum(),
-    }
+    payload.encoded_bytes() + 64
 }

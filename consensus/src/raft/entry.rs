@@ -35,10 +35,7 @@ impl Entry {
     /// Bytes of its batches.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        match &self.payload {
-            Payload::Inline(batches) => batches.iter().map(|it| it.bytes().len()).sum(),
-            Payload::Refs(_) => 0,
-        }
+        self.payload.bytes()
     }
     /// Whether its payload is of the kind that Raft orders: here whole, since nobody else has it.
     ///

@@ -68,8 +68,10 @@ async fn read(log: &Log, from: Height, to: Height, batches: bool) -> Result<Vec<
     let log = log.clone();
     let page = tokio::task::spawn_blocking(move || {
         let rows = log.commits(from, PAGE, PAGE_BYTES).map_err(failed)?;
-        let last = log.last_commit().map_err(failed)?;
-        if rows.is_empty() && last.is_some_and(|last| last.height >= from) {
+        if rows.is_empty()
+            && let Some(last) = log.last_commit().map_err(failed)?
+            && last.height >= from
+        {
             return Err(Status::out_of_range(format!(
                 "height {from} is not in this node's log any more: begin with a later one"
             )));

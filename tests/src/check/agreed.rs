@@ -2,7 +2,7 @@
 //! genuine commits by a quorum of distinct members, of one view, for this height and for what is
 //! ordered there.
 
-use super::{Check, Seen};
+use super::{Check, Seen, signers};
 use crypto::{Digest, NodeId};
 
 /// A commit as a node stored it.
@@ -42,14 +42,8 @@ impl Agreement {
             it.signers.iter().all(|(_, genuine)| *genuine),
             "a signature that is not genuine",
         )?;
-        // Two quorums share more members than can be faulty.
-        let faulty = (self.nodes - 1) / 3;
-        let mut signers: Vec<_> = it.signers.iter().map(|(node, _)| *node).collect();
-        signers.sort_unstable();
-        signers.dedup();
-        let known = signers.iter().all(|node| node.index() < self.nodes);
         demand(
-            known && 2 * signers.len() > self.nodes + faulty,
+            signers::are_quorum(it.signers.iter().map(|(node, _)| *node), self.nodes),
             "fewer signers than a quorum",
         )
     }

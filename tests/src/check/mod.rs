@@ -16,6 +16,7 @@ mod promises;
 mod proof;
 mod register;
 mod retention;
+mod signers;
 mod state;
 
 pub use agreed::{Agreed, Agreement};

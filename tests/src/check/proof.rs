@@ -3,7 +3,7 @@
 //! and a certificate of the last by a quorum. (That signatures are genuine is judged where frames
 //! come in: no node of a run without liars sends another's.)
 
-use super::{Check, Seen};
+use super::{Check, Seen, signers};
 use crypto::{Digest, NodeId};
 
 /// A block in a proof.
@@ -75,14 +75,8 @@ impl Proof {
             it.certified == (b0.block, b0.view),
             "a certificate of another block",
         )?;
-        // Two quorums share more members than can be faulty.
-        let faulty = (self.nodes - 1) / 3;
-        let mut signers = it.signers.clone();
-        signers.sort_unstable();
-        signers.dedup();
-        let known = signers.iter().all(|node| node.index() < self.nodes);
         demand(
-            known && 2 * signers.len() > self.nodes + faulty,
+            signers::are_quorum(it.signers.iter().copied(), self.nodes),
             "fewer signers than a quorum",
         )
     }

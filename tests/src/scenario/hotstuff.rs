@@ -23,12 +23,6 @@ impl Spoken for HotStuff {
         };
         Payload::Refs(batches.iter().map(name).collect())
     }
-    fn batches(payload: &Payload) -> Vec<u64> {
-        match payload {
-            Payload::Refs(refs) => refs.iter().map(|it| it.number).collect(),
-            Payload::Inline(_) => Vec::new(),
-        }
-    }
     fn line(message: &Message) -> String {
         match message {
             Message::Proposal(it) => format!("proposal {}", block(&it.block)),

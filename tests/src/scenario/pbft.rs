@@ -21,9 +21,6 @@ impl Spoken for Pbft {
     fn payload(batches: &[u64]) -> Payload {
         HotStuff::payload(batches)
     }
-    fn batches(payload: &Payload) -> Vec<u64> {
-        HotStuff::batches(payload)
-    }
     fn line(message: &Message) -> String {
         match message {
             Message::PrePrepare(it) => {

@@ -19,9 +19,6 @@ impl Spoken for Raft {
         };
         Payload::Inline(batches.iter().map(|it| batch(it).seal()).collect())
     }
-    fn batches(payload: &Payload) -> Vec<u64> {
-        payload.references().iter().map(|it| it.number).collect()
-    }
     fn line(message: &Message) -> String {
         match &message.body {
             Body::AppendEntries(it) => {

@@ -16,7 +16,9 @@ pub trait Spoken: Protocol {
     /// A payload of numbered batches.
     fn payload(batches: &[u64]) -> Payload;
     /// The batches of a payload.
-    fn batches(payload: &Payload) -> Vec<u64>;
+    fn batches(payload: &Payload) -> Vec<u64> {
+        payload.references().iter().map(|it| it.number).collect()
+    }
     /// A message in one short line.
     fn line(message: &Self::Message) -> String;
     /// What lies on a disk, in one short line.
