@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Checkpoints are this far apart until the shell says otherwise.
-const INTERVAL: u64 = 1024;
+const INTERVAL: u64 = 128;
 /// Of how many views a member's commits for one slot are kept, the highest: commits of any view
 /// count, but only those of one view with each other.
 const COMMIT_VIEWS: usize = 2;

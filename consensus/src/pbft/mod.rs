@@ -30,6 +30,7 @@ pub mod certificate;
 mod log;
 pub mod message;
 mod new_view;
+mod pace;
 mod proposing;
 mod read;
 pub mod record;

@@ -10,11 +10,8 @@ use std::sync::Arc;
 
 /// Ordering waits when it is this many heights ahead of execution.
 const EXECUTION_LAG: u64 = 1024;
-/// Slots in flight: enough for the phases of one to run beside those of others, few enough for
-/// payload to gather while they do.
+/// Most slots in flight, for slow networks and full slots; see [`super::pace`].
 pub const PIPELINE: u64 = 8;
-/// A slot with fewer bytes of batches than this share of the limit makes its primary linger.
-const SMALL_SHARE: u32 = 16;
 /// Slots whose messages are sent again when nothing moves, the lowest that are not committed.
 const RESENT: usize = 2 * PIPELINE as usize;
 
@@ -44,10 +41,13 @@ impl Pbft {
         };
         settled.next()
     }
+    /// Up to where nothing is in flight.
+    fn settled(&self) -> Height {
+        self.log.committed().max(self.log.low())
+    }
     /// Whether this replica is to assign slots now.
     fn may_propose(&self) -> bool {
         let next = self.next_height();
-        let settled = self.log.committed().max(self.log.low());
         let lag = self
             .log
             .committed()
@@ -56,23 +56,20 @@ impl Pbft {
         self.is_primary()
             && self.takes_part()
             && next <= self.log.high()
-            && next.0 - settled.0 <= PIPELINE
+            && next.0 - self.settled().0 <= PIPELINE
             && lag < EXECUTION_LAG
             && self.replication.pending.is_some()
             && !self.replication.dry
     }
     /// When the next slot is due, if it is a matter of time.
     pub(super) fn propose_at(&self) -> Option<Time> {
-        let (at, bytes) = self.replication.last_proposal?;
         if self.replication.ticket.is_some() || !self.may_propose() {
             return None;
         }
-        let small = bytes < self.config.block_bytes / SMALL_SHARE;
-        Some(if small {
-            at.plus(self.config.timing.linger)
-        } else {
-            at
-        })
+        let in_flight = self.next_height() > self.settled().next();
+        let linger = self.config.timing.linger;
+        let pace = &self.replication.pace;
+        pace.next(in_flight, self.config.block_bytes, linger)
     }
 
     pub(super) fn try_propose(&mut self, now: Time, out: &mut Out) {
@@ -123,7 +120,7 @@ impl Pbft {
             return self.pre_prepare(height, &Arc::new(Payload::EMPTY), To::All, out);
         }
         let bytes = u32::try_from(payload.bytes()).unwrap_or(u32::MAX);
-        self.replication.last_proposal = Some((now, bytes));
+        self.replication.pace.assigned(now, height, bytes);
         self.propose(height, &Arc::new(payload), out);
     }
 

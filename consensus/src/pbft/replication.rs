@@ -3,6 +3,7 @@
 use super::certificate::{CommitCertificate, Prepared, phase_statement};
 use super::log::{Accepted, Held};
 use super::message::{Draft, Message, PrePrepare, Vote};
+use super::pace::Pace;
 use super::record::{AcceptedRecord, Record};
 use super::slot::{self, Assigned};
 use super::{Out, Pbft, rules};
@@ -18,8 +19,7 @@ use std::sync::Arc;
 pub struct Replication {
     /// Questions about payload: of which slot, and what.
     asked: BTreeMap<Digest, (Height, Digest)>,
-    /// When the last pre-prepare was made, and how many bytes of batches it had.
-    pub last_proposal: Option<(Time, u32)>,
+    pub pace: Pace,
     /// The request for payload under way.
     pub ticket: Option<Ticket>,
     pub tickets: u64,
@@ -419,6 +419,7 @@ impl Pbft {
             self.replication.dry = false;
         }
         if self.log.committed() > before {
+            self.replication.pace.committed(now, self.log.committed());
             self.log.collect_garbage();
         }
     }

@@ -9,16 +9,8 @@ use std::num::NonZeroU64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShellConfig {
     /// A checkpoint is signed at every multiple of this height; the same on all replicas. `None`:
-    /// never (crash fault model).
+    /// never.
     pub checkpoint_every: Option<NonZeroU64>,
-}
-
-impl Default for ShellConfig {
-    fn default() -> Self {
-        Self {
-            checkpoint_every: NonZeroU64::new(1024),
-        }
-    }
 }
 
 /// All that an earlier run left on disk.

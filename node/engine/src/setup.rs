@@ -5,6 +5,7 @@ use consensus::replica::ShellConfig;
 use crypto::{Digest, FaultModel, NodeId, Scheme, Transaction, Verifier};
 use genesis::{ClientAuth, Genesis, NodeConfig, Protocol};
 use mempool::{Dissemination, Rules};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use storage::{ExecutorConfig, FlushPolicy, Limits, SafetyPolicy, kv};
 
@@ -79,7 +80,13 @@ impl Setup {
         };
         Self {
             config,
-            shell: ShellConfig::default(),
+            shell: ShellConfig {
+                checkpoint_every: NonZeroU64::new(match genesis.protocol {
+                    // A view change carries a certificate for every slot above the checkpoint.
+                    Protocol::Pbft => 128,
+                    Protocol::Hotstuff | Protocol::Raft => 1024,
+                }),
+            },
             pool,
             executor: ExecutorConfig {
                 flush: FlushPolicy {
