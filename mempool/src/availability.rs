@@ -16,6 +16,7 @@ impl Mempool {
         out: &mut Vec<Output>,
     ) {
         let r = sealed.reference();
+        self.wants.pushed(&r.digest, now);
         // The author may be ahead of this node, but not by more than a lifetime.
         let furthest = self.config.horizon(self.config.horizon(self.height()));
         if r.expires > furthest && !self.wants.needed(&r.digest) {
@@ -35,7 +36,9 @@ impl Mempool {
         sealed: SealedBatch,
         out: &mut Vec<Output>,
     ) {
-        if self.wants.contains(&sealed.reference().digest) {
+        let digest = sealed.reference().digest;
+        if self.wants.contains(&digest) {
+            self.wants.answered(&digest);
             self.accept(now, from, sealed, out);
         }
     }
@@ -138,10 +141,8 @@ impl Mempool {
                 });
             }
             Ok(missing) => {
-                // It is probably under way, behind this proposal.
-                let at = now.plus(self.config.fetch_delay);
                 for reference in missing.values() {
-                    self.wants.for_check(reference, at);
+                    self.wants.for_check(&self.config, reference, now);
                 }
                 for digest in self.checks.add(self.config.checks, block, height, missing) {
                     self.wants.no_check(&digest);

@@ -55,9 +55,10 @@ pub struct Config {
     pub fetches: usize,
     /// Loads from the store at a time for one peer.
     pub loads: usize,
-    /// How long a missing batch may be under way before it is asked for.
+    /// How long a missing batch may be under way before it is asked for, and up to eight times as
+    /// long while its author's come late.
     pub fetch_delay: Time,
-    /// After how long another peer is asked.
+    /// After how long another peer is asked, or longer, likewise.
     pub fetch_retry: Time,
     /// Age at which an unordered batch is offered to the leader; doubles with each offer.
     pub offer_delay: Time,

@@ -17,6 +17,7 @@ mod committed;
 mod config;
 mod handing;
 mod input;
+mod lateness;
 mod loads;
 mod mempool;
 mod message;

@@ -52,7 +52,7 @@ impl Mempool {
             memory: Memory::new(config.committed_batches),
             backlog: Backlog::new(recovered.height),
             checks: Checks::default(),
-            wants: Wants::new(n),
+            wants: Wants::new(&config),
             loads: Loads::new(n),
             handing: Handing::new(),
             number: recovered.number,

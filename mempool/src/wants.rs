@@ -1,6 +1,7 @@
 //! Batches that are missing here, and when to ask whom for them.
 
 use crate::Config;
+use crate::lateness::Lateness;
 use crypto::{BatchRef, Digest, NodeId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +10,14 @@ const HOLDERS: usize = 4;
 /// Fruitless questions after which an offered batch is forgotten: it is offered again.
 const OFFER_PATIENCE: u32 = 3;
 
+/// A batch that may be under way is not awaited for longer than so many `Config::fetch_delay`.
+const MOST_DELAYS: u64 = 8;
+
 /// All missing batches.
 #[derive(Debug)]
 pub(crate) struct Wants {
     wants: BTreeMap<Digest, Want>,
+    lateness: Lateness,
     timers: BTreeSet<(Time, Digest)>,
     /// Batches asked for since `period` began, at most `Config::fetches` in `Config::fetch_retry`.
     /// Those asked for in vain come back ever later, so they cannot starve the others.
@@ -29,6 +34,8 @@ struct Want {
     author: NodeId,
     holders: Vec<NodeId>,
     questions: u32,
+    /// Since when peers have been expected to send it.
+    since: Option<Time>,
     /// When to ask next; `None` while the own store is asked.
     next: Option<Time>,
     /// A block waits for it.
@@ -40,9 +47,12 @@ struct Want {
 }
 
 impl Wants {
-    pub(crate) fn new(n: usize) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
+        let n = config.n;
+        let most = Time(config.fetch_delay.0.saturating_mul(MOST_DELAYS));
         Self {
             wants: BTreeMap::new(),
+            lateness: Lateness::new(n, most),
             timers: BTreeSet::new(),
             asked: 0,
             period: Time(0),
@@ -65,9 +75,11 @@ impl Wants {
         self.wants.get(digest).is_some_and(|w| w.check || w.commit)
     }
 
-    /// A block waits for it: asked for at `at`, since it may be under way.
-    pub(crate) fn for_check(&mut self, reference: &BatchRef, at: Time) {
-        self.entry(reference, Some(at)).check = true;
+    /// A block waits for it. It is probably under way, behind the proposal.
+    pub(crate) fn for_check(&mut self, config: &Config, reference: &BatchRef, now: Time) {
+        let patience = self.lateness.patience(reference.author);
+        let at = now.plus(patience.max(config.fetch_delay));
+        self.entry(reference, Some((now, at))).check = true;
     }
     /// It is committed. Whether the own store should be asked first; then `not_stored` follows.
     pub(crate) fn for_commit(&mut self, reference: &BatchRef) -> bool {
@@ -81,11 +93,12 @@ impl Wants {
         if let Some(want) = self.wants.get_mut(digest)
             && want.next.is_none()
         {
-            want.next = Some(now);
-            self.timers.insert((now, *digest));
+            let at = now.plus(self.lateness.patience(want.author));
+            (want.since, want.next) = (Some(now), Some(at));
+            self.timers.insert((at, *digest));
         }
     }
-    /// A peer offers it: ask him at once, unless he offered too many that have not come yet.
+    /// A peer offers it: ask him, unless he offered too many that have not come yet.
     pub(crate) fn for_offer(&mut self, config: &Config, from: NodeId, r: &BatchRef, now: Time) {
         if let Some(want) = self.wants.get_mut(&r.digest) {
             if want.holders.len() < HOLDERS && !want.holders.contains(&from) {
@@ -93,7 +106,8 @@ impl Wants {
             }
         } else if self.offered[from.index()] < config.fetches {
             self.offered[from.index()] += 1;
-            let want = self.entry(r, Some(now));
+            let at = now.plus(self.lateness.patience(r.author));
+            let want = self.entry(r, Some((now, at)));
             want.holders.push(from);
             want.offer = Some(from);
         }
@@ -105,6 +119,20 @@ impl Wants {
             if !want.commit && want.offer.is_none() {
                 self.remove(digest);
             }
+        }
+    }
+    /// Its author sends it unasked.
+    pub(crate) fn pushed(&mut self, digest: &Digest, now: Time) {
+        if let Some(want) = self.wants.get(digest)
+            && let Some(since) = want.since
+        {
+            self.lateness.came(want.author, now.since(since));
+        }
+    }
+    /// A peer answers with it.
+    pub(crate) fn answered(&mut self, digest: &Digest) {
+        if let Some(want) = self.wants.get(digest) {
+            self.lateness.fetched(want.author);
         }
     }
     /// It came, or is of no use any more.
@@ -192,10 +220,9 @@ impl Wants {
                     .push(digest);
             }
         }
-        let pause = config
-            .fetch_retry
-            .0
-            .saturating_mul(1 << want.questions.min(5));
+        // Answers come as late as what is sent unasked.
+        let pause = config.fetch_retry.plus(self.lateness.patience(want.author));
+        let pause = pause.0.saturating_mul(1 << want.questions.min(5));
         want.questions = want.questions.saturating_add(1);
         let next = now.plus(Time(pause.max(1)));
         want.next = Some(next);
@@ -206,16 +233,18 @@ impl Wants {
         self.timers.insert((next, digest));
     }
 
-    fn entry(&mut self, reference: &BatchRef, at: Option<Time>) -> &mut Want {
+    /// `asks`: since when it is expected, and when to ask for it.
+    fn entry(&mut self, reference: &BatchRef, asks: Option<(Time, Time)>) -> &mut Want {
         self.wants.entry(reference.digest).or_insert_with(|| {
-            if let Some(at) = at {
+            if let Some((_, at)) = asks {
                 self.timers.insert((at, reference.digest));
             }
             Want {
                 author: reference.author,
                 holders: Vec::new(),
                 questions: 0,
-                next: at,
+                since: asks.map(|(since, _)| since),
+                next: asks.map(|(_, at)| at),
                 check: false,
                 commit: false,
                 offer: None,

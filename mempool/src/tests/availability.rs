@@ -444,3 +444,65 @@ fn a_batch_that_lives_too_long_is_refused() {
         vec![Output::Reject(NodeId(1), Reject::TooFar)]
     );
 }
+
+/// When the missing batch is asked for, in milliseconds after a block that holds it.
+fn patience(rig: &mut Rig, number: u64, sealed: &SealedBatch) -> u64 {
+    rig.check(number, 1, refs(&[sealed]));
+    let asks = (1..2_000).find(|_| !asked(&rig.pass(1)).is_empty());
+    asks.expect("it is asked for at last")
+}
+
+#[test]
+fn who_sends_late_is_asked_later_and_the_others_are_not() {
+    let mut rig = Rig::new();
+    let late = batch(1, 1);
+    assert_eq!(patience(&mut rig, 1, &late), 50);
+    rig.pass(150);
+    rig.push(&late);
+    assert_eq!(patience(&mut rig, 2, &batch(1, 2)), 300);
+    assert_eq!(patience(&mut rig, 3, &batch(2, 1)), 50);
+}
+
+#[test]
+fn nobody_is_awaited_for_longer_than_eight_delays() {
+    let mut rig = Rig::new();
+    let late = batch(1, 1);
+    rig.check(1, 1, refs(&[&late]));
+    rig.pass(60_000);
+    rig.push(&late);
+    assert_eq!(patience(&mut rig, 2, &batch(1, 2)), 400);
+}
+
+#[test]
+fn who_sends_nothing_unasked_is_asked_soon_again() {
+    let mut rig = Rig::new();
+    let late = batch(1, 1);
+    rig.check(1, 1, refs(&[&late]));
+    rig.pass(400);
+    rig.push(&late);
+    let mut waits = Vec::new();
+    for number in 2..30 {
+        let withheld = batch(1, number);
+        waits.push(patience(&mut rig, number, &withheld));
+        rig.answer(2, &[&withheld]);
+    }
+    assert!(waits.is_sorted_by(|a, b| a >= b), "{waits:?}");
+    assert_eq!((waits[0], waits[27]), (400, 50));
+}
+
+#[test]
+fn an_offer_of_what_is_under_way_waits_as_long() {
+    let mut rig = Rig::new();
+    let late = batch(1, 1);
+    rig.check(1, 1, refs(&[&late]));
+    rig.pass(200);
+    rig.push(&late);
+    let offered = batch(1, 2);
+    let offer = Message::Offer(vec![offered.reference()]);
+    assert_eq!(asked(&rig.receive(3, offer)), vec![]);
+    assert_eq!(asked(&rig.pass(299)), vec![]);
+    assert_eq!(
+        asked(&rig.pass(1)),
+        vec![(3, vec![offered.reference().digest])]
+    );
+}
