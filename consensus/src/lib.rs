@@ -2,8 +2,9 @@
 //!
 //! [`contract`] is what a protocol is; [`replica`] wraps one so that nothing leaves before it is
 //! durable and nothing is promised twice; [`hotstuff`] is chained HotStuff, [`pbft`] Castro and
-//! Liskov's protocol, [`raft`] Raft.
+//! Liskov's protocol, [`raft`] Raft; [`common`] is what these have in common.
 
+pub mod common;
 pub mod contract;
 pub mod hotstuff;
 pub mod pbft;

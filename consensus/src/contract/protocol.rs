@@ -1,6 +1,6 @@
 //! The trait itself.
 
-use super::{Config, Input, Outputs, Record};
+use super::{Config, Draft, Input, Outputs, Record};
 use crypto::{Authenticate, Digest, Epoch, Height, NodeId, Signature, Statement, Time, View};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
@@ -71,17 +71,6 @@ pub trait Message:
     fn statement(&self) -> Option<(NodeId, Statement, Signature)>;
     /// Its name in metrics and logs.
     fn name(&self) -> &'static str;
-}
-
-/// A message not yet signed. The guard stores it, so that the same one can be sent again.
-pub trait Draft: Clone + Debug + Serialize + DeserializeOwned + Send + 'static {
-    /// What it becomes.
-    type Message;
-    /// What has to be signed. `None` promises nothing and needs no signature. (Raft's grants return
-    /// a statement, so that they pass the guard, and ignore the signature.)
-    fn statement(&self) -> Option<Statement>;
-    /// The finished message.
-    fn seal(self, signature: Option<Signature>) -> Self::Message;
 }
 
 /// Where an instance begins: genesis, or the last height committed here.

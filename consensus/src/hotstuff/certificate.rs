@@ -3,15 +3,13 @@
 use super::block::Header;
 use super::rules;
 use crate::Committed;
+use crate::common::Claims;
 use crypto::{
-    Certificate, Context, Digest, Epoch, Hasher, Height, Kind, NodeId, Reject, Signature, Slot,
-    Statement, Verifier, View,
+    Certificate, Context, Digest, Epoch, Hasher, Height, Kind, Reject, Slot, Statement, Verifier,
+    View,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// Signatures still to be checked, gathered so that one batch checks a whole message.
-pub type Claims = Vec<(NodeId, Statement, Signature)>;
 
 /// Stands for the state in which an epoch begins; the certified block of view 0.
 #[must_use]
@@ -59,17 +57,6 @@ pub fn timeout_statement(epoch: Epoch, tenure: u64, high: View) -> Statement {
     }
 }
 
-fn is_quorum(certificate: &Certificate, by: &Verifier) -> Result<(), Reject> {
-    let signers = certificate.signers.len();
-    let enough = signers >= by.validators.quorums().commit;
-    let matched = signers == certificate.signatures.len();
-    if enough && matched {
-        Ok(())
-    } else {
-        Err(Reject::BadCertificate)
-    }
-}
-
 /// q votes for one block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuorumCertificate {
@@ -98,24 +85,18 @@ impl QuorumCertificate {
     ///
     /// # Errors
     /// [`Reject::BadCertificate`].
-    pub fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
+    pub fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
         if self.view == View(0) {
-            let anchor = *self == Self::anchor(&by.context);
+            let anchor = *self == Self::anchor(&claims.verifier().context);
             return if anchor {
                 Ok(())
             } else {
                 Err(Reject::BadCertificate)
             };
         }
-        is_quorum(&self.certificate, by)?;
-        let statement = vote_statement(by.context.epoch, self.view, self.height, &self.block);
-        let signed = self
-            .certificate
-            .signers
-            .iter()
-            .zip(&self.certificate.signatures);
-        claims.extend(signed.map(|(node, signature)| (node, statement, *signature)));
-        Ok(())
+        let epoch = claims.verifier().context.epoch;
+        let statement = vote_statement(epoch, self.view, self.height, &self.block);
+        claims.quorum(&self.certificate, |_, _| statement)
     }
 }
 
@@ -138,23 +119,16 @@ impl TimeoutCertificate {
     ///
     /// # Errors
     /// [`Reject::BadCertificate`].
-    pub fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
-        is_quorum(&self.certificate, by)?;
+    pub fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
         let same_length = self.high_views.len() == self.certificate.signers.len();
         if !same_length || self.high_views.iter().max() != Some(&self.high.view) {
             return Err(Reject::BadCertificate);
         }
-        self.high.claim(by, claims)?;
-        let signed = self
-            .certificate
-            .signers
-            .iter()
-            .zip(&self.certificate.signatures);
-        for ((node, signature), view) in signed.zip(&self.high_views) {
-            let statement = timeout_statement(by.context.epoch, self.tenure, *view);
-            claims.push((node, statement, *signature));
-        }
-        Ok(())
+        self.high.claim(claims)?;
+        let epoch = claims.verifier().context.epoch;
+        claims.quorum(&self.certificate, |i, _| {
+            timeout_statement(epoch, self.tenure, self.high_views[i])
+        })
     }
 }
 
@@ -200,8 +174,8 @@ impl Proof {
         if parent != Some((certificate.block, certificate.height)) || certificate.view != b0.view {
             return Err(Reject::Malformed);
         }
-        let mut claims = Claims::new();
-        certificate.claim(by, &mut claims)?;
-        by.all(claims)
+        let mut claims = Claims::new(by);
+        certificate.claim(&mut claims)?;
+        claims.check()
     }
 }

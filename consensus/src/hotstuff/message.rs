@@ -2,15 +2,18 @@
 
 use super::block::Block;
 use super::certificate::{
-    Claims, QuorumCertificate, TimeoutCertificate, timeout_statement, vote_statement,
+    QuorumCertificate, TimeoutCertificate, timeout_statement, vote_statement,
 };
-use crate::contract;
+use crate::common::Claims;
+use crate::contract::{self, Signed};
 use crypto::{
     Authenticate, Digest, Epoch, Height, Kind, NodeId, Reject, Signature, Slot, Statement,
     Verifier, View,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+pub use crate::contract::Unsigned as Draft;
 
 /// Most blocks in one [`Blocks`].
 pub const MAX_BLOCKS: usize = 256;
@@ -68,14 +71,10 @@ impl Vote {
     pub fn statement(&self) -> Statement {
         vote_statement(self.epoch, self.view, self.height, &self.block)
     }
-    fn claim(&self, author: NodeId, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
-        if self.author != author {
-            return Err(Reject::WrongSender);
-        }
-        if self.epoch != by.context.epoch {
-            return Err(Reject::WrongContext);
-        }
-        claims.push((author, self.statement(), self.signature));
+    fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
+        claims.author(self.author)?;
+        claims.epoch(self.epoch)?;
+        claims.signed(self.author, self.statement(), self.signature);
         Ok(())
     }
 }
@@ -153,7 +152,7 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
+    fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
         if self.blocks.len() > MAX_BLOCKS {
             return Err(Reject::TooLong);
         }
@@ -163,7 +162,7 @@ impl Blocks {
             self.certificate.view,
         );
         for block in self.blocks.iter().rev() {
-            block.check_content(by)?;
+            block.check_content(claims.verifier())?;
             let header = &block.header;
             if (header.digest(), header.height, header.view) != above
                 || header.parent != header.justify.block
@@ -172,7 +171,7 @@ impl Blocks {
             }
             above = (header.parent, header.justify.height, header.justify.view);
         }
-        self.certificate.claim(by, claims)
+        self.certificate.claim(claims)
     }
 }
 
@@ -220,61 +219,49 @@ pub enum Message {
 }
 
 impl Message {
-    fn claims(&self, from: NodeId, by: &Verifier) -> Result<Claims, Reject> {
-        let mut claims = Claims::new();
-        let epoch = |epoch: Epoch| {
-            if epoch == by.context.epoch {
-                Ok(())
-            } else {
-                Err(Reject::WrongContext)
-            }
-        };
+    fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
         match self {
             Self::Proposal(proposal) => {
-                if proposal.author != from {
-                    return Err(Reject::WrongSender);
-                }
-                proposal.block.check_content(by)?;
-                claims.push((from, proposal.statement(), proposal.signature));
-                proposal.block.header.justify.claim(by, &mut claims)?;
+                claims.author(proposal.author)?;
+                proposal.block.check_content(claims.verifier())?;
+                claims.signed(proposal.author, proposal.statement(), proposal.signature);
+                proposal.block.header.justify.claim(claims)?;
                 if let Some(timeout) = &proposal.block.header.timeout {
-                    timeout.claim(by, &mut claims)?;
+                    timeout.claim(claims)?;
                 }
             }
-            Self::Vote(vote) => vote.claim(from, by, &mut claims)?,
+            Self::Vote(vote) => vote.claim(claims)?,
             Self::Timeout(timeout) => {
-                if timeout.author != from {
-                    return Err(Reject::WrongSender);
-                }
-                epoch(timeout.epoch)?;
-                claims.push((from, timeout.statement(), timeout.signature));
-                timeout.high.claim(by, &mut claims)?;
+                claims.author(timeout.author)?;
+                claims.epoch(timeout.epoch)?;
+                claims.signed(timeout.author, timeout.statement(), timeout.signature);
+                timeout.high.claim(claims)?;
                 if let Some(entry) = &timeout.entry {
-                    entry.claim(by, &mut claims)?;
+                    entry.claim(claims)?;
                 }
                 if let Some(vote) = &timeout.vote {
-                    vote.claim(from, by, &mut claims)?;
+                    vote.claim(claims)?;
                 }
             }
             Self::Certificate(pair) => {
-                pair.quorum.claim(by, &mut claims)?;
+                pair.quorum.claim(claims)?;
                 if let Some(timeout) = &pair.timeout {
-                    timeout.claim(by, &mut claims)?;
+                    timeout.claim(claims)?;
                 }
             }
-            Self::Blocks(blocks) => blocks.claim(by, &mut claims)?,
-            Self::ReadAsk(ask) => epoch(ask.epoch)?,
-            Self::ReadAnswer(answer) => {
-                epoch(answer.epoch)?;
-                answer.high.claim(by, &mut claims)?;
-            }
-            Self::AskCertificate(ask) => epoch(ask.epoch)?,
+            Self::AskCertificate(ask) => claims.epoch(ask.epoch)?,
             Self::FetchBlocks(fetch) => {
-                epoch(fetch.epoch)?;
-                fetch.target.claim(by, &mut claims)?;
+                claims.epoch(fetch.epoch)?;
+                fetch.target.claim(claims)?;
+            }
+            Self::Blocks(blocks) => blocks.claim(claims)?,
+            Self::ReadAsk(ask) => claims.epoch(ask.epoch)?,
+            Self::ReadAnswer(answer) => {
+                claims.epoch(answer.epoch)?;
+                answer.high.claim(claims)?;
             }
         }
-        Ok(claims)
+        Ok(())
     }
 }
 
@@ -282,15 +269,9 @@ impl Authenticate for Message {
     /// Checks all but what depends on the leader schedule, which the replica knows and the
     /// verifier does not (`rules.rs`).
     fn check(&self, from: NodeId, by: &Verifier) -> Result<(), Reject> {
-        if !by.validators.contains(from) {
-            return Err(Reject::NotMember);
-        }
-        let claims = self.claims(from, by)?;
-        if claims.is_empty() {
-            Ok(())
-        } else {
-            by.all(claims)
-        }
+        let mut claims = Claims::of(from, by)?;
+        self.claim(&mut claims)?;
+        claims.check()
     }
 }
 
@@ -338,27 +319,13 @@ impl contract::Message for Message {
     }
 }
 
-/// A message whose own signature is still [`Signature::NONE`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Draft(pub Message);
-
-impl contract::Draft for Draft {
-    type Message = Message;
-
-    fn statement(&self) -> Option<Statement> {
-        contract::Message::statement(&self.0).map(|(_, statement, _)| statement)
-    }
-    fn seal(self, signature: Option<Signature>) -> Message {
-        let mut message = self.0;
-        if let Some(signature) = signature {
-            match &mut message {
-                Message::Proposal(proposal) => proposal.signature = signature,
-                Message::Vote(vote) => vote.signature = signature,
-                Message::Timeout(timeout) => timeout.signature = signature,
-                _ => {}
-            }
+impl Signed for Message {
+    fn sign(&mut self, signature: Signature) {
+        match self {
+            Self::Proposal(proposal) => proposal.signature = signature,
+            Self::Vote(vote) => vote.signature = signature,
+            Self::Timeout(timeout) => timeout.signature = signature,
+            _ => {}
         }
-        message
     }
 }

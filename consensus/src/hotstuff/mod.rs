@@ -57,7 +57,7 @@ impl Protocol for HotStuff {
     type Message = Message;
     type Record = Record;
     type Proof = Proof;
-    type Draft = Draft;
+    type Draft = Draft<Message>;
 
     fn recover(
         config: Config,

@@ -7,7 +7,7 @@
 
 use super::message::{CertificatePair, Draft, Message, ReadAnswer, ReadAsk};
 use super::{HotStuff, Out, QuorumCertificate};
-use crate::replica::reads::{MAX_READS, Nonces, Question, Readers};
+use crate::common::reads::{MAX_READS, Nonces, Question, Readers};
 use crate::{ReadId, Retry, Timing, To};
 use crypto::{Height, NodeId, NodeSet, Reject, Time};
 use std::sync::Arc;

@@ -244,7 +244,7 @@ impl HotStuff {
             self.send_timeout(To::One(from), out);
         }
     }
-    fn ask_certificate(&self) -> Draft {
+    fn ask_certificate(&self) -> Draft<Message> {
         let epoch = self.config.context.epoch;
         Draft(Message::AskCertificate(AskCertificate {
             epoch,

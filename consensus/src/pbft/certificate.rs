@@ -2,14 +2,12 @@
 
 use super::slot::{self, Assigned};
 use crate::Committed;
+use crate::common::Claims;
 use crate::replica::StableCheckpoint;
 use crypto::{
     Certificate, Epoch, Kind, NodeId, Reject, Signature, Slot, Statement, Verifier, View,
 };
 use serde::{Deserialize, Serialize};
-
-/// Signatures still to be checked, gathered so that one batch checks a whole message.
-pub type Claims = Vec<(NodeId, Statement, Signature)>;
 
 /// What a pre-prepare, prepare or commit signs. `history` is no part of it: it follows from the
 /// contents of all heights.
@@ -23,17 +21,6 @@ pub fn phase_statement(kind: Kind, epoch: Epoch, it: &Assigned) -> Statement {
             height: it.height,
         },
         content: it.digest,
-    }
-}
-
-fn check_quorum(certificate: &Certificate, by: &Verifier) -> Result<(), Reject> {
-    let signers = certificate.signers.len();
-    let enough = signers >= by.validators.quorums().commit;
-    let matched = signers == certificate.signatures.len();
-    if enough && matched {
-        Ok(())
-    } else {
-        Err(Reject::BadCertificate)
     }
 }
 
@@ -55,28 +42,20 @@ impl Prepared {
     ///
     /// # Errors
     /// [`Reject::BadCertificate`].
-    pub fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
-        check_quorum(&self.certificate, by)?;
+    pub fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
         if self.assigned.view == View(0) || !self.certificate.signers.contains(self.primary) {
             return Err(Reject::BadCertificate);
         }
-        let epoch = by.context.epoch;
+        let epoch = claims.verifier().context.epoch;
         let pre_prepare = phase_statement(Kind::PrePrepare, epoch, &self.assigned);
         let prepare = phase_statement(Kind::Prepare, epoch, &self.assigned);
-        let signed = self
-            .certificate
-            .signers
-            .iter()
-            .zip(&self.certificate.signatures);
-        for (node, signature) in signed {
-            let statement = if node == self.primary {
+        claims.quorum(&self.certificate, |_, node| {
+            if node == self.primary {
                 pre_prepare
             } else {
                 prepare
-            };
-            claims.push((node, statement, *signature));
-        }
-        Ok(())
+            }
+        })
     }
     /// The primary's own signature.
     #[must_use]
@@ -103,19 +82,13 @@ impl CommitCertificate {
     ///
     /// # Errors
     /// [`Reject::BadCertificate`].
-    pub fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
-        check_quorum(&self.certificate, by)?;
+    pub fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
         if self.assigned.view == View(0) {
             return Err(Reject::BadCertificate);
         }
-        let statement = phase_statement(Kind::Commit, by.context.epoch, &self.assigned);
-        let signed = self
-            .certificate
-            .signers
-            .iter()
-            .zip(&self.certificate.signatures);
-        claims.extend(signed.map(|(node, signature)| (node, statement, *signature)));
-        Ok(())
+        let epoch = claims.verifier().context.epoch;
+        let statement = phase_statement(Kind::Commit, epoch, &self.assigned);
+        claims.quorum(&self.certificate, |_, _| statement)
     }
 }
 
@@ -123,17 +96,9 @@ impl CommitCertificate {
 ///
 /// # Errors
 /// [`Reject::BadCertificate`].
-pub fn claim_checkpoint(
-    stable: &StableCheckpoint,
-    by: &Verifier,
-    claims: &mut Claims,
-) -> Result<(), Reject> {
-    check_quorum(&stable.certificate, by)?;
-    let statement = stable.statement(&by.context);
-    let certificate = &stable.certificate;
-    let signed = certificate.signers.iter().zip(&certificate.signatures);
-    claims.extend(signed.map(|(node, signature)| (node, statement, *signature)));
-    Ok(())
+pub fn claim_checkpoint(stable: &StableCheckpoint, claims: &mut Claims<'_>) -> Result<(), Reject> {
+    let statement = stable.statement(&claims.verifier().context);
+    claims.quorum(&stable.certificate, |_, _| statement)
 }
 
 /// Convinces a third party that a height is committed: q commits. Two replicas may have different
@@ -157,8 +122,8 @@ impl Proof {
         if !claimed {
             return Err(Reject::Malformed);
         }
-        let mut claims = Claims::new();
-        certificate.claim(by, &mut claims)?;
-        by.all(claims)
+        let mut claims = Claims::new(by);
+        certificate.claim(&mut claims)?;
+        claims.check()
     }
 }

@@ -1,9 +1,10 @@
 //! What replicas send each other, what they sign, and how all of it is checked.
 
-use super::certificate::{Claims, CommitCertificate, Prepared, claim_checkpoint, phase_statement};
+use super::certificate::{CommitCertificate, Prepared, claim_checkpoint, phase_statement};
 use super::slot::{self, Assigned};
 use super::view::{NewView, ViewChange};
-use crate::contract;
+use crate::common::Claims;
+use crate::contract::{self, Signed};
 use crate::replica::StableCheckpoint;
 use crypto::{
     Authenticate, Digest, Epoch, Height, Kind, NodeId, Payload, Reject, Signature, Statement,
@@ -11,6 +12,8 @@ use crypto::{
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+pub use crate::contract::Unsigned as Draft;
 
 /// Most slots in one [`Slots`], [`FetchPayloads`] or [`Payloads`].
 pub const MAX_SLOTS: usize = 256;
@@ -63,18 +66,10 @@ pub struct Vote {
 }
 
 impl Vote {
-    fn claim(
-        &self,
-        kind: Kind,
-        from: NodeId,
-        by: &Verifier,
-        claims: &mut Claims,
-    ) -> Result<(), Reject> {
-        if self.author != from {
-            return Err(Reject::WrongSender);
-        }
-        check_epoch(self.epoch, by)?;
-        claims.push((from, self.statement(kind), self.signature));
+    fn claim(&self, kind: Kind, claims: &mut Claims<'_>) -> Result<(), Reject> {
+        claims.author(self.author)?;
+        claims.epoch(self.epoch)?;
+        claims.signed(self.author, self.statement(kind), self.signature);
         Ok(())
     }
     /// What its author signs.
@@ -126,7 +121,7 @@ pub struct Slots {
 }
 
 impl Slots {
-    fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
+    fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
         if self.slots.len() > MAX_SLOTS {
             return Err(Reject::TooLong);
         }
@@ -143,7 +138,7 @@ impl Slots {
                 return Err(Reject::Malformed);
             }
             before = Some(assigned.height);
-            certificate.claim(by, claims)?;
+            certificate.claim(claims)?;
         }
         Ok(())
     }
@@ -211,12 +206,12 @@ impl Reached {
             Self::Committed(it) => it.assigned.height,
         }
     }
-    fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
+    fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
         match self {
             Self::Nothing => Ok(()),
-            Self::Stable(it) => claim_checkpoint(it, by, claims),
-            Self::Prepared(it) => it.claim(by, claims),
-            Self::Committed(it) => it.claim(by, claims),
+            Self::Stable(it) => claim_checkpoint(it, claims),
+            Self::Prepared(it) => it.claim(claims),
+            Self::Committed(it) => it.claim(claims),
         }
     }
 }
@@ -254,14 +249,6 @@ pub enum Message {
     ReadAnswer(ReadAnswer),
 }
 
-pub(super) fn check_epoch(epoch: Epoch, by: &Verifier) -> Result<(), Reject> {
-    if epoch == by.context.epoch {
-        Ok(())
-    } else {
-        Err(Reject::WrongContext)
-    }
-}
-
 fn check_length(length: usize) -> Result<(), Reject> {
     if length > MAX_SLOTS {
         Err(Reject::TooLong)
@@ -271,54 +258,47 @@ fn check_length(length: usize) -> Result<(), Reject> {
 }
 
 impl Message {
-    fn claims(&self, from: NodeId, by: &Verifier) -> Result<Claims, Reject> {
-        let mut claims = Claims::new();
+    fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
         match self {
             Self::PrePrepare(it) => {
-                if it.author != from {
-                    return Err(Reject::WrongSender);
-                }
-                check_epoch(it.epoch, by)?;
+                claims.author(it.author)?;
+                claims.epoch(it.epoch)?;
                 slot::check_payload(&it.payload)?;
-                claims.push((from, it.statement(), it.signature));
+                claims.signed(it.author, it.statement(), it.signature);
             }
-            Self::Prepare(vote) => vote.claim(Kind::Prepare, from, by, &mut claims)?,
-            Self::Commit(vote) => vote.claim(Kind::Commit, from, by, &mut claims)?,
+            Self::Prepare(vote) => vote.claim(Kind::Prepare, claims)?,
+            Self::Commit(vote) => vote.claim(Kind::Commit, claims)?,
             Self::ViewChange(it) => {
-                if it.change.author != from {
-                    return Err(Reject::WrongSender);
-                }
-                it.claim(by, &mut claims)?;
+                claims.author(it.change.author)?;
+                it.claim(claims)?;
             }
             Self::NewView(it) => {
-                if it.author != from {
-                    return Err(Reject::WrongSender);
-                }
-                it.claim(by, &mut claims)?;
+                claims.author(it.author)?;
+                it.claim(claims)?;
             }
-            Self::Opened(it) => it.claim(by, &mut claims)?,
-            Self::Certificate(reached) => reached.claim(by, &mut claims)?,
-            Self::AskProgress(ask) => check_epoch(ask.epoch, by)?,
-            Self::FetchSlots(fetch) => check_epoch(fetch.epoch, by)?,
-            Self::Slots(slots) => slots.claim(by, &mut claims)?,
+            Self::Opened(it) => it.claim(claims)?,
+            Self::Certificate(reached) => reached.claim(claims)?,
+            Self::AskProgress(ask) => claims.epoch(ask.epoch)?,
+            Self::FetchSlots(fetch) => claims.epoch(fetch.epoch)?,
+            Self::Slots(slots) => slots.claim(claims)?,
             Self::FetchPayloads(fetch) => {
-                check_epoch(fetch.epoch, by)?;
+                claims.epoch(fetch.epoch)?;
                 check_length(fetch.wanted.len())?;
             }
             Self::Payloads(it) => {
-                check_epoch(it.epoch, by)?;
+                claims.epoch(it.epoch)?;
                 check_length(it.payloads.len())?;
                 for (_, payload) in &it.payloads {
                     slot::check_payload(payload)?;
                 }
             }
-            Self::ReadAsk(ask) => check_epoch(ask.epoch, by)?,
+            Self::ReadAsk(ask) => claims.epoch(ask.epoch)?,
             Self::ReadAnswer(answer) => {
-                check_epoch(answer.epoch, by)?;
-                answer.reached.claim(by, &mut claims)?;
+                claims.epoch(answer.epoch)?;
+                answer.reached.claim(claims)?;
             }
         }
-        Ok(claims)
+        Ok(())
     }
 }
 
@@ -326,15 +306,9 @@ impl Authenticate for Message {
     /// Checks all but what depends on who leads which view and on the interval of checkpoints,
     /// which the replica knows and the verifier does not (`rules.rs`).
     fn check(&self, from: NodeId, by: &Verifier) -> Result<(), Reject> {
-        if !by.validators.contains(from) {
-            return Err(Reject::NotMember);
-        }
-        let claims = self.claims(from, by)?;
-        if claims.is_empty() {
-            Ok(())
-        } else {
-            by.all(claims)
-        }
+        let mut claims = Claims::of(from, by)?;
+        self.claim(&mut claims)?;
+        claims.check()
     }
 }
 
@@ -401,28 +375,14 @@ impl contract::Message for Message {
     }
 }
 
-/// A message whose own signature is still [`Signature::NONE`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Draft(pub Message);
-
-impl contract::Draft for Draft {
-    type Message = Message;
-
-    fn statement(&self) -> Option<Statement> {
-        contract::Message::statement(&self.0).map(|(_, statement, _)| statement)
-    }
-    fn seal(self, signature: Option<Signature>) -> Message {
-        let mut message = self.0;
-        if let Some(signature) = signature {
-            match &mut message {
-                Message::PrePrepare(it) => it.signature = signature,
-                Message::Prepare(it) | Message::Commit(it) => it.signature = signature,
-                Message::ViewChange(it) => it.change.signature = signature,
-                Message::NewView(it) => Arc::make_mut(it).signature = signature,
-                _ => {}
-            }
+impl Signed for Message {
+    fn sign(&mut self, signature: Signature) {
+        match self {
+            Self::PrePrepare(it) => it.signature = signature,
+            Self::Prepare(it) | Self::Commit(it) => it.signature = signature,
+            Self::ViewChange(it) => it.change.signature = signature,
+            Self::NewView(it) => Arc::make_mut(it).signature = signature,
+            _ => {}
         }
-        message
     }
 }

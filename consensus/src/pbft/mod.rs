@@ -82,7 +82,7 @@ impl Protocol for Pbft {
     type Message = Message;
     type Record = Record;
     type Proof = Proof;
-    type Draft = Draft;
+    type Draft = Draft<Message>;
 
     fn recover(
         config: Config,

@@ -13,7 +13,7 @@
 
 use super::message::{Draft, Message, Reached, ReadAnswer, ReadAsk};
 use super::{Out, Pbft, Prepared, rules};
-use crate::replica::reads::{MAX_READS, Nonces, Question, Readers};
+use crate::common::reads::{MAX_READS, Nonces, Question, Readers};
 use crate::{ReadId, Retry, Timing, To};
 use crypto::{Height, NodeId, NodeSet, Reject, Time};
 use std::sync::Arc;

@@ -4,13 +4,12 @@
 //! view needs one certificate for what several members have prepared, and is as large as the window
 //! and not as the window times the members.
 
-use super::certificate::{Claims, Prepared, claim_checkpoint};
-use super::message::check_epoch;
+use super::certificate::{Prepared, claim_checkpoint};
 use super::slot::Assigned;
+use crate::common::Claims;
 use crate::replica::StableCheckpoint;
 use crypto::{
-    Context, Digest, Epoch, Hasher, Height, Kind, NodeId, Reject, Signature, Slot, Statement,
-    Verifier, View,
+    Context, Digest, Epoch, Hasher, Height, Kind, NodeId, Reject, Signature, Slot, Statement, View,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,8 +74,8 @@ impl Change {
     }
     /// Whether its slots ascend, above its checkpoint and below its view. How far they may go is the
     /// replica's to judge.
-    fn check_form(&self, by: &Verifier) -> Result<(), Reject> {
-        check_epoch(self.epoch, by)?;
+    fn check_form(&self, claims: &Claims<'_>) -> Result<(), Reject> {
+        claims.epoch(self.epoch)?;
         let mut before = self.low.height;
         for it in &self.prepared {
             if it.height <= before || it.view >= self.view {
@@ -113,19 +112,19 @@ impl ViewChange {
     ///
     /// # Errors
     /// [`Reject::Malformed`] if proofs and claims differ, or what is wrong with a proof.
-    pub fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
+    pub fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
         let change = &self.change;
-        change.check_form(by)?;
-        let named = Low::of(self.checkpoint.as_deref(), &by.context) == change.low;
+        change.check_form(claims)?;
+        let named = Low::of(self.checkpoint.as_deref(), &claims.verifier().context) == change.low;
         let proven = self.prepared.iter().map(|it| it.assigned);
         if !named || !proven.eq(change.prepared.iter().copied()) {
             return Err(Reject::Malformed);
         }
-        claims.push((change.author, change.statement(), change.signature));
+        claims.signed(change.author, change.statement(), change.signature);
         if let Some(stable) = &self.checkpoint {
-            claim_checkpoint(stable, by, claims)?;
+            claim_checkpoint(stable, claims)?;
         }
-        self.prepared.iter().try_for_each(|it| it.claim(by, claims))
+        self.prepared.iter().try_for_each(|it| it.claim(claims))
     }
 }
 
@@ -239,34 +238,34 @@ impl NewView {
     /// # Errors
     /// [`Reject::BadCertificate`] if it does not have a quorum of distinct members,
     /// [`Reject::Malformed`] if proofs and claims differ, or what is wrong with a proof.
-    pub fn claim(&self, by: &Verifier, claims: &mut Claims) -> Result<(), Reject> {
-        check_epoch(self.epoch, by)?;
+    pub fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
+        claims.epoch(self.epoch)?;
         let ascending = self.changes.is_sorted_by(|a, b| a.author < b.author);
-        if !ascending || self.changes.len() != by.validators.quorums().commit {
+        if !ascending || self.changes.len() != claims.verifier().validators.quorums().commit {
             return Err(Reject::BadCertificate);
         }
         let mut lows = BTreeSet::new();
         let mut prepared = BTreeSet::new();
         for change in &self.changes {
-            change.check_form(by)?;
+            change.check_form(claims)?;
             if change.view != self.view {
                 return Err(Reject::Malformed);
             }
             lows.insert(change.low);
             prepared.extend(change.prepared.iter().copied());
-            claims.push((change.author, change.statement(), change.signature));
+            claims.signed(change.author, change.statement(), change.signature);
         }
         lows.remove(&Low::default());
         let stable = self.checkpoints.iter();
-        let proven = stable.map(|it| Low::of(Some(it.as_ref()), &by.context));
+        let proven = stable.map(|it| Low::of(Some(it.as_ref()), &claims.verifier().context));
         let certified = self.prepared.iter().map(|it| it.assigned);
         if !proven.eq(lows) || !certified.eq(prepared) {
             return Err(Reject::Malformed);
         }
-        claims.push((self.author, self.statement(), self.signature));
+        claims.signed(self.author, self.statement(), self.signature);
         for stable in &self.checkpoints {
-            claim_checkpoint(stable, by, claims)?;
+            claim_checkpoint(stable, claims)?;
         }
-        self.prepared.iter().try_for_each(|it| it.claim(by, claims))
+        self.prepared.iter().try_for_each(|it| it.claim(claims))
     }
 }

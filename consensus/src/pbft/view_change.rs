@@ -218,7 +218,7 @@ impl Pbft {
         self.view.max(self.changes.wanted().previous())
     }
 
-    pub(super) fn ask_progress(&self) -> Draft {
+    pub(super) fn ask_progress(&self) -> Draft<Message> {
         Draft(Message::AskProgress(AskProgress {
             epoch: self.config.context.epoch,
             view: self.closed(),

@@ -8,7 +8,7 @@
 use super::message::{Body, ReadAnswer, ReadIndex};
 use super::replication::Leadership;
 use super::{Out, Raft, Role};
-use crate::replica::reads::{MAX_READS, Nonces, Question, Readers};
+use crate::common::reads::{MAX_READS, Nonces, Question, Readers};
 use crate::{ReadId, Retry, Timing, To};
 use crypto::{Height, NodeId, Time};
 

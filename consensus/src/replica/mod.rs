@@ -11,7 +11,6 @@ mod evidence;
 mod gate;
 mod guard;
 mod input;
-pub mod reads;
 mod shell;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use super::super::Message;
 use super::super::message::{ReadAnswer, ReadAsk};
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, payload, round_robin};
-use crate::replica::reads::MAX_READS;
+use crate::common::reads::MAX_READS;
 use crate::{Input, ReadId, Retry, To};
 use crypto::{Epoch, Height, NodeId, Payload, Reject, Time};
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use super::super::message::{Reached, ReadAnswer, ReadAsk};
 use super::super::{Message, Pbft};
 use super::cluster::Cluster;
 use super::craft::{Craft, EVERY, Solo, payload};
-use crate::replica::reads::MAX_READS;
+use crate::common::reads::MAX_READS;
 use crate::{Input, ReadId, Retry, To};
 use crypto::{Epoch, Height, NodeId, Reject, Time};
 

@@ -4,7 +4,7 @@ use super::super::Body;
 use super::super::message::{ReadAnswer, ReadIndex};
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, append, appended, heard, newer};
-use crate::replica::reads::MAX_READS;
+use crate::common::reads::MAX_READS;
 use crate::{Input, ReadId, Retry, To};
 use crypto::{Height, NodeId, Time, View};
 

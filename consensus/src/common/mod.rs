@@ -1,0 +1,7 @@
+//! What protocols have in common beside the contract: each takes from here what it needs. What is in
+//! here knows no protocol, and no rule of a paper is in here.
+
+pub mod claims;
+pub mod reads;
+
+pub use claims::Claims;
