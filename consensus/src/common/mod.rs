@@ -2,6 +2,8 @@
 //! here knows no protocol, and no rule of a paper is in here.
 
 pub mod claims;
+pub mod payload;
 pub mod reads;
 
 pub use claims::Claims;
+pub use payload::{Held, Supply};

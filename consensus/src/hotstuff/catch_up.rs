@@ -95,7 +95,7 @@ impl HotStuff {
         let from = self
             .catch_up
             .next
-            .unwrap_or_else(|| self.log.root().height.next());
+            .unwrap_or_else(|| self.log.committed().next());
         let deadline = now.plus(self.config.timing.resend);
         let epoch = self.config.context.epoch;
         self.catch_up.asked = Some(Asked {
@@ -145,7 +145,7 @@ impl HotStuff {
                 self.insert(now, digest, block, out);
                 fresh = true;
             }
-            let passed = self.log.holds(&digest) || height <= self.log.root().height;
+            let passed = self.log.holds(&digest) || height <= self.log.committed();
             last = passed.then_some(height);
         }
         self.adopt(now, &answer.certificate, None, out);
@@ -163,7 +163,7 @@ impl HotStuff {
 
     pub(super) fn on_fetch(&mut self, now: Time, from: NodeId, fetch: &FetchBlocks, out: &mut Out) {
         self.adopt(now, &fetch.target, Some(from), out);
-        let root = self.log.root().height;
+        let root = self.log.committed();
         if from == self.me() || crypto::planted!(NoCatchUp) {
             return;
         }
@@ -228,7 +228,7 @@ impl HotStuff {
         let reached = chain
             .last()
             .map_or(from, |block| block.header.height.next());
-        if reached > self.log.root().height {
+        if reached > self.log.committed() {
             let tip = if self.log.holds(target) {
                 target
             } else {

@@ -6,25 +6,13 @@
 use super::block::{Block, Header};
 use super::certificate::QuorumCertificate;
 use super::rules;
+use crate::common::Held;
 use crypto::{Digest, Height, Payload, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most blocks held without a certificate.
 pub const MAX_UNCERTIFIED: usize = 64;
-
-/// Whether a block's payload may be voted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
-    /// Not asked yet: the block came by catch-up, where nobody votes.
-    Unknown,
-    /// Asked; parts may be missing.
-    Asked,
-    /// Held here and valid.
-    Yes,
-    /// Never.
-    No,
-}
 
 /// A block in the tree.
 #[derive(Clone, Debug)]
@@ -33,7 +21,7 @@ pub struct Entry {
     pub block: Arc<Block>,
     /// Its certificate, if known.
     pub certificate: Option<Arc<QuorumCertificate>>,
-    /// Its payload's state.
+    /// Its payload's state; unknown as well if it came by catch-up, where nobody votes.
     pub held: Held,
 }
 
@@ -76,6 +64,14 @@ impl Log {
     /// The last committed block.
     pub fn root(&self) -> &Root {
         &self.root
+    }
+    /// Its height.
+    pub fn committed(&self) -> Height {
+        self.root.height
+    }
+    /// `history` there.
+    pub fn history(&self) -> Digest {
+        self.root.history
     }
     /// A block above the root.
     pub fn get(&self, digest: &Digest) -> Option<&Entry> {

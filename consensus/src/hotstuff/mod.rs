@@ -76,9 +76,9 @@ impl Protocol for HotStuff {
             }
             Input::Payload { ticket, payload } => self.on_payload(now, ticket, payload, out),
             Input::Checked { block, held } => self.on_checked(&block, held),
-            Input::Pending { oldest } => self.on_pending(oldest),
+            Input::Pending { oldest } => self.replication.supply.on_pending(oldest),
             Input::Overdue { .. } => self.on_overdue(out),
-            Input::Executed { height, .. } => self.replication.on_executed(height),
+            Input::Executed { height, .. } => self.replication.supply.on_executed(height),
             // Blocks are kept until a snapshot covers them, not a checkpoint.
             Input::Checkpoint { .. } => {}
             Input::Loaded(loaded) => self.on_loaded(loaded, out),
@@ -128,8 +128,8 @@ impl Protocol for HotStuff {
         Status {
             view: self.view,
             leader: Some(self.leader(self.view)),
-            height: self.log.root().height,
-            history: self.log.root().history,
+            height: self.log.committed(),
+            history: self.log.history(),
             timeouts: self.pacemaker.timeouts_signed(),
             waiting: self.waiting(),
         }

@@ -2,25 +2,18 @@
 
 use super::block::{Block, Header};
 use super::certificate::TimeoutCertificate;
-use super::log::Held;
 use super::message::{Draft, Message, Proposal};
 use super::record::Record;
 use super::{HotStuff, Out};
+use crate::common::Held;
 use crate::{Ticket, To};
 use crypto::{Payload, Signature, Time};
 use std::sync::Arc;
 
-/// Ordering waits when it is this many heights ahead of execution.
-const EXECUTION_LAG: u64 = 1024;
 /// A block with fewer bytes of batches than this share of the limit makes its leader linger.
 const SMALL_SHARE: u32 = 16;
 
 impl HotStuff {
-    pub(super) fn on_pending(&mut self, oldest: Option<Time>) {
-        self.replication.pending = oldest;
-        self.replication.dry = false;
-    }
-
     /// Whether this replica is to propose in the current view; with which timeout certificate.
     fn may_propose(&self) -> Option<Option<Arc<TimeoutCertificate>>> {
         let fresh = self.replication.proposed < self.view
@@ -61,24 +54,15 @@ impl HotStuff {
         };
         self.high.view > view && self.log.holds(&self.high.block) && !below()
     }
-    /// The pool may have payload, and execution is not too far behind to take it.
-    fn may_fill(&self) -> bool {
-        let lag = self
-            .log
-            .root()
-            .height
-            .0
-            .saturating_sub(self.replication.executed.0);
-        self.replication.pending.is_some() && !self.replication.dry && lag < EXECUTION_LAG
+    /// Whether there is a reason to propose.
+    fn has_reason(&self) -> bool {
+        self.replication.supply.is_there(self.log.committed()) || self.must_flush()
     }
     /// When the next proposal is due, if it is a matter of time.
     pub(super) fn propose_at(&self) -> Option<Time> {
         let (at, bytes) = self.replication.last_proposal?;
-        let idle = self
-            .replication
-            .ticket
-            .is_some_and(|(_, view)| view == self.view);
-        if idle || !(self.may_fill() || self.must_flush()) || self.may_propose().is_none() {
+        let idle = self.replication.supply.is_asked();
+        if idle || !self.has_reason() || self.may_propose().is_none() {
             return None;
         }
         let small = bytes < self.config.block_bytes / SMALL_SHARE;
@@ -90,19 +74,14 @@ impl HotStuff {
     }
 
     pub(super) fn try_propose(&mut self, now: Time, out: &mut Out) {
-        let under_way = self
-            .replication
-            .ticket
-            .is_some_and(|(_, view)| view == self.view);
-        if under_way || self.may_propose().is_none() || !(self.may_fill() || self.must_flush()) {
+        if self.replication.supply.is_asked()
+            || self.may_propose().is_none()
+            || !self.has_reason()
+            || self.propose_at().is_some_and(|at| at > now)
+        {
             return;
         }
-        if self.propose_at().is_some_and(|at| at > now) {
-            return;
-        }
-        self.replication.tickets += 1;
-        let ticket = Ticket(self.replication.tickets);
-        self.replication.ticket = Some((ticket, self.view));
+        let ticket = self.replication.supply.ask();
         out.want_payload(
             ticket,
             self.high.height.next(),
@@ -118,22 +97,20 @@ impl HotStuff {
         payload: Payload,
         out: &mut Out,
     ) {
-        let expected = self.replication.ticket.take_if(|(t, _)| *t == ticket);
-        let timeout = match (expected, self.may_propose()) {
-            (Some((_, view)), Some(timeout)) if view == self.view => timeout,
-            _ => {
-                if !payload.is_empty() {
-                    out.give_back(payload);
-                }
-                return;
+        let expected = self.replication.supply.answers(ticket);
+        let Some(timeout) = self.may_propose().filter(|_| expected) else {
+            if !payload.is_empty() {
+                out.give_back(payload);
             }
+            return;
         };
         if payload.is_empty() {
             // Work that fits into no block, since it expires before: an empty one moves the height
             // on, and so ends it. Without, every leader would be given up for ever.
             let flush = self.must_flush();
-            self.replication.dry = flush || self.replication.pending.is_none();
-            if self.replication.dry && !flush {
+            let idle = self.replication.supply.pending().is_none();
+            self.replication.supply.set_dry(flush || idle);
+            if idle && !flush {
                 return;
             }
         }
@@ -204,7 +181,7 @@ impl HotStuff {
 
     /// Tells the certificate made here, if no proposal of the own will carry it soon.
     pub(super) fn tell_certificate(&mut self, out: &mut Out) {
-        let coming = self.may_propose().is_some() && (self.may_fill() || self.must_flush());
+        let coming = self.may_propose().is_some() && self.has_reason();
         if !self.replication.untold || coming {
             return;
         }

@@ -177,7 +177,7 @@ impl HotStuff {
     fn finish_placed(&mut self, out: &mut Out) {
         for mut placed in std::mem::take(&mut self.reads.placed) {
             match self.read_height(&mut placed.certificate) {
-                Some(height) if height <= self.log.root().height => {
+                Some(height) if height <= self.log.committed() => {
                     for id in placed.readers {
                         out.read(id, Ok(height));
                     }

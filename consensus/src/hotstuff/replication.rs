@@ -2,11 +2,11 @@
 
 use super::block::{Block, Header};
 use super::certificate::{Proof, QuorumCertificate};
-use super::log::Held;
 use super::message::{CertificatePair, Draft, Message, Proposal, Vote};
 use super::record::{Record, VoteRecord};
 use super::{HotStuff, Out, rules};
-use crate::{Committed, Evidence, Refused, Ticket, To};
+use crate::common::{Held, Supply};
+use crate::{Committed, Evidence, Refused, To};
 use crypto::{Certificate, Digest, Height, NodeId, Reject, Signature, Statement, Time, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,16 +43,9 @@ pub struct Replication {
     pub proposed: View,
     /// When, and how many bytes of batches.
     pub last_proposal: Option<(Time, u32)>,
-    /// The request for payload under way, for which view.
-    pub ticket: Option<(Ticket, View)>,
-    pub tickets: u64,
-    /// Since when work waits.
-    pub pending: Option<Time>,
-    /// The pool had nothing when last asked: not asked again before it says that it has.
-    pub dry: bool,
+    pub supply: Supply,
     /// A certificate made here that no one has been told.
     pub untold: bool,
-    pub executed: Height,
     /// View and block of the certificate that made the last commit.
     pub committed_by: Option<(View, Digest)>,
 }
@@ -60,18 +53,16 @@ pub struct Replication {
 impl Replication {
     pub fn new(executed: Height) -> Self {
         Self {
-            executed,
+            supply: Supply::new(executed),
             ..Self::default()
         }
-    }
-    pub fn on_executed(&mut self, height: Height) {
-        self.executed = self.executed.max(height);
     }
     pub fn voted(&self) -> View {
         self.last_vote.as_ref().map_or(View(0), |vote| vote.view)
     }
     /// Forgets what only mattered in views below.
     pub fn enter(&mut self, view: View, high: View) {
+        self.supply.drop_request();
         self.votes = self.votes.split_off(&high.next());
         self.seen = self.seen.split_off(&high);
         while self.votes.len() > VIEWS_KEPT {
@@ -94,7 +85,7 @@ impl Replication {
         self.votes.len()
     }
     pub fn waiting(&self, view: View, leader: NodeId, me: NodeId) -> Option<String> {
-        self.pending?;
+        self.supply.pending()?;
         if leader == me {
             let votes = self.votes.get(&view).map_or(0, BTreeMap::len);
             (self.proposed == view).then(|| format!("view {view}: proposed, {votes} votes so far"))

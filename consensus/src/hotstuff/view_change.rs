@@ -405,7 +405,7 @@ impl HotStuff {
     /// What the timer runs for: uncommitted payload in the chain of the high certificate or in the
     /// current proposal, a missing certified block, a known batch, a waiting read, or f+1 timeouts.
     fn has_work(&self) -> bool {
-        self.replication.pending.is_some()
+        self.replication.supply.pending().is_some()
             || self.reads.needs_progress()
             || self.pacemaker.given.len() >= self.config.quorums.one_honest()
             || !self.log.holds(&self.high.block)
@@ -480,7 +480,7 @@ impl HotStuff {
     /// The view stands still: promises again, and a question to all who may know more.
     fn nudge(&mut self, out: &mut Out) {
         self.pacemaker.stalled = true;
-        self.replication.dry = false;
+        self.replication.supply.set_dry(false);
         self.resend_proposal(To::Others, out);
         if self.replication.voted() == self.view {
             self.send_vote(out);

@@ -7,6 +7,7 @@
 use super::certificate::{CommitCertificate, Prepared};
 use super::message::Vote;
 use super::rules;
+use crate::common::Held;
 use crate::replica::StableCheckpoint;
 use crypto::{Digest, Height, NodeId, Payload, Signature, View};
 use std::collections::BTreeMap;
@@ -17,19 +18,6 @@ const INTERVAL: u64 = 128;
 /// Of how many views a member's commits for one slot are kept, the highest: commits of any view
 /// count, but only those of one view with each other.
 const COMMIT_VIEWS: usize = 2;
-
-/// Whether a slot's payload may be prepared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
-    /// Not asked yet.
-    Unknown,
-    /// Asked; parts may be missing.
-    Asked,
-    /// Held here and valid.
-    Yes,
-    /// Never.
-    No,
-}
 
 /// The pre-prepare accepted in the current view.
 #[derive(Clone, Copy, Debug)]

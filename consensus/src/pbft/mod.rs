@@ -101,9 +101,9 @@ impl Protocol for Pbft {
             }
             Input::Payload { ticket, payload } => self.on_payload(now, ticket, payload, out),
             Input::Checked { block, held } => self.on_checked(&block, held, out),
-            Input::Pending { oldest } => self.on_pending(oldest),
+            Input::Pending { oldest } => self.replication.supply.on_pending(oldest),
             Input::Overdue { .. } => self.on_overdue(out),
-            Input::Executed { height, .. } => self.replication.on_executed(height),
+            Input::Executed { height, .. } => self.replication.supply.on_executed(height),
             Input::Checkpoint { every, stable } => self.on_checkpoint(every, stable.as_ref(), out),
             Input::Loaded(loaded) => self.on_loaded(loaded, out),
             Input::Read { id } => self.on_read(now, id, out),

@@ -81,8 +81,8 @@ impl Pbft {
         self.changes.enter(it.view);
         self.timers.on_new_view();
         self.reads.start_over();
-        self.replication.ticket = None;
-        self.replication.dry = false;
+        self.replication.supply.drop_request();
+        self.replication.supply.set_dry(false);
         let mut lost = Vec::new();
         for (height, slot) in self.log.slots_mut() {
             let carried = it.assigned(height).map(|it| it.digest);

@@ -1,26 +1,20 @@
 //! The primary's side of replication: when to assign a slot, and what.
 
-use super::log::{Accepted, Held};
+use super::log::Accepted;
 use super::message::{Draft, Message, PrePrepare};
 use super::slot::{self, Assigned};
 use super::{Out, Pbft};
+use crate::common::Held;
 use crate::{Ticket, To};
 use crypto::{Height, Kind, Payload, Signature, Time};
 use std::sync::Arc;
 
-/// Ordering waits when it is this many heights ahead of execution.
-const EXECUTION_LAG: u64 = 1024;
 /// Most slots in flight, for slow networks and full slots; see [`super::pace`].
 pub const PIPELINE: u64 = 8;
 /// Slots whose messages are sent again when nothing moves, the lowest that are not committed.
 const RESENT: usize = 2 * PIPELINE as usize;
 
 impl Pbft {
-    pub(super) fn on_pending(&mut self, oldest: Option<Time>) {
-        self.replication.pending = oldest;
-        self.replication.dry = false;
-    }
-
     /// The next slot to assign: above all that the view holds already.
     pub(super) fn next_height(&self) -> Height {
         let known = self.log.committed().max(self.reach()).max(self.log.low());
@@ -48,22 +42,15 @@ impl Pbft {
     /// Whether this replica is to assign slots now.
     fn may_propose(&self) -> bool {
         let next = self.next_height();
-        let lag = self
-            .log
-            .committed()
-            .0
-            .saturating_sub(self.replication.executed.0);
         self.is_primary()
             && self.takes_part()
             && next <= self.log.high()
             && next.0 - self.settled().0 <= PIPELINE
-            && lag < EXECUTION_LAG
-            && self.replication.pending.is_some()
-            && !self.replication.dry
+            && self.replication.supply.is_there(self.log.committed())
     }
     /// When the next slot is due, if it is a matter of time.
     pub(super) fn propose_at(&self) -> Option<Time> {
-        if self.replication.ticket.is_some() || !self.may_propose() {
+        if self.replication.supply.is_asked() || !self.may_propose() {
             return None;
         }
         let in_flight = self.next_height() > self.settled().next();
@@ -73,15 +60,13 @@ impl Pbft {
     }
 
     pub(super) fn try_propose(&mut self, now: Time, out: &mut Out) {
-        if self.replication.ticket.is_some()
+        if self.replication.supply.is_asked()
             || !self.may_propose()
             || self.propose_at().is_some_and(|at| at > now)
         {
             return;
         }
-        self.replication.tickets += 1;
-        let ticket = Ticket(self.replication.tickets);
-        self.replication.ticket = Some(ticket);
+        let ticket = self.replication.supply.ask();
         out.want_payload(
             ticket,
             self.next_height(),
@@ -97,15 +82,15 @@ impl Pbft {
         payload: Payload,
         out: &mut Out,
     ) {
-        let expected = self.replication.ticket.take_if(|it| *it == ticket);
-        if expected.is_none() || !self.may_propose() {
+        let expected = self.replication.supply.answers(ticket);
+        if !expected || !self.may_propose() {
             if !payload.is_empty() {
                 out.give_back(payload);
             }
             return;
         }
         if payload.is_empty() {
-            self.replication.dry = true;
+            self.replication.supply.set_dry(true);
             let ordering = self.log.open().any(|(_, slot)| slot.is_open());
             // Work that fits into no slot, since it expires before: a null slot moves the height
             // on, and so ends it. Without, every primary would be given up for ever.
@@ -221,7 +206,7 @@ impl Pbft {
         }
         let quorum = self.quorum();
         let Some(slot) = self.log.get(next) else {
-            let by_other = primary != self.me() && self.replication.pending.is_some();
+            let by_other = primary != self.me() && self.replication.supply.pending().is_some();
             return by_other.then(|| {
                 format!("view {view}: no pre-prepare of slot {next} from primary {primary}")
             });

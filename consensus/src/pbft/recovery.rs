@@ -6,11 +6,12 @@
 //! this replica asks for another view.
 
 use super::certificate::Proof;
-use super::log::{Accepted, Held, Log};
+use super::log::{Accepted, Log};
 use super::record::Record;
 use super::view::{NewView, ViewChange};
 use super::{Out, Pbft, catch_up::CatchUp, read::Reads, replication::Replication};
 use super::{timers::Timers, view_change::Changes};
+use crate::common::Held;
 use crate::{Anchor, Config, Loaded, To, Token};
 use crypto::{Height, Time, View};
 use std::sync::Arc;

@@ -1,14 +1,15 @@
 //! The normal case: accept, prepare, commit.
 
 use super::certificate::{CommitCertificate, Prepared, phase_statement};
-use super::log::{Accepted, Held};
+use super::log::Accepted;
 use super::message::{Draft, Message, PrePrepare, Vote};
 use super::pace::Pace;
 use super::record::{AcceptedRecord, Record};
 use super::slot::{self, Assigned};
 use super::{Out, Pbft, rules};
+use crate::common::{Held, Supply};
 use crate::replica::StableCheckpoint;
-use crate::{Committed, Evidence, Refused, Ticket, To};
+use crate::{Committed, Evidence, Refused, To};
 use crypto::{Certificate, Digest, Height, Kind, NodeId, Payload, Reject, Signature, Time, View};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -20,25 +21,15 @@ pub struct Replication {
     /// Questions about payload: of which slot, and what.
     asked: BTreeMap<Digest, (Height, Digest)>,
     pub pace: Pace,
-    /// The request for payload under way.
-    pub ticket: Option<Ticket>,
-    pub tickets: u64,
-    /// Since when work waits.
-    pub pending: Option<Time>,
-    /// The pool had nothing when last asked: not asked again before something changes.
-    pub dry: bool,
-    pub executed: Height,
+    pub supply: Supply,
 }
 
 impl Replication {
     pub fn new(executed: Height) -> Self {
         Self {
-            executed,
+            supply: Supply::new(executed),
             ..Self::default()
         }
-    }
-    pub fn on_executed(&mut self, height: Height) {
-        self.executed = self.executed.max(height);
     }
 }
 
@@ -416,7 +407,7 @@ impl Pbft {
             if !payload.is_empty() {
                 self.timers.on_progress(now, self.takes_part());
             }
-            self.replication.dry = false;
+            self.replication.supply.set_dry(false);
         }
         if self.log.committed() > before {
             self.replication.pace.committed(now, self.log.committed());

@@ -113,7 +113,7 @@ impl Pbft {
     /// f + 1 members that want another view, or something under way in the view.
     fn has_work(&self) -> bool {
         let committed = self.log.committed();
-        self.replication.pending.is_some()
+        self.replication.supply.pending().is_some()
             || self.reads.needs_progress()
             || self.log.low() > committed
             || self.log.open().any(|(_, slot)| slot.committed.is_some())
@@ -217,7 +217,7 @@ impl Pbft {
     /// Nothing moves: promises again, and a question to all who may know more.
     fn nudge(&mut self, out: &mut Out) {
         self.timers.stalled = true;
-        self.replication.dry = false;
+        self.replication.supply.set_dry(false);
         let committed = self.log.committed();
         let stuck: Vec<_> = self.log.open().map(|(height, _)| height).take(16).collect();
         for height in stuck {

@@ -83,8 +83,8 @@ impl Protocol for Raft {
                 self.on_message(now, from, message.into_inner(), out);
             }
             Input::Payload { ticket, payload } => self.on_payload(ticket, payload, out),
-            Input::Pending { oldest } => self.on_pending(oldest),
-            Input::Executed { height, .. } => self.replication.on_executed(height),
+            Input::Pending { oldest } => self.replication.supply.on_pending(oldest),
+            Input::Executed { height, .. } => self.replication.supply.on_executed(height),
             Input::Loaded(loaded) => self.on_loaded(now, loaded, out),
             Input::Read { id } => self.on_read(now, id, out),
             Input::Transfer { to } => self.on_transfer(now, to),

@@ -5,6 +5,7 @@ use super::message::{AppendEntries, Appended, Body, Conflict, Heard};
 use super::progress::Progress;
 use super::record::Record;
 use super::{Out, Raft, Role, rules};
+use crate::common::Supply;
 use crate::{Committed, Ticket, To};
 use crypto::{Height, NodeId, Payload, Reject, Time, View};
 use std::collections::{BTreeMap, VecDeque};
@@ -13,8 +14,6 @@ use std::sync::Arc;
 /// Entries of a leader that are not committed, beyond which it asks for no more payload: meanwhile
 /// the pool gathers what comes into one entry.
 const DEPTH: u64 = 4;
-/// Ordering waits when it is this many heights ahead of execution.
-const EXECUTION_LAG: u64 = 1024;
 /// Bytes of batches in one message, if they are in more than one entry.
 const MESSAGE_BYTES: usize = 256 << 10;
 /// Rounds of which it is remembered when they began.
@@ -23,15 +22,7 @@ const ROUNDS_KEPT: usize = 64;
 /// What ordering remembers, whoever leads.
 #[derive(Debug, Default)]
 pub struct Replication {
-    /// Since when work waits.
-    pending: Option<Time>,
-    /// The pool had nothing when last asked: not asked again before it says that it has, or
-    /// something is committed.
-    dry: bool,
-    /// The request for payload under way.
-    ticket: Option<Ticket>,
-    tickets: u64,
-    executed: Height,
+    pub supply: Supply,
     /// The leader's last round that was answered, in this term.
     round: u64,
 }
@@ -39,18 +30,15 @@ pub struct Replication {
 impl Replication {
     pub fn new(executed: Height) -> Self {
         Self {
-            executed,
+            supply: Supply::new(executed),
             ..Self::default()
         }
     }
-    pub fn on_executed(&mut self, height: Height) {
-        self.executed = self.executed.max(height);
-    }
     /// Another term: nothing of the former counts.
     pub fn enter_term(&mut self) {
-        self.ticket = None;
+        self.supply.drop_request();
+        self.supply.set_dry(false);
         self.round = 0;
-        self.dry = false;
     }
 }
 
@@ -169,39 +157,30 @@ impl Raft {
         self.log.append(entry);
     }
 
-    pub(super) fn on_pending(&mut self, oldest: Option<Time>) {
-        self.replication.pending = oldest;
-        self.replication.dry = false;
-    }
-
     /// Asks for something to order, if this replica is to order now.
     pub(super) fn want_payload(&mut self, out: &mut Out) {
         let Role::Leader(lead) = &self.role else {
             return;
         };
-        let work = &self.replication;
-        let lag = self.log.committed().0.saturating_sub(work.executed.0);
-        let idle = work.pending.is_none() || work.dry || work.ticket.is_some();
-        if idle
+        let supply = &self.replication.supply;
+        if supply.is_asked()
+            || !supply.is_there(self.log.committed())
             || lead.transfer.is_some()
-            || lag >= EXECUTION_LAG
             || self.log.uncommitted() >= DEPTH
         {
             return;
         }
-        self.replication.tickets += 1;
-        let ticket = Ticket(self.replication.tickets);
-        self.replication.ticket = Some(ticket);
+        let ticket = self.replication.supply.ask();
         let height = self.log.last().height.next();
         out.want_payload(ticket, height, self.config.block_bytes, self.log.batches());
     }
 
     pub(super) fn on_payload(&mut self, ticket: Ticket, payload: Payload, out: &mut Out) {
-        let expected = self.replication.ticket.take_if(|it| *it == ticket);
+        let expected = self.replication.supply.answers(ticket);
         // Who hands over takes nothing new (dissertation, section 3.10), or the successor's log would
         // never be complete: the pool keeps it for whoever leads then.
         let orders = matches!(&self.role, Role::Leader(lead) if lead.transfer.is_none());
-        if expected.is_none() || !orders {
+        if !expected || !orders {
             if !payload.is_empty() {
                 out.give_back(payload);
             }
@@ -210,8 +189,8 @@ impl Raft {
         if payload.is_empty() {
             // Work that fits into no entry, since it expires before: an empty one moves the height
             // on, and so ends it.
-            self.replication.dry = true;
-            if self.replication.pending.is_none() || self.log.uncommitted() > 0 {
+            self.replication.supply.set_dry(true);
+            if self.replication.supply.pending().is_none() || self.log.uncommitted() > 0 {
                 return;
             }
         }
@@ -506,7 +485,7 @@ impl Raft {
             let Some((entry, history)) = self.log.commit_next() else {
                 break;
             };
-            self.replication.dry = false;
+            self.replication.supply.set_dry(false);
             out.commit(Committed {
                 height: entry.at.height,
                 payload: entry.payload.clone(),

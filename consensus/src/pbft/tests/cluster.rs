@@ -29,7 +29,7 @@ impl Cluster {
                 it.log.committed(),
                 it.log.low(),
                 it.reach(),
-                it.replication.pending,
+                it.replication.supply.pending(),
                 it.reads.needs_progress(),
                 it.changes.who_want_more_than(it.view),
                 it.status().waiting,

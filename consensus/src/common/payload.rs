@@ -1,0 +1,90 @@
+//! What protocols remember about payload: whoever leads, what it may ask the pool for; whoever is to
+//! vote, whether it holds what was proposed.
+
+use crate::Ticket;
+use crypto::{Height, Time};
+
+/// Ordering waits when it is this many heights ahead of execution.
+const EXECUTION_LAG: u64 = 1024;
+
+/// Whether payload that was proposed is held here, and so may be voted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Not asked yet.
+    Unknown,
+    /// Asked; parts may be missing.
+    Asked,
+    /// Held here and valid.
+    Yes,
+    /// Never.
+    No,
+}
+
+/// What a leader gets from the pool.
+#[derive(Debug, Default)]
+pub struct Supply {
+    /// Since when work waits.
+    pending: Option<Time>,
+    /// The pool had nothing when last asked: not asked again before something changes.
+    dry: bool,
+    /// The request under way.
+    ticket: Option<Ticket>,
+    tickets: u64,
+    /// Up to where the state machine has executed.
+    executed: Height,
+}
+
+impl Supply {
+    /// Nothing known but how far execution is.
+    #[must_use]
+    pub fn new(executed: Height) -> Self {
+        Self {
+            executed,
+            ..Self::default()
+        }
+    }
+    /// See [`crate::Input::Pending`].
+    pub fn on_pending(&mut self, oldest: Option<Time>) {
+        self.pending = oldest;
+        self.dry = false;
+    }
+    /// See [`crate::Input::Executed`].
+    pub fn on_executed(&mut self, height: Height) {
+        self.executed = self.executed.max(height);
+    }
+    /// Since when work waits; `None`: nothing does.
+    #[must_use]
+    pub const fn pending(&self) -> Option<Time> {
+        self.pending
+    }
+    /// Whether the pool may have payload, and execution is not too far behind to take it.
+    #[must_use]
+    pub fn is_there(&self, committed: Height) -> bool {
+        let lag = committed.0.saturating_sub(self.executed.0);
+        self.pending.is_some() && !self.dry && lag < EXECUTION_LAG
+    }
+    /// The pool had nothing, or may have something again.
+    pub fn set_dry(&mut self, dry: bool) {
+        self.dry = dry;
+    }
+    /// Whether a request is under way.
+    #[must_use]
+    pub const fn is_asked(&self) -> bool {
+        self.ticket.is_some()
+    }
+    /// Begins a request.
+    pub fn ask(&mut self) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.ticket = Some(ticket);
+        ticket
+    }
+    /// Whether this answers the request under way; it is done then.
+    pub fn answers(&mut self, ticket: Ticket) -> bool {
+        self.ticket.take_if(|it| *it == ticket).is_some()
+    }
+    /// The request under way is of no use any more: what it brings goes back to the pool.
+    pub fn drop_request(&mut self) {
+        self.ticket = None;
+    }
+}
