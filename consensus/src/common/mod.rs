@@ -1,9 +1,11 @@
 //! What protocols have in common beside the contract: each takes from here what it needs. What is in
 //! here knows no protocol, and no rule of a paper is in here.
 
+pub mod barrier;
 pub mod claims;
 pub mod payload;
 pub mod reads;
 
+pub use barrier::{Barrier, Placed};
 pub use claims::Claims;
 pub use payload::{Held, Supply};

@@ -82,7 +82,7 @@ impl Protocol for HotStuff {
             // Blocks are kept until a snapshot covers them, not a checkpoint.
             Input::Checkpoint { .. } => {}
             Input::Loaded(loaded) => self.on_loaded(loaded, out),
-            Input::Read { id } => self.on_read(now, id, out),
+            Input::Read { id } => self.reads.on_read(now, id, out),
             // A leader that stops costs one timeout; it has no way to name its successor.
             Input::Transfer { .. } => {}
             Input::Connected { peer } => self.on_connected(peer, out),
@@ -98,11 +98,9 @@ impl Protocol for HotStuff {
             self.pacemaker.deadline(),
             self.propose_at(),
             self.catch_up.deadline(),
+            self.reads.deadline(),
         ];
-        own.into_iter()
-            .chain([self.reads.deadline()])
-            .flatten()
-            .min()
+        own.into_iter().flatten().min()
     }
 
     fn window(&self) -> Window {

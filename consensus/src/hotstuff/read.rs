@@ -7,110 +7,30 @@
 
 use super::message::{CertificatePair, Draft, Message, ReadAnswer, ReadAsk};
 use super::{HotStuff, Out, QuorumCertificate};
-use crate::common::reads::{MAX_READS, Nonces, Question, Readers};
-use crate::{ReadId, Retry, Timing, To};
-use crypto::{Height, NodeId, NodeSet, Reject, Time};
+use crate::To;
+use crate::common::Barrier;
+use crypto::{Height, NodeId, Reject, Time};
 use std::sync::Arc;
 
-/// A question to all, and who has answered it.
+/// What a read waits for.
 #[derive(Debug)]
-struct Round {
-    question: Question<ReadId>,
-    answered: NodeSet,
-}
-
-/// Reads whose certificate is known.
-#[derive(Debug)]
-struct Placed {
-    readers: Readers<ReadId>,
+pub struct Target {
     certificate: Arc<QuorumCertificate>,
     /// Whether the certificate was sent to all.
     told: bool,
 }
 
-/// Waiting reads.
-#[derive(Debug)]
-pub struct Reads {
-    timing: Timing,
-    nonces: Nonces,
-    /// Arrived while a round was under way.
-    waiting: Readers<ReadId>,
-    round: Option<Round>,
-    placed: Vec<Placed>,
-}
-
-impl Reads {
-    pub fn new(timing: Timing, seed: [u8; 32], now: Time) -> Self {
-        Self {
-            timing,
-            nonces: Nonces::new(seed, now),
-            waiting: Readers::default(),
-            round: None,
-            placed: Vec::new(),
-        }
-    }
-    fn all(&self) -> impl Iterator<Item = &Readers<ReadId>> {
-        let round = self.round.iter().map(|it| &it.question.readers);
-        let placed = self.placed.iter().map(|it| &it.readers);
-        round.chain(placed).chain([&self.waiting])
-    }
-    fn len(&self) -> usize {
-        self.all().map(Readers::len).sum()
-    }
-    /// Whether a read waits for a commit.
-    pub fn needs_progress(&self) -> bool {
-        !self.placed.is_empty()
-    }
-    /// When to wake.
-    pub fn deadline(&self) -> Option<Time> {
-        let limit = self.timing.timeout_cap;
-        let expiry = self.all().filter_map(|it| it.expiry(limit)).min();
-        let resend = self.round.as_ref().map(|it| it.question.resend_at());
-        expiry.into_iter().chain(resend).min()
-    }
-    /// Why reads wait.
-    pub fn waiting(&self, quorum: usize) -> Option<String> {
-        let round = self.round.as_ref()?;
-        let (reads, answers) = (round.question.readers.len(), round.answered.len());
-        Some(format!("{reads} reads: {answers} of {quorum} answers"))
-    }
-    /// Takes out what has waited for too long.
-    fn expire(&mut self, now: Time) -> Vec<ReadId> {
-        let round = self.round.iter_mut().map(|it| &mut it.question.readers);
-        let placed = self.placed.iter_mut().map(|it| &mut it.readers);
-        let mut late = Vec::new();
-        for readers in round.chain(placed).chain([&mut self.waiting]) {
-            readers.expire(now, self.timing.timeout_cap, &mut late);
-        }
-        self.round.take_if(|it| it.question.readers.is_empty());
-        self.placed.retain(|it| !it.readers.is_empty());
-        late
-    }
-}
+/// Waiting reads. Every answer is adopted, so the own high certificate is the best of them.
+pub type Reads = Barrier<(), Target>;
 
 impl HotStuff {
-    pub(super) fn on_read(&mut self, now: Time, id: ReadId, out: &mut Out) {
-        if self.reads.len() >= MAX_READS {
-            return out.read(id, Err(Retry::Full));
-        }
-        self.reads.waiting.push(id, now);
-    }
-
     /// Asks on behalf of all reads that wait, or again.
     fn ask_reads(&mut self, now: Time, out: &mut Out) {
-        let (me, epoch, reads) = (self.me(), self.config.context.epoch, &mut self.reads);
-        if reads.round.is_none() && !reads.waiting.is_empty() {
-            let nonce = reads.nonces.draw();
-            reads.round = Some(Round {
-                question: Question::new(nonce, reads.waiting.take(), now),
-                answered: [me].into_iter().collect(),
-            });
+        if self.reads.wants_round() {
+            self.reads.begin(now, self.me(), ());
         }
-        let resend = reads.timing.resend;
-        if let Some(Round { question, .. }) = &mut reads.round
-            && question.is_due(now, resend)
-        {
-            let nonce = question.nonce;
+        if let Some(nonce) = self.reads.question(now) {
+            let epoch = self.config.context.epoch;
             let ask = Message::ReadAsk(ReadAsk { epoch, nonce });
             out.send(To::Others, Draft(ask));
         }
@@ -135,39 +55,28 @@ impl HotStuff {
         out: &mut Out,
     ) {
         self.adopt(now, &answer.high, Some(from), out);
-        match &mut self.reads.round {
-            Some(round) if round.question.nonce == answer.nonce => {
-                round.answered.insert(from);
-            }
-            _ => out.reject(from, Reject::Duplicate),
+        if self.reads.expects(answer.nonce) {
+            self.reads.answered(from);
+        } else {
+            out.reject(from, Reject::Duplicate);
         }
     }
 
     /// Moves reads on as far as they get.
     pub(super) fn answer_reads(&mut self, now: Time, out: &mut Out) {
-        if self.reads.len() == 0 {
+        if self.reads.is_empty() {
             return;
         }
-        for id in self.reads.expire(now) {
-            out.read(id, Err(Retry::NoQuorum));
-        }
-        let quorum = if crypto::planted!(ReadAlone) {
-            1
-        } else {
-            self.quorum()
-        };
-        let answered = |round: &Round| round.answered.len() >= quorum;
+        self.reads.expire(now, out);
+        let quorum = self.quorum();
         loop {
-            if let Some(round) = self.reads.round.take_if(|round| answered(round)) {
-                // Every answer was adopted: the own high certificate is the highest of them.
-                self.reads.placed.push(Placed {
-                    readers: round.question.readers,
-                    certificate: Arc::clone(&self.high),
-                    told: false,
-                });
-            }
+            let certificate = Arc::clone(&self.high);
+            self.reads.place(quorum, |()| Target {
+                certificate,
+                told: false,
+            });
             self.ask_reads(now, out);
-            if !self.reads.round.as_ref().is_some_and(answered) {
+            if !self.reads.is_done(quorum) {
                 break;
             }
         }
@@ -176,7 +85,7 @@ impl HotStuff {
 
     fn finish_placed(&mut self, out: &mut Out) {
         for mut placed in std::mem::take(&mut self.reads.placed) {
-            match self.read_height(&mut placed.certificate) {
+            match self.read_height(&mut placed.target.certificate) {
                 Some(height) if height <= self.log.committed() => {
                     for id in placed.readers {
                         out.read(id, Ok(height));
@@ -184,9 +93,9 @@ impl HotStuff {
                 }
                 reached => {
                     // All adopt it, which makes an idle cluster commit what is below it.
-                    if reached.is_some() && !placed.told {
-                        placed.told = true;
-                        let quorum = Arc::clone(&placed.certificate);
+                    if reached.is_some() && !placed.target.told {
+                        placed.target.told = true;
+                        let quorum = Arc::clone(&placed.target.certificate);
                         let pair = CertificatePair {
                             quorum,
                             timeout: None,

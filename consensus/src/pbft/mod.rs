@@ -106,7 +106,7 @@ impl Protocol for Pbft {
             Input::Executed { height, .. } => self.replication.supply.on_executed(height),
             Input::Checkpoint { every, stable } => self.on_checkpoint(every, stable.as_ref(), out),
             Input::Loaded(loaded) => self.on_loaded(loaded, out),
-            Input::Read { id } => self.on_read(now, id, out),
+            Input::Read { id } => self.reads.on_read(now, id, out),
             // A primary that stops costs one view change; who follows is fixed.
             Input::Transfer { .. } => {}
             Input::Connected { peer } => self.on_connected(peer, out),
@@ -122,7 +122,7 @@ impl Protocol for Pbft {
             self.timers.deadline(),
             self.propose_at(),
             self.catch_up.deadline(),
-            self.reads.deadline(),
+            self.reads_at(),
         ];
         own.into_iter().flatten().min()
     }

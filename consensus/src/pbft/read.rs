@@ -13,108 +13,31 @@
 
 use super::message::{Draft, Message, Reached, ReadAnswer, ReadAsk};
 use super::{Out, Pbft, Prepared, rules};
-use crate::common::reads::{MAX_READS, Nonces, Question, Readers};
-use crate::{ReadId, Retry, Timing, To};
-use crypto::{Height, NodeId, NodeSet, Reject, Time};
+use crate::To;
+use crate::common::Barrier;
+use crypto::{Height, NodeId, Reject, Time};
 use std::sync::Arc;
 
 /// What a read waits for is told to all again after so many times the gap between promises.
 const TELL_GAPS: u64 = 4;
 
-/// A question to all, who has answered it, and the highest answer.
+/// What a read waits for.
 #[derive(Debug)]
-struct Round {
-    question: Question<ReadId>,
-    answered: NodeSet,
-    reached: Reached,
-}
-
-/// Reads whose slot is known.
-#[derive(Debug)]
-struct Placed {
-    readers: Readers<ReadId>,
+pub struct Target {
     height: Height,
     reached: Reached,
     /// When to send the proof to all.
     tell_at: Time,
 }
 
-/// Waiting reads.
-#[derive(Debug)]
-pub struct Reads {
-    timing: Timing,
-    nonces: Nonces,
-    /// Arrived while a round was under way.
-    waiting: Readers<ReadId>,
-    round: Option<Round>,
-    placed: Vec<Placed>,
-}
-
-impl Reads {
-    pub fn new(timing: Timing, seed: [u8; 32], now: Time) -> Self {
-        Self {
-            timing,
-            nonces: Nonces::new(seed, now),
-            waiting: Readers::default(),
-            round: None,
-            placed: Vec::new(),
-        }
-    }
-    fn all(&self) -> impl Iterator<Item = &Readers<ReadId>> {
-        let round = self.round.iter().map(|it| &it.question.readers);
-        let placed = self.placed.iter().map(|it| &it.readers);
-        round.chain(placed).chain([&self.waiting])
-    }
-    fn len(&self) -> usize {
-        self.all().map(Readers::len).sum()
-    }
-    /// Whether a read waits for a commit.
-    pub fn needs_progress(&self) -> bool {
-        !self.placed.is_empty()
-    }
-    /// A view was entered: what was answered in the one before may be orphaned.
-    pub fn start_over(&mut self) {
-        for placed in self.placed.drain(..) {
-            self.waiting.append(placed.readers);
-        }
-        if let Some(round) = self.round.take() {
-            self.waiting.append(round.question.readers);
-        }
-    }
-    /// When to wake.
-    pub fn deadline(&self) -> Option<Time> {
-        let limit = self.timing.timeout_cap;
-        let expiry = self.all().filter_map(|it| it.expiry(limit)).min();
-        let resend = self.round.as_ref().map(|it| it.question.resend_at());
-        let tell = self.placed.iter().map(|it| it.tell_at);
-        expiry.into_iter().chain(resend).chain(tell).min()
-    }
-    /// Why reads wait.
-    pub fn waiting(&self, quorum: usize) -> Option<String> {
-        let round = self.round.as_ref()?;
-        let (reads, answers) = (round.question.readers.len(), round.answered.len());
-        Some(format!("{reads} reads: {answers} of {quorum} answers"))
-    }
-    /// Takes out what has waited for too long.
-    fn expire(&mut self, now: Time) -> Vec<ReadId> {
-        let round = self.round.iter_mut().map(|it| &mut it.question.readers);
-        let placed = self.placed.iter_mut().map(|it| &mut it.readers);
-        let mut late = Vec::new();
-        for readers in round.chain(placed).chain([&mut self.waiting]) {
-            readers.expire(now, self.timing.timeout_cap, &mut late);
-        }
-        self.round.take_if(|it| it.question.readers.is_empty());
-        self.placed.retain(|it| !it.readers.is_empty());
-        late
-    }
-}
+/// Waiting reads. The best answer is the highest slot named.
+pub type Reads = Barrier<Reached, Target>;
 
 impl Pbft {
-    pub(super) fn on_read(&mut self, now: Time, id: ReadId, out: &mut Out) {
-        if self.reads.len() >= MAX_READS {
-            return out.read(id, Err(Retry::Full));
-        }
-        self.reads.waiting.push(id, now);
+    /// When to wake for reads.
+    pub(super) fn reads_at(&self) -> Option<Time> {
+        let tell = self.reads.placed.iter().map(|it| it.target.tell_at);
+        tell.chain(self.reads.deadline()).min()
     }
 
     /// The highest slot that may be committed, as far as this replica knows.
@@ -135,22 +58,12 @@ impl Pbft {
 
     /// Asks on behalf of all reads that wait, or again.
     fn ask_reads(&mut self, now: Time, out: &mut Out) {
-        let (me, epoch) = (self.me(), self.config.context.epoch);
-        if self.reads.round.is_none() && !self.reads.waiting.is_empty() {
+        if self.reads.wants_round() {
             let reached = self.reached();
-            let reads = &mut self.reads;
-            let nonce = reads.nonces.draw();
-            reads.round = Some(Round {
-                question: Question::new(nonce, reads.waiting.take(), now),
-                answered: [me].into_iter().collect(),
-                reached,
-            });
+            self.reads.begin(now, self.me(), reached);
         }
-        let resend = self.reads.timing.resend;
-        if let Some(Round { question, .. }) = &mut self.reads.round
-            && question.is_due(now, resend)
-        {
-            let nonce = question.nonce;
+        if let Some(nonce) = self.reads.question(now) {
+            let epoch = self.config.context.epoch;
             let ask = Message::ReadAsk(ReadAsk { epoch, nonce });
             out.send(To::Others, Draft(ask));
         }
@@ -174,9 +87,7 @@ impl Pbft {
         answer: &ReadAnswer,
         out: &mut Out,
     ) {
-        let round = self.reads.round.as_ref();
-        let expected = round.map(|round| round.question.nonce);
-        if expected != Some(answer.nonce) {
+        if !self.reads.expects(answer.nonce) {
             return out.reject(from, Reject::Duplicate);
         }
         if let Reached::Prepared(it) = &answer.reached {
@@ -190,41 +101,29 @@ impl Pbft {
             }
         }
         self.on_certificate(from, &answer.reached, out);
-        if let Some(round) = &mut self.reads.round {
-            round.answered.insert(from);
-            if answer.reached.height() > round.reached.height() {
-                round.reached = answer.reached.clone();
-            }
+        if let Some(best) = self.reads.answered(from)
+            && answer.reached.height() > best.height()
+        {
+            *best = answer.reached.clone();
         }
     }
 
     /// Moves reads on as far as they get.
     pub(super) fn answer_reads(&mut self, now: Time, out: &mut Out) {
-        if self.reads.len() == 0 {
+        if self.reads.is_empty() {
             return;
         }
-        for id in self.reads.expire(now) {
-            out.read(id, Err(Retry::NoQuorum));
-        }
-        let quorum = if crypto::planted!(ReadAlone) {
-            1
-        } else {
-            self.quorum()
-        };
-        let answered = |round: &Round| round.answered.len() >= quorum;
+        self.reads.expire(now, out);
+        // What the view carries over may be committed as well.
+        let (quorum, carried) = (self.quorum(), self.reach());
         loop {
-            if let Some(round) = self.reads.round.take_if(|round| answered(round)) {
-                // What the view carries over may be committed as well.
-                let height = round.reached.height().max(self.reach());
-                self.reads.placed.push(Placed {
-                    readers: round.question.readers,
-                    height,
-                    reached: round.reached,
-                    tell_at: now,
-                });
-            }
+            self.reads.place(quorum, |reached| Target {
+                height: reached.height().max(carried),
+                reached,
+                tell_at: now,
+            });
             self.ask_reads(now, out);
-            if !self.reads.round.as_ref().is_some_and(answered) {
+            if !self.reads.is_done(quorum) {
                 break;
             }
         }
@@ -233,18 +132,19 @@ impl Pbft {
 
     fn finish_placed(&mut self, now: Time, out: &mut Out) {
         let committed = self.log.committed();
-        let gap = Time(self.reads.timing.resend.0.saturating_mul(TELL_GAPS).max(1));
+        let gap = Time(self.config.timing.resend.0.saturating_mul(TELL_GAPS).max(1));
         for mut placed in std::mem::take(&mut self.reads.placed) {
-            if placed.height <= committed {
+            let target = &mut placed.target;
+            if target.height <= committed {
                 for id in placed.readers {
-                    out.read(id, Ok(placed.height));
+                    out.read(id, Ok(target.height));
                 }
                 continue;
             }
             // All take note of it, which makes an idle cluster finish it.
-            if placed.tell_at <= now {
-                placed.tell_at = now.plus(gap);
-                let proof = Message::Certificate(placed.reached.clone());
+            if target.tell_at <= now {
+                target.tell_at = now.plus(gap);
+                let proof = Message::Certificate(target.reached.clone());
                 out.send(To::Others, Draft(proof));
             }
             self.reads.placed.push(placed);
