@@ -2,10 +2,12 @@
 //! here knows no protocol, and no rule of a paper is in here.
 
 pub mod barrier;
+pub mod catch_up;
 pub mod claims;
 pub mod payload;
 pub mod reads;
 
 pub use barrier::{Barrier, Placed};
+pub use catch_up::{Fetching, Loads};
 pub use claims::Claims;
 pub use payload::{Held, Supply};

@@ -24,6 +24,15 @@ pub struct Config {
     pub block_bytes: u32,
 }
 
+impl Config {
+    /// All members but this one, starting after it: a round robin that differs from node to node.
+    pub fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let n = self.validators.n() as u16;
+        let me = self.me.0;
+        (1..n).map(move |i| NodeId((me + i) % n))
+    }
+}
+
 /// Who leads a view. Tenure k holds the views `k * tenure` to `(k + 1) * tenure - 1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaderSchedule {

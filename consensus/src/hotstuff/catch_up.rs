@@ -6,7 +6,8 @@
 use super::message::{Blocks, Draft, FetchBlocks, MAX_BLOCKS, Message};
 use super::record::Record;
 use super::{Block, HotStuff, Out, QuorumCertificate};
-use crate::{Loaded, To, Token};
+use crate::common::{Fetching, Loads};
+use crate::{Loaded, To};
 use crypto::{Digest, Height, NodeId, Reject, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,49 +15,13 @@ use std::sync::Arc;
 /// Most encoded bytes of blocks in one answer, about.
 const MAX_BYTES: usize = 1 << 20;
 
-/// A question under way.
-#[derive(Clone, Debug)]
-struct Asked {
-    peer: NodeId,
-    from: Height,
-    target: Height,
-    deadline: Time,
-}
-
 /// What catching up remembers.
 #[derive(Debug, Default)]
 pub struct CatchUp {
-    asked: Option<Asked>,
-    /// Who showed the high certificate: asked first.
-    hint: Option<NodeId>,
-    /// Who was asked last.
-    last: Option<NodeId>,
-    /// Questions without a useful answer in a row.
-    failed: usize,
+    pub fetching: Fetching,
     /// The next height to ask for, after an answer that reached up to the one before.
     next: Option<Height>,
-    /// Loads under way: for whom, from which height.
-    loads: BTreeMap<Token, (NodeId, Height)>,
-    tokens: u64,
-}
-
-impl CatchUp {
-    pub fn hint(&mut self, hint: Option<NodeId>) {
-        if hint.is_some() {
-            self.hint = hint;
-        }
-    }
-    pub fn deadline(&self) -> Option<Time> {
-        self.asked.as_ref().map(|asked| asked.deadline)
-    }
-    pub fn waiting(&self) -> Option<String> {
-        let Asked {
-            peer, from, target, ..
-        } = self.asked.as_ref()?;
-        Some(format!(
-            "behind: fetching blocks {from} to {target} from node {peer}"
-        ))
-    }
+    loads: Loads,
 }
 
 impl HotStuff {
@@ -77,33 +42,24 @@ impl HotStuff {
     /// Asks for what is missing; one question at a time, the next peer when one does not answer.
     pub(super) fn fetch_missing(&mut self, now: Time, out: &mut Out) {
         let Some(target) = self.missing().cloned() else {
-            self.catch_up.asked = None;
+            self.catch_up.fetching.stop();
             self.catch_up.next = None;
-            self.catch_up.failed = 0;
             return;
         };
-        if let Some(asked) = &self.catch_up.asked {
-            if asked.deadline > now {
-                return;
-            }
-            self.catch_up.failed += 1;
+        if self.catch_up.fetching.ran_out(now) {
             self.catch_up.next = None;
+        } else if self.catch_up.fetching.is_asked() {
+            return;
         }
-        let Some(peer) = self.next_peer() else {
-            return;
-        };
         let from = self
             .catch_up
             .next
             .unwrap_or_else(|| self.log.committed().next());
-        let deadline = now.plus(self.config.timing.resend);
+        let fetching = &mut self.catch_up.fetching;
+        let Some(peer) = fetching.ask(now, from, target.height, &self.config) else {
+            return;
+        };
         let epoch = self.config.context.epoch;
-        self.catch_up.asked = Some(Asked {
-            peer,
-            from,
-            target: target.height,
-            deadline,
-        });
         out.send(
             To::One(peer),
             Draft(Message::FetchBlocks(FetchBlocks {
@@ -114,28 +70,10 @@ impl HotStuff {
         );
     }
 
-    /// Whom to ask: who showed the certificate or answered last, and after a failure the others
-    /// in turn.
-    fn next_peer(&mut self) -> Option<NodeId> {
-        let me = self.me();
-        let hint = self.catch_up.hint.filter(|hint| *hint != me);
-        let peer = if self.catch_up.failed == 0 && hint.is_some() {
-            hint
-        } else {
-            let others: Vec<NodeId> = self.peers().collect();
-            let after = |last: NodeId| others.iter().position(|peer| *peer == last).map(|i| i + 1);
-            let turn = self.catch_up.last.and_then(after).unwrap_or(0);
-            others.get(turn % others.len().max(1)).copied()
-        };
-        self.catch_up.last = peer;
-        peer
-    }
-
     pub(super) fn on_blocks(&mut self, now: Time, from: NodeId, answer: Blocks, out: &mut Out) {
-        if self.catch_up.asked.is_none() {
+        if !self.catch_up.fetching.is_asked() {
             return out.reject(from, Reject::Duplicate);
         }
-        self.catch_up.asked.take_if(|asked| asked.peer == from);
         let mut fresh = false;
         let mut last = None;
         for block in answer.blocks {
@@ -150,33 +88,29 @@ impl HotStuff {
         }
         self.adopt(now, &answer.certificate, None, out);
         self.catch_up.next = last.map(Height::next);
-        if fresh {
-            self.catch_up.failed = 0;
-            self.catch_up.hint = Some(from);
-        } else {
-            // Nothing new: the next peer.
-            self.catch_up.failed += 1;
-        }
+        self.catch_up.fetching.answered(from, fresh);
     }
 
     // ---- serving ----
 
-    pub(super) fn on_fetch(&mut self, now: Time, from: NodeId, fetch: &FetchBlocks, out: &mut Out) {
+    pub(super) fn on_fetch_blocks(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        fetch: &FetchBlocks,
+        out: &mut Out,
+    ) {
         self.adopt(now, &fetch.target, Some(from), out);
         let root = self.log.committed();
         if from == self.me() || crypto::planted!(NoCatchUp) {
             return;
         }
         if fetch.from > root {
-            return self.serve(from, fetch.from, &fetch.target.block, Vec::new(), out);
+            return self.send_blocks(from, fetch.from, &fetch.target.block, Vec::new(), out);
         }
-        // One load at a time for each peer.
-        if self.catch_up.loads.values().any(|(peer, _)| *peer == from) {
+        let Some(token) = self.catch_up.loads.serve(from, fetch.from) else {
             return out.reject(from, Reject::OverQuota);
-        }
-        self.catch_up.tokens += 1;
-        let token = Token(self.catch_up.tokens);
-        self.catch_up.loads.insert(token, (from, fetch.from));
+        };
         // One more than is served: it certifies the last.
         let end = Height(fetch.from.0.saturating_add(MAX_BLOCKS as u64))
             .min(root)
@@ -185,7 +119,7 @@ impl HotStuff {
     }
 
     pub(super) fn on_loaded(&mut self, loaded: Loaded<Self>, out: &mut Out) {
-        let Some((peer, from)) = self.catch_up.loads.remove(&loaded.token) else {
+        let Some((peer, from)) = self.catch_up.loads.served(loaded.token) else {
             return;
         };
         let mut blocks: BTreeMap<Digest, Arc<Block>> = BTreeMap::new();
@@ -211,12 +145,12 @@ impl HotStuff {
             height = height.next();
         }
         let target = self.high.block;
-        self.serve(peer, from, &target, chain, out);
+        self.send_blocks(peer, from, &target, chain, out);
     }
 
     /// Answers with `committed` blocks from `from` up, followed by those above the root, as far as
     /// the limits and the certificates go.
-    fn serve(
+    fn send_blocks(
         &self,
         to: NodeId,
         from: Height,

@@ -97,7 +97,7 @@ impl Protocol for HotStuff {
         let own = [
             self.pacemaker.deadline(),
             self.propose_at(),
-            self.catch_up.deadline(),
+            self.catch_up.fetching.deadline(),
             self.reads.deadline(),
         ];
         own.into_iter().flatten().min()
@@ -146,7 +146,7 @@ impl HotStuff {
             Message::Timeout(timeout) => self.on_timeout(now, from, *timeout, out),
             Message::Certificate(pair) => self.on_certificate(now, from, &pair, out),
             Message::AskCertificate(ask) => self.on_ask_certificate(now, from, ask, out),
-            Message::FetchBlocks(fetch) => self.on_fetch(now, from, &fetch, out),
+            Message::FetchBlocks(fetch) => self.on_fetch_blocks(now, from, &fetch, out),
             Message::Blocks(blocks) => self.on_blocks(now, from, blocks, out),
             Message::ReadAsk(ask) => self.on_read_ask(from, ask, out),
             Message::ReadAnswer(answer) => self.on_read_answer(now, from, &answer, out),
@@ -177,16 +177,10 @@ impl HotStuff {
     fn tenure(&self) -> u64 {
         self.config.leaders.tenure_of(self.view)
     }
-    /// All members but this one, starting after it: a round robin that differs from node to node.
-    fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let n = self.config.validators.n() as u16;
-        let me = self.config.me.0;
-        (1..n).map(move |i| NodeId((me + i) % n))
-    }
 
     /// Why nothing moves, if it waits for something.
     fn waiting(&self) -> Option<String> {
-        if let Some(sentence) = self.catch_up.waiting() {
+        if let Some(sentence) = self.catch_up.fetching.waiting("blocks") {
             return Some(sentence);
         }
         if let Some(sentence) = self.pacemaker.waiting(self.tenure(), self.quorum()) {

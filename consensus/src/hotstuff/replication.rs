@@ -208,7 +208,9 @@ impl HotStuff {
     ) {
         if certificate.view > self.high.view {
             self.high = Arc::clone(certificate);
-            self.catch_up.hint(hint);
+            if let Some(peer) = hint {
+                self.catch_up.fetching.hint(peer);
+            }
         }
         self.settle(now, certificate, out);
         self.enter(now, certificate.view.next(), out);

@@ -471,8 +471,8 @@ impl HotStuff {
         self.pacemaker.ask_at = None;
         let turn = self.pacemaker.asked;
         self.pacemaker.asked = turn.wrapping_add(1);
-        let others = self.peers().count().max(1);
-        if let Some(peer) = self.peers().nth(turn % others) {
+        let others = self.config.peers().count().max(1);
+        if let Some(peer) = self.config.peers().nth(turn % others) {
             out.send(To::One(peer), self.ask_certificate());
         }
     }

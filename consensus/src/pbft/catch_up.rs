@@ -1,4 +1,4 @@
-//! Fetching slots that others have committed, and payloads that a new view needs.
+//! Fetching slots that others have committed and payloads that a new view needs, and serving them.
 //!
 //! Only what a commit certificate proves is taken, so there is nothing that a liar could send but
 //! slots that are committed.
@@ -6,64 +6,41 @@
 use super::message::{CommittedSlot, Draft, FetchPayloads, FetchSlots, MAX_SLOTS, Message};
 use super::message::{Payloads, Slots};
 use super::proposing::PIPELINE;
+use super::record::Record;
 use super::slot::{self, Assigned};
 use super::{Out, Pbft};
-use crate::{To, Token};
-use crypto::{Height, NodeId, Time};
+use crate::common::{Fetching, Loads};
+use crate::{Loaded, To};
+use crypto::{Digest, Height, NodeId, Payload, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A question under way.
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    peer: NodeId,
-    from: Height,
-    target: Height,
-    deadline: Time,
-}
+/// Most encoded bytes of payloads in one answer, about.
+const MAX_BYTES: usize = 1 << 20;
+/// Most signatures in one answer: the receiver has to check them.
+const MAX_SIGNATURES: usize = 4096;
 
 /// What catching up remembers.
 #[derive(Debug, Default)]
 pub struct CatchUp {
-    asked: Option<Asked>,
+    pub fetching: Fetching,
     /// Since when a slot is missing: phases of neighbouring slots overtake each other, and what is
     /// missing now mostly comes by itself.
     since: Option<Time>,
     /// When that has taken long enough.
     due: Option<Time>,
-    /// Who answered last: asked first.
-    hint: Option<NodeId>,
-    /// Who was asked last.
-    last: Option<NodeId>,
-    /// Questions without a useful answer in a row.
-    failed: usize,
     /// Up to where the last useful answer's sender has committed, as it says.
     reached: Height,
     /// When to ask for payloads of a new view again.
     payloads_at: Option<Time>,
-    /// Loads under way for others: for whom, from which height.
-    pub loads: BTreeMap<Token, (NodeId, Height)>,
-    tokens: u64,
+    pub loads: Loads,
 }
 
 impl CatchUp {
     pub fn deadline(&self) -> Option<Time> {
-        let asked = self.asked.map(|asked| asked.deadline);
+        let asked = self.fetching.deadline();
         let due = self.due.filter(|_| asked.is_none());
         [asked, due, self.payloads_at].into_iter().flatten().min()
-    }
-    pub fn waiting(&self) -> Option<String> {
-        let Asked {
-            peer, from, target, ..
-        } = self.asked?;
-        Some(format!(
-            "behind: fetching slots {from} to {target} from node {peer}"
-        ))
-    }
-    /// A number for a question to the own store.
-    pub fn token(&mut self) -> Token {
-        self.tokens += 1;
-        Token(self.tokens)
     }
 }
 
@@ -80,62 +57,39 @@ impl Pbft {
     pub(super) fn fetch_missing(&mut self, now: Time, out: &mut Out) {
         let Some(target) = self.missing() else {
             let catch_up = &mut self.catch_up;
-            (catch_up.asked, catch_up.since, catch_up.due) = (None, None, None);
-            catch_up.failed = 0;
-            return;
+            (catch_up.since, catch_up.due) = (None, None);
+            return catch_up.fetching.stop();
         };
         let committed = self.log.committed();
         let patience = Time(self.config.timing.resend.0 / 8);
         let since = *self.catch_up.since.get_or_insert(now);
-        match self.catch_up.asked {
-            Some(asked) if asked.deadline > now => return,
-            Some(_) => {
-                self.catch_up.failed += 1;
-                self.catch_up.reached = Height(0);
-            }
-            None => {
-                let far = target.0 > committed.0.saturating_add(2 * PIPELINE)
-                    || self.log.low() > committed
-                    || self.catch_up.reached > committed;
-                let due = since.plus(patience);
-                if !far && due > now {
-                    self.catch_up.due = Some(due);
-                    return;
-                }
+        if self.catch_up.fetching.ran_out(now) {
+            self.catch_up.reached = Height(0);
+        } else if self.catch_up.fetching.is_asked() {
+            return;
+        } else {
+            let far = target.0 > committed.0.saturating_add(2 * PIPELINE)
+                || self.log.low() > committed
+                || self.catch_up.reached > committed;
+            let due = since.plus(patience);
+            if !far && due > now {
+                self.catch_up.due = Some(due);
+                return;
             }
         }
         self.catch_up.due = None;
-        let Some(peer) = self.next_peer() else {
+        let from = committed.next();
+        let fetching = &mut self.catch_up.fetching;
+        let Some(peer) = fetching.ask(now, from, target, &self.config) else {
             return;
         };
-        let from = committed.next();
-        self.catch_up.asked = Some(Asked {
-            peer,
-            from,
-            target,
-            deadline: now.plus(self.config.timing.resend),
-        });
         let epoch = self.config.context.epoch;
         let fetch = FetchSlots { epoch, from };
         out.send(To::One(peer), Draft(Message::FetchSlots(fetch)));
     }
 
-    /// Whom to ask: who answered last, and after a failure the others in turn.
-    fn next_peer(&mut self) -> Option<NodeId> {
-        let hint = self.catch_up.hint.filter(|_| self.catch_up.failed == 0);
-        let peer = hint.or_else(|| {
-            let others: Vec<NodeId> = self.peers().collect();
-            let after = |last: NodeId| others.iter().position(|peer| *peer == last).map(|i| i + 1);
-            let turn = self.catch_up.last.and_then(after).unwrap_or(0);
-            others.get(turn % others.len().max(1)).copied()
-        });
-        self.catch_up.last = peer;
-        peer
-    }
-
     /// Whatever is proven is taken, asked for or not.
     pub(super) fn on_slots(&mut self, from: NodeId, answer: Slots) {
-        self.catch_up.asked.take_if(|asked| asked.peer == from);
         let committed = self.log.committed();
         let mut next = committed.next();
         let mut fresh = false;
@@ -156,14 +110,8 @@ impl Pbft {
             slot.committed.get_or_insert(certificate);
             slot.payloads.entry(digest).or_insert((payload, false));
         }
-        if fresh {
-            self.catch_up.failed = 0;
-            self.catch_up.hint = Some(from);
-            self.catch_up.reached = answer.reached;
-        } else {
-            self.catch_up.failed += 1;
-            self.catch_up.reached = Height(0);
-        }
+        self.catch_up.fetching.answered(from, fresh);
+        self.catch_up.reached = if fresh { answer.reached } else { Height(0) };
     }
 
     // ---- payloads of a new view ----
@@ -189,7 +137,7 @@ impl Pbft {
     /// Takes what it has asked for: a payload is what its digest says.
     pub(super) fn on_payloads(&mut self, answer: Payloads) {
         let lacks = &self.changes.to_carry;
-        let wanted = |(height, payload): &(Height, Arc<crypto::Payload>)| {
+        let wanted = |(height, payload): &(Height, Arc<Payload>)| {
             let digest = slot::content(payload);
             lacks
                 .iter()
@@ -202,4 +150,126 @@ impl Pbft {
             slot.payloads.entry(digest).or_insert((payload, false));
         }
     }
+
+    // ---- serving ----
+
+    pub(super) fn on_fetch_slots(&mut self, from: NodeId, fetch: FetchSlots, out: &mut Out) {
+        if from != self.me() {
+            self.serve_slots(from, fetch.from, out);
+        }
+    }
+
+    /// Answers with committed slots from a height up.
+    pub(super) fn serve_slots(&mut self, to: NodeId, from: Height, out: &mut Out) {
+        if crypto::planted!(NoCatchUp) {
+            return;
+        }
+        let committed = self.log.committed();
+        if from > committed || self.log.get(from).is_some_and(|it| it.committed.is_some()) {
+            return self.send_slots(to, from, Vec::new(), out);
+        }
+        // It may well ask again before its answer comes.
+        let Some(token) = self.catch_up.loads.serve(to, from) else {
+            return;
+        };
+        let end = Height(from.0.saturating_add(self.most_slots() as u64));
+        out.load(token, from..end.min(committed.next()));
+    }
+
+    fn most_slots(&self) -> usize {
+        (MAX_SIGNATURES / self.quorum()).clamp(1, MAX_SLOTS)
+    }
+
+    pub(super) fn on_loaded(&mut self, loaded: Loaded<Self>, out: &mut Out) {
+        let Some((peer, from)) = self.catch_up.loads.served(loaded.token) else {
+            return self.on_own_slots(&loaded);
+        };
+        let mut payloads: BTreeMap<(Height, Digest), Arc<Payload>> = BTreeMap::new();
+        let mut certificates = BTreeMap::new();
+        for record in loaded.records {
+            match record {
+                Record::Accepted(it) => {
+                    let digest = slot::content(&it.payload);
+                    payloads.insert((it.height, digest), it.payload);
+                }
+                Record::Committed(it) => {
+                    certificates.insert(it.assigned.height, it);
+                }
+                Record::Prepared(_) | Record::ViewChange(_) | Record::NewView(_) => {}
+            }
+        }
+        let mut slots = Vec::new();
+        let mut height = from;
+        while let Some(certificate) = certificates.remove(&height)
+            && let Some(payload) = payloads.remove(&(height, certificate.assigned.digest))
+        {
+            slots.push(CommittedSlot {
+                payload,
+                certificate,
+            });
+            height = height.next();
+        }
+        self.send_slots(peer, from, slots, out);
+    }
+
+    /// Answers with `slots` from `from` up, followed by those in memory, as far as the limits go.
+    fn send_slots(&self, to: NodeId, from: Height, slots: Vec<CommittedSlot>, out: &mut Out) {
+        let mut slots = slots;
+        let reached = self.log.committed();
+        let mut height = Height(from.0.saturating_add(slots.len() as u64));
+        while height <= reached
+            && let Some(slot) = self.log.get(height)
+            && let Some(certificate) = &slot.committed
+            && let Some(payload) = slot.payload(&certificate.assigned.digest)
+            && slots.len() < self.most_slots()
+        {
+            slots.push(CommittedSlot {
+                payload: Arc::clone(payload),
+                certificate: Arc::clone(certificate),
+            });
+            height = height.next();
+        }
+        let mut bytes = 0usize;
+        let fits = |it: &&CommittedSlot| {
+            bytes = bytes.saturating_add(size(&it.payload));
+            bytes <= MAX_BYTES
+        };
+        let keep = slots
+            .iter()
+            .take(self.most_slots())
+            .take_while(fits)
+            .count();
+        slots.truncate(keep.max(1));
+        let answer = Slots { slots, reached };
+        out.send(To::One(to), Draft(Message::Slots(answer)));
+    }
+
+    /// Tells payloads to the primary of a new view.
+    pub(super) fn on_fetch_payloads(&self, from: NodeId, fetch: &FetchPayloads, out: &mut Out) {
+        if from == self.me() {
+            return;
+        }
+        let mut bytes = 0usize;
+        let known = fetch.wanted.iter().filter_map(|(height, digest)| {
+            let payload = self.log.get(*height)?.payload(digest)?;
+            Some((*height, Arc::clone(payload)))
+        });
+        let payloads: Vec<_> = known
+            .take_while(|(_, payload)| {
+                let first = bytes == 0;
+                bytes = bytes.saturating_add(size(payload));
+                first || bytes <= MAX_BYTES
+            })
+            .collect();
+        if !payloads.is_empty() {
+            let epoch = self.config.context.epoch;
+            let answer = Payloads { epoch, payloads };
+            out.send(To::One(from), Draft(Message::Payloads(answer)));
+        }
+    }
+}
+
+/// About how long a payload's encoding is, in bytes.
+fn size(payload: &Payload) -> usize {
+    payload.encoded_bytes() + 64
 }

@@ -37,7 +37,6 @@ pub mod record;
 mod recovery;
 mod replication;
 pub mod rules;
-mod serving;
 pub mod slot;
 mod timers;
 pub mod view;
@@ -213,19 +212,13 @@ impl Pbft {
     fn reach(&self) -> Height {
         self.opened.as_ref().map_or(Height(0), |it| it.reach())
     }
-    /// All members but this one, starting after it: a round robin that differs from node to node.
-    fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let n = self.n() as u16;
-        let me = self.me().0;
-        (1..n).map(move |i| NodeId((me + i) % n))
-    }
 
     /// Why nothing moves, if it waits for something.
     fn waiting(&self) -> Option<String> {
         if let Some(sentence) = self.recovery.waiting() {
             return Some(sentence);
         }
-        if let Some(sentence) = self.catch_up.waiting() {
+        if let Some(sentence) = self.catch_up.fetching.waiting("slots") {
             return Some(sentence);
         }
         let wanted = self.changes.wanted();

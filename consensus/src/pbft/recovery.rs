@@ -192,7 +192,7 @@ impl Pbft {
             self.recovery.next = None;
             return;
         }
-        let token = self.catch_up.token();
+        let token = self.catch_up.loads.token();
         self.recovery.next = Some(from);
         self.recovery.token = Some(token);
         out.load(token, from..end);

@@ -208,8 +208,8 @@ impl Pbft {
         self.timers.ask_at = None;
         let turn = self.timers.asked;
         self.timers.asked = turn.wrapping_add(1);
-        let others = self.peers().count().max(1);
-        if let Some(peer) = self.peers().nth(turn % others) {
+        let others = self.config.peers().count().max(1);
+        if let Some(peer) = self.config.peers().nth(turn % others) {
             out.send(To::One(peer), self.ask_progress());
         }
     }

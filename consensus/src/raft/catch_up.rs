@@ -4,15 +4,9 @@ use super::entry::{Entry, Position};
 use super::message::{Conflict, MAX_ENTRIES};
 use super::record::Record;
 use super::{Out, Raft};
-use crate::{Loaded, To, Token};
+use crate::{Loaded, To};
 use crypto::{Height, NodeId, Time, View};
 use std::sync::Arc;
-
-/// Numbers the questions to the own store.
-#[derive(Debug, Default)]
-pub struct CatchUp {
-    tokens: u64,
-}
 
 impl Raft {
     /// A follower lacks the entry before those that were sent (section 5.3, "the protocol can be
@@ -46,8 +40,7 @@ impl Raft {
 
     /// Looks in the own store for what a follower lacks.
     pub(super) fn load_for(&mut self, peer: NodeId, next: Height, out: &mut Out) {
-        self.catch_up.tokens += 1;
-        let token = Token(self.catch_up.tokens);
+        let token = self.loads.token();
         let to = Height(next.0.saturating_add(MAX_ENTRIES as u64));
         if !crypto::planted!(NoCatchUp) {
             out.load(token, next.previous()..to);

@@ -23,6 +23,7 @@ pub use entry::{Entry, Position, Proof};
 pub use message::{AppendEntries, Body, Draft, Message};
 pub use record::Record;
 
+use crate::common::Loads;
 use crate::{Anchor, Committed, Config, Input, Outputs, Protocol, Status, To, Window};
 use crypto::{Height, NodeId, NodeSet, Reject, Time, Verifier, View};
 
@@ -55,7 +56,7 @@ pub struct Raft {
     log: log::Log,
     replication: replication::Replication,
     elections: view_change::Elections,
-    catch_up: catch_up::CatchUp,
+    loads: Loads,
     reads: read::Reads,
 }
 

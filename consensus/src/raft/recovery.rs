@@ -4,7 +4,8 @@ use super::entry::{Entry, Position, Proof};
 use super::log::Log;
 use super::record::Record;
 use super::view_change::Elections;
-use super::{Out, Raft, Role, catch_up::CatchUp, read::Reads, replication::Replication};
+use super::{Out, Raft, Role, read::Reads, replication::Replication};
+use crate::common::Loads;
 use crate::{Anchor, Config};
 use crypto::{NodeId, Time, View};
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub fn recover(
         leader: None,
         replication: Replication::new(log.committed()),
         elections: Elections::new(config.timing.clone(), config.seed, now),
-        catch_up: CatchUp::default(),
+        loads: Loads::default(),
         reads: Reads::new(config.timing.clone(), config.seed, now),
         log,
         config,

@@ -129,7 +129,7 @@ impl Raft {
     /// (section 5.4.2; dissertation, section 6.4, step 1).
     pub(super) fn lead(&mut self, now: Time, out: &mut Out) {
         let last = self.log.last().height;
-        let peers = self.config.validators.ids().filter(|id| *id != self.me());
+        let peers = self.config.peers();
         let followers = peers.map(|id| (id, Progress::new(last, now))).collect();
         let check = self.config.timing.timeout;
         self.role = Role::Leader(Leadership::new(followers, last.next(), now, check));
