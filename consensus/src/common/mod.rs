@@ -6,8 +6,10 @@ pub mod catch_up;
 pub mod claims;
 pub mod payload;
 pub mod reads;
+pub mod timers;
 
 pub use barrier::{Barrier, Placed};
 pub use catch_up::{Fetching, Loads};
 pub use claims::Claims;
 pub use payload::{Held, Supply};
+pub use timers::{Help, Patience};

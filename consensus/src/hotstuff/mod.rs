@@ -14,6 +14,7 @@ pub mod record;
 mod recovery;
 mod replication;
 pub mod rules;
+mod timers;
 mod view_change;
 
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub struct HotStuff {
     log: log::Log,
     replication: replication::Replication,
     pacemaker: view_change::Pacemaker,
+    timers: timers::Timers,
     catch_up: catch_up::CatchUp,
     reads: read::Reads,
 }
@@ -95,7 +97,7 @@ impl Protocol for HotStuff {
 
     fn deadline(&self) -> Option<Time> {
         let own = [
-            self.pacemaker.deadline(),
+            self.timers.deadline(),
             self.propose_at(),
             self.catch_up.fetching.deadline(),
             self.reads.deadline(),
@@ -128,7 +130,7 @@ impl Protocol for HotStuff {
             leader: Some(self.leader(self.view)),
             height: self.log.committed(),
             history: self.log.history(),
-            timeouts: self.pacemaker.timeouts_signed(),
+            timeouts: self.pacemaker.signed(),
             waiting: self.waiting(),
         }
     }
@@ -188,7 +190,7 @@ impl HotStuff {
         }
         // Under load something is always under way; it is worth a word once it stands still.
         let (view, leader) = (self.view, self.leader(self.view));
-        let stalled = self.pacemaker.stalled;
+        let stalled = self.timers.stalled();
         let replication = &self.replication;
         if let Some(sentence) = stalled
             .then(|| replication.waiting(view, leader, self.me()))

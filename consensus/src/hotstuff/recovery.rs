@@ -5,6 +5,7 @@ use super::certificate::{Proof, QuorumCertificate, TimeoutCertificate, anchor_di
 use super::log::{Log, Root};
 use super::message::Timeout;
 use super::record::{Record, VoteRecord};
+use super::timers::Timers;
 use super::view_change::Pacemaker;
 use super::{HotStuff, Out, catch_up::CatchUp, read::Reads, replication::Replication};
 use crate::{Anchor, Config, To};
@@ -106,7 +107,8 @@ pub fn recover(
         locked,
         log: Log::new(root),
         replication: Replication::new(anchor.height),
-        pacemaker: Pacemaker::new(config.timing.clone(), stored.timeout),
+        pacemaker: Pacemaker::new(stored.timeout),
+        timers: Timers::new(config.timing.clone()),
         catch_up: CatchUp::default(),
         reads: Reads::new(config.timing.clone(), config.seed, now),
         config,

@@ -274,7 +274,7 @@ impl HotStuff {
         for payload in lost {
             out.give_back(payload);
         }
-        self.pacemaker.on_commit(now);
+        self.timers.on_progress(now);
     }
 
     // ---- voting ----

@@ -29,7 +29,6 @@ mod catch_up;
 pub mod certificate;
 mod log;
 pub mod message;
-mod new_view;
 mod pace;
 mod proposing;
 mod read;

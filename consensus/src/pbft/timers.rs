@@ -1,20 +1,18 @@
 //! The timers: when to say things again, when to give a view up, and when to ask at rest.
 
 use super::{Out, Pbft};
+use crate::common::{Help, Patience};
 use crate::{Timing, To};
-use crypto::{NodeId, Time};
-use std::collections::BTreeMap;
+use crypto::Time;
 
-/// Observed times raise the time-out to this many times their average, and never to more than this
-/// many times the configured one: whoever slows slots down gains no more than that.
-const OBSERVED_FACTOR: u64 = 4;
 /// A view change that too few join is sent again at gaps that grow to so many time-outs.
 const RESEND_TIMEOUTS: u64 = 4;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Timers {
-    timing: Timing,
+    /// How long payload may wait until something is committed.
+    patience: Patience,
     /// Since when payload waits without progress; while another view is wanted, since when a quorum
     /// wants it. `None` while there is nothing to wait for.
     since: Option<Time>,
@@ -24,87 +22,58 @@ pub struct Timers {
     nudge_at: Option<Time>,
     /// When to ask a peer where it stands, while there is nothing to do; unset while there is.
     ask_at: Option<Time>,
-    /// Who was asked last.
-    asked: usize,
-    /// Views given up since the last progress.
-    failures: u32,
-    /// A moving average of how long payload waits until something is committed, in nanoseconds.
-    observed: u64,
     /// When to send the own view change again, and the gap after that.
     resend: Option<(Time, Time)>,
-    /// When each peer was last helped or asked for help beyond the regular times.
-    helped: BTreeMap<NodeId, Time>,
+    pub help: Help,
 }
 
 impl Timers {
     pub fn new(timing: Timing) -> Self {
         Self {
-            timing,
             since: None,
             stalled: false,
             nudge_at: None,
             ask_at: None,
-            asked: 0,
-            failures: 0,
-            observed: 0,
             resend: None,
-            helped: BTreeMap::new(),
+            help: Help::new(&timing),
+            patience: Patience::new(timing),
         }
     }
     /// Whether work stands still.
     pub fn stalled(&self) -> bool {
         self.stalled
     }
-    /// The time-out now (\[CL\] section 4.5.2: it doubles until something is executed).
+    /// The time-out now.
+    #[cfg(test)]
     pub fn span(&self) -> Time {
-        let base = self.timing.timeout.0;
-        let most = base.saturating_mul(OBSERVED_FACTOR);
-        let raised = base.max(self.observed.saturating_mul(OBSERVED_FACTOR).min(most));
-        let doubled = raised.saturating_mul(1u64 << self.failures.min(20));
-        Time(doubled.min(self.timing.timeout_cap.0.max(base)))
-    }
-    /// Promises are sent again, and others asked, at least once before the time-out.
-    fn nudge_gap(&self) -> Time {
-        Time(self.timing.resend.0.min(self.timing.timeout.0 / 2).max(1))
+        self.patience.span()
     }
     /// When to wake.
     pub fn deadline(&self) -> Option<Time> {
-        let over = self.since.map(|since| since.plus(self.span()));
+        let over = self.since.map(|since| since.plus(self.patience.span()));
         let own = [over, self.nudge_at, self.ask_at];
         let own = own.into_iter().flatten();
         own.chain(self.resend.map(|(at, _)| at)).min()
     }
     /// Payload was committed: the time-out falls back to the configured one.
     pub fn on_progress(&mut self, now: Time, takes_part: bool) {
-        self.failures = 0;
+        self.patience.progressed();
         self.stalled = false;
         self.nudge_at = None;
         if let Some(since) = self.since.filter(|_| takes_part) {
-            let took = now.since(since).0;
-            // From zero up: one slow slot is no habit.
-            self.observed = (self.observed / 8 * 7).saturating_add(took / 8);
+            self.patience.observe(now.since(since));
             self.since = Some(now);
         }
     }
     /// A view is given up: the next time-out is longer.
-    pub fn on_view_change(&mut self) {
-        self.failures = self.failures.saturating_add(1);
+    pub fn on_given_up(&mut self) {
+        self.patience.failed();
         (self.since, self.resend) = (None, None);
     }
     /// A view is opened: its timer starts anew, as long as the last one until there is progress.
-    pub fn on_new_view(&mut self) {
+    pub fn on_enter(&mut self) {
         (self.since, self.nudge_at, self.resend) = (None, None, None);
         self.stalled = false;
-    }
-    /// Whether a peer may be helped or asked now, beyond the regular times.
-    pub fn may_help(&mut self, now: Time, peer: NodeId) -> bool {
-        let gap = Time(self.timing.resend.0 / 8);
-        let last = self.helped.get(&peer);
-        let due = last.is_none_or(|last| now >= last.plus(gap));
-        if due {
-            self.helped.insert(peer, now);
-        }
-        due
     }
 }
 
@@ -153,7 +122,7 @@ impl Pbft {
         if !work {
             (timers.since, timers.nudge_at, timers.resend) = (None, None, None);
             timers.stalled = false;
-            let gap = timers.timing.at_rest();
+            let gap = self.config.timing.at_rest();
             timers.ask_at.get_or_insert(now.plus(gap));
             return;
         }
@@ -163,17 +132,17 @@ impl Pbft {
         } else {
             timers.since = None;
         }
-        let gap = timers.nudge_gap();
+        let gap = timers.patience.nudge_gap();
         timers.nudge_at.get_or_insert(now.plus(gap));
         if wanted {
-            let gap = timers.timing.resend;
+            let gap = self.config.timing.resend;
             timers.resend.get_or_insert((now.plus(gap), gap));
         }
     }
 
     pub(super) fn on_tick(&mut self, now: Time, out: &mut Out) {
         if let Some((_, gap)) = self.timers.resend.filter(|(at, _)| *at <= now) {
-            let most = self.timers.timing.timeout.0.saturating_mul(RESEND_TIMEOUTS);
+            let most = self.config.timing.timeout.0.saturating_mul(RESEND_TIMEOUTS);
             let longer = Time(gap.0.saturating_mul(2).min(most).max(1));
             self.timers.resend = Some((now.plus(longer), longer));
             self.send_view_change(To::All, out);
@@ -183,33 +152,29 @@ impl Pbft {
         }
         let mut asked_in_time = true;
         if let Some(at) = self.timers.nudge_at.filter(|at| *at <= now) {
-            let gap = self.timers.nudge_gap();
+            let gap = self.timers.patience.nudge_gap();
             // Who was stopped for a while has not heard the others' answers yet.
             asked_in_time = now < at.plus(gap);
             self.timers.nudge_at = Some(now.plus(gap));
             self.nudge(out);
         }
-        let span = self.timers.span();
+        let span = self.timers.patience.span();
         let over = self.timers.since.map(|since| since.plus(span));
         if over.is_some_and(|at| at <= now) {
             if asked_in_time {
                 self.timers.since = Some(now);
                 self.give_up(self.changes.wanted().next(), out);
             } else {
-                let later = now.plus(self.timers.nudge_gap());
+                let later = now.plus(self.timers.patience.nudge_gap());
                 self.timers.since = Some(later.since(span));
             }
         }
     }
 
-    /// Nothing to do: asks one peer after the other where it stands. Whoever missed the last
-    /// message of a run of work has no other reason to speak, nor has anyone to speak to it.
+    /// Nothing to do: asks one peer after the other where it stands.
     fn ask_next(&mut self, out: &mut Out) {
         self.timers.ask_at = None;
-        let turn = self.timers.asked;
-        self.timers.asked = turn.wrapping_add(1);
-        let others = self.config.peers().count().max(1);
-        if let Some(peer) = self.config.peers().nth(turn % others) {
+        if let Some(peer) = self.timers.help.next(&self.config) {
             out.send(To::One(peer), self.ask_progress());
         }
     }

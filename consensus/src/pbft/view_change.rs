@@ -1,9 +1,9 @@
-//! Giving a view up, joining others who do, and helping who lags.
+//! Giving a view up, joining others who do, opening and entering views, and helping who lags.
 
 use super::message::{AskProgress, Draft, Message, Reached};
 use super::record::Record;
 use super::slot::Assigned;
-use super::view::{Change, Low, ViewChange};
+use super::view::{Change, Low, NewView, ViewChange};
 use super::{Out, Pbft, rules};
 use crate::{Evidence, To};
 use crypto::{NodeId, Reject, Signature, Time, View};
@@ -110,7 +110,7 @@ impl Pbft {
         self.changes.own = Some(own);
         self.changes.wanted = view;
         self.changes.signed += 1;
-        self.timers.on_view_change();
+        self.timers.on_given_up();
         self.send_view_change(To::All, out);
     }
 
@@ -201,12 +201,107 @@ impl Pbft {
         self.try_open(out);
     }
 
+    // ---- opening a view ----
+
+    /// The primary of the wanted view opens it with the view changes of exactly a quorum. Asked
+    /// again, or after a restart, the guard sends what was made first.
+    fn try_open(&mut self, out: &mut Out) {
+        let wanted = self.changes.wanted();
+        let due =
+            wanted > self.view && self.changes.opened < wanted && self.primary(wanted) == self.me();
+        if !due {
+            return;
+        }
+        let quorum = self.quorum();
+        let changes: Vec<&ViewChange> = self.changes.for_wanted().take(quorum).collect();
+        // The own one is durable: it came back through the fence.
+        let own = self
+            .changes
+            .for_wanted()
+            .any(|it| it.change.author == self.me());
+        if changes.len() < quorum || !own {
+            return;
+        }
+        let said: Vec<_> = changes.iter().map(|it| &it.change).collect();
+        let slots = rules::carried_over(&said);
+        let epoch = self.config.context.epoch;
+        let opened = NewView::collect(epoch, wanted, self.me(), &changes, slots);
+        self.changes.opened = wanted;
+        out.send(To::All, Draft(Message::NewView(Arc::new(opened))));
+    }
+
+    // ---- entering views ----
+
+    pub(super) fn on_new_view(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        it: &Arc<NewView>,
+        out: &mut Out,
+    ) {
+        let (leaders, interval) = (&self.config.leaders, self.log.interval());
+        if !rules::new_view_is_valid(leaders, self.n(), interval, it) {
+            return out.reject(from, Reject::Malformed);
+        }
+        if it.view < self.view {
+            return self.answer_stale(now, from, out);
+        }
+        // Whoever has asked for a higher view has no part in this one.
+        if it.view == self.view || it.view < self.changes.wanted() {
+            return;
+        }
+        if self.contradicts_commits(it) {
+            return out.reject(from, Reject::Conflict); // more than f liars
+        }
+        self.enter(it, out);
+    }
+
+    /// Whether a view carries over something else than what is committed here.
+    fn contradicts_commits(&self, it: &NewView) -> bool {
+        let committed = self
+            .log
+            .slots()
+            .filter_map(|(_, slot)| slot.committed.as_ref());
+        committed.map(|it| it.assigned).any(|ours| {
+            let theirs = it.assigned(ours.height);
+            theirs.is_some_and(|theirs| theirs.digest != ours.digest)
+        })
+    }
+
+    /// Takes part in a view that was opened.
+    fn enter(&mut self, it: &Arc<NewView>, out: &mut Out) {
+        self.drop_checks(out);
+        out.persist(Record::NewView(Arc::clone(it)));
+        self.view = it.view;
+        self.opened = Some(Arc::clone(it));
+        self.changes.enter(it.view);
+        self.timers.on_enter();
+        self.reads.start_over();
+        self.replication.supply.drop_request();
+        self.replication.supply.set_dry(false);
+        let mut lost = Vec::new();
+        for (height, slot) in self.log.slots_mut() {
+            let carried = it.assigned(height).map(|it| it.digest);
+            lost.extend(slot.enter(it.view, carried));
+        }
+        for payload in lost {
+            out.give_back((*payload).clone());
+        }
+        if let Some(stable) = it.checkpoints.last() {
+            self.stabilise(stable, out);
+        }
+        out.leader(self.primary(self.view));
+        if self.is_primary() {
+            self.changes.to_carry = it.all_assigned().collect();
+        }
+    }
+
     // ---- helping those who lag ----
 
     /// Answers a message of an older view with the proof of the newer one, now and then.
     pub(super) fn answer_stale(&mut self, now: Time, to: NodeId, out: &mut Out) {
         let Some(opened) = &self.opened else { return };
-        if to != self.me() && self.timers.may_help(now, to) && !crypto::planted!(NoHelp) {
+        if to != self.me() && self.timers.help.is_due(now, to) && !crypto::planted!(NoHelp) {
             let opened = Arc::clone(opened);
             out.send(To::One(to), Draft(Message::Opened(opened)));
         }
@@ -229,7 +324,7 @@ impl Pbft {
 
     /// Asks one who seems to be far ahead, now and then.
     pub(super) fn ask_one(&mut self, now: Time, peer: NodeId, out: &mut Out) {
-        if peer != self.me() && self.timers.may_help(now, peer) {
+        if peer != self.me() && self.timers.help.is_due(now, peer) {
             out.send(To::One(peer), self.ask_progress());
         }
     }
