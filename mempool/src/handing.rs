@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const DOUBLINGS: u32 = 6;
 /// The same for the pause between offers.
 const BACKOFF: u32 = 6;
+/// Offers to the leader alone. After so many it may be down, and those who hold the batch too few to
+/// get another one: all are told of it then.
+const TO_LEADER: u32 = 3;
 
 /// What was handed to the current leader.
 #[derive(Debug)]
@@ -23,6 +26,16 @@ pub(crate) struct Handing {
     watch: BTreeSet<(u64, Digest)>,
     /// Batches committed since the start.
     committed: u64,
+}
+
+/// A batch to offer now.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(crate) digest: Digest,
+    /// The leader may never have got it.
+    pub(crate) fresh: bool,
+    /// Offered to all others, not to the leader alone.
+    pub(crate) widely: bool,
 }
 
 #[derive(Debug)]
@@ -92,8 +105,8 @@ impl Handing {
             self.offers.insert((now, *digest));
         }
     }
-    /// What to offer to the leader now, at most `count`; and whether it may never have got it.
-    pub(crate) fn due(&mut self, config: &Config, now: Time, count: usize) -> Vec<(Digest, bool)> {
+    /// What to offer now, at most `count`.
+    pub(crate) fn due(&mut self, config: &Config, now: Time, count: usize) -> Vec<Due> {
         let mut due = Vec::new();
         if self.leader(config.me).is_none() {
             return due;
@@ -116,6 +129,7 @@ impl Handing {
                 .0
                 .saturating_mul(1 << mark.offers.min(BACKOFF))
                 .max(1);
+            let widely = mark.offers >= TO_LEADER;
             mark.offers = mark.offers.saturating_add(1);
             mark.next = now.plus(Time(pause));
             self.offers.insert((mark.next, digest));
@@ -124,7 +138,11 @@ impl Handing {
                 mark.due = Some(at);
                 self.watch.insert((at, digest));
             }
-            due.push((digest, std::mem::take(&mut mark.fresh)));
+            due.push(Due {
+                digest,
+                fresh: std::mem::take(&mut mark.fresh),
+                widely,
+            });
         }
         due
     }

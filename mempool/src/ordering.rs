@@ -80,6 +80,7 @@ impl Mempool {
 
     /// Hands to the leader what is due: by name, since it has most of it. Where batches go to the
     /// leader only, a new one has none of the own ones: it gets them whole, without having to ask.
+    /// Elsewhere all others are told of what no leader takes: they may have missed it.
     pub(crate) fn offer(&mut self, now: Time, out: &mut Vec<Output>) {
         let Some(leader) = self.handing.leader(self.config.me) else {
             return;
@@ -89,25 +90,27 @@ impl Mempool {
             if due.is_empty() {
                 return;
             }
-            let mut refs = Vec::new();
-            for (digest, fresh) in due {
-                let held = self.batches.get(&digest).expect("what is offered is held");
+            let (mut to_leader, mut to_all) = (Vec::new(), Vec::new());
+            for it in due {
+                let held = self.batches.get(&it.digest);
+                let held = held.expect("what is offered is held");
                 let own = held.reference.author == self.config.me;
                 match &held.body {
-                    Some(sealed) if own && fresh && !self.broadcasts() => {
+                    Some(sealed) if own && it.fresh && !self.broadcasts() => {
                         out.push(Output::Send {
                             to: To::One(leader),
                             message: Message::Batch(sealed.bytes().clone()),
                         });
                     }
-                    _ => refs.push(held.reference),
+                    _ if it.widely && self.broadcasts() => to_all.push(held.reference),
+                    _ => to_leader.push(held.reference),
                 }
             }
-            if !refs.is_empty() {
-                out.push(Output::Send {
-                    to: To::One(leader),
-                    message: Message::Offer(refs),
-                });
+            for (to, refs) in [(To::One(leader), to_leader), (To::Others, to_all)] {
+                if !refs.is_empty() {
+                    let message = Message::Offer(refs);
+                    out.push(Output::Send { to, message });
+                }
             }
         }
     }

@@ -145,6 +145,20 @@ fn what_waits_is_offered_again_ever_more_rarely() {
 }
 
 #[test]
+fn what_no_leader_takes_is_offered_to_all() {
+    let mut rig = Rig::new();
+    rig.step(Input::Leader(NodeId(2)));
+    let a = batch(1, 1);
+    rig.push(&a);
+    let to_leader = vec![(2, a.reference()); 3];
+    assert_eq!(offers(&rig.pass(799)), to_leader);
+    assert_eq!(offers(&rig.pass(1)), vec![(ALL, a.reference())]);
+    // A new leader is asked alone again.
+    let again = offers(&rig.step(Input::Leader(NodeId(3))));
+    assert_eq!(again, vec![(3, a.reference())]);
+}
+
+#[test]
 fn a_peer_that_is_back_is_offered_the_own_batches() {
     let mut rig = Rig::new();
     let own = spread(&rig.submit(1, 1, 10))[0].clone().seal();

@@ -275,17 +275,24 @@ pub(super) fn asked(out: &[Output]) -> Vec<(u16, Vec<Digest>)> {
     out.iter().filter_map(ask).collect()
 }
 
-/// What was offered to whom.
+/// What was offered to whom; in the end to all.
 pub(super) fn offers(out: &[Output]) -> Vec<(u16, BatchRef)> {
     let mut list = Vec::new();
     for output in out {
         if let Output::Send {
-            to: To::One(peer),
+            to,
             message: Message::Offer(refs),
         } = output
         {
-            list.extend(refs.iter().map(|r| (peer.0, *r)));
+            let peer = match to {
+                To::One(peer) => peer.0,
+                To::Others => ALL,
+            };
+            list.extend(refs.iter().map(|r| (peer, *r)));
         }
     }
     list
 }
+
+/// All others, as [`offers`] have it.
+pub(super) const ALL: u16 = u16::MAX;

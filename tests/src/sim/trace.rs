@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 /// Lines kept, the newest.
-const LINES: usize = 20_000;
+const LINES: usize = 200_000;
 
 /// The trace of a run.
 #[derive(Debug)]
@@ -59,15 +59,9 @@ impl Trace {
     pub fn hash(&self) -> u64 {
         self.hash
     }
-    /// The last lines.
+    /// The lines that are kept, oldest first.
     #[must_use]
-    pub fn tail(&self, count: usize) -> Vec<String> {
-        let lines = self.lines.as_ref();
-        lines.map_or_else(Vec::new, |l| {
-            l.iter()
-                .skip(l.len().saturating_sub(count))
-                .cloned()
-                .collect()
-        })
+    pub fn into_lines(self) -> Vec<String> {
+        self.lines.unwrap_or_default().into()
     }
 }

@@ -149,8 +149,8 @@ impl<S: System> World<S> {
             self.watch.finish(self.now);
         }
         Outcome {
-            tail: self.trace.tail(400),
             trace: self.trace.hash(),
+            tail: self.trace.into_lines(),
             payloads: self.watch.payloads(),
             heights: self.watch.heights(),
             struck: self.struck,
