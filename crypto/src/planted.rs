@@ -100,7 +100,7 @@ mod chosen {
         DropPrepared,
         /// PBFT: a new view carries the certificate of the lowest view over, not of the highest.
         CarryLowest,
-        /// PBFT: what a new view carries over is not computed again.
+        /// PBFT: a primary carries nothing over, and what it says of a new view is not computed again.
         TrustNewView,
         /// PBFT and guard: who has asked for a higher view goes on in the lower one.
         GoOnAfterChange,

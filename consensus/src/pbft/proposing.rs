@@ -99,14 +99,12 @@ impl Pbft {
             }
         }
         let height = self.next_height();
-        if crypto::planted!(Equivocate) && !payload.is_empty() {
-            let payload = Arc::new(payload.clone());
-            self.pre_prepare(height, &payload, To::All, out);
-            return self.pre_prepare(height, &Arc::new(Payload::EMPTY), To::All, out);
-        }
         let bytes = u32::try_from(payload.bytes()).unwrap_or(u32::MAX);
         self.replication.pace.assigned(now, height, bytes);
         self.propose(height, &Arc::new(payload), out);
+        if crypto::planted!(Equivocate) {
+            self.pre_prepare(height, &Arc::new(Payload::EMPTY), To::All, out);
+        }
     }
 
     /// Assigns a slot. The own pool has checked the payload.

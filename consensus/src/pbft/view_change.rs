@@ -4,7 +4,7 @@ use super::message::{AskProgress, Draft, Message, Reached};
 use super::record::Record;
 use super::slot::Assigned;
 use super::view::{Change, Low, NewView, ViewChange};
-use super::{Out, Pbft, rules};
+use super::{Out, Pbft, rules, slot};
 use crate::{Evidence, To};
 use crypto::{NodeId, Reject, Signature, Time, View};
 use std::collections::BTreeMap;
@@ -223,7 +223,10 @@ impl Pbft {
             return;
         }
         let said: Vec<_> = changes.iter().map(|it| &it.change).collect();
-        let slots = rules::carried_over(&said);
+        let mut slots = rules::carried_over(&said);
+        if crypto::planted!(TrustNewView) {
+            slots.fill(slot::null());
+        }
         let epoch = self.config.context.epoch;
         let opened = NewView::collect(epoch, wanted, self.me(), &changes, slots);
         self.changes.opened = wanted;
