@@ -34,6 +34,8 @@ pub struct CatchUp {
     /// When to ask for payloads of a new view again.
     payloads_at: Option<Time>,
     pub loads: Loads,
+    /// When each peer was sent slots last, and up to which.
+    served: BTreeMap<NodeId, (Time, Height)>,
 }
 
 impl CatchUp {
@@ -88,9 +90,20 @@ impl Pbft {
         out.send(To::One(peer), Draft(Message::FetchSlots(fetch)));
     }
 
-    /// Whatever is proven is taken, asked for or not.
+    /// Whether an answer holds about as much as one may, or all that its sender has. A liar that sends
+    /// slot by slot would hold up whoever relies on it.
+    fn is_whole(&self, answer: &Slots) -> bool {
+        let bytes: usize = answer.slots.iter().map(|it| size(&it.payload)).sum();
+        let last = answer.slots.last().map(|it| it.certificate.assigned.height);
+        last >= Some(answer.reached)
+            || answer.slots.len() >= self.most_slots() / 2
+            || bytes >= MAX_BYTES / 2
+    }
+
+    /// Whatever is proven is taken, asked for or not, as far as it may be kept.
     pub(super) fn on_slots(&mut self, from: NodeId, answer: Slots) {
-        let committed = self.log.committed();
+        let (committed, beyond) = (self.log.committed(), self.log.beyond());
+        let whole = self.is_whole(&answer);
         let mut next = committed.next();
         let mut fresh = false;
         for CommittedSlot {
@@ -99,7 +112,8 @@ impl Pbft {
         } in answer.slots
         {
             let Assigned { height, digest, .. } = certificate.assigned;
-            if height <= committed || (height != next && !self.log.keeps(height)) {
+            let follows = height == next || self.log.keeps(height);
+            if height <= committed || height > beyond || !follows {
                 continue;
             }
             if height == next {
@@ -110,7 +124,7 @@ impl Pbft {
             slot.committed.get_or_insert(certificate);
             slot.payloads.entry(digest).or_insert((payload, false));
         }
-        self.catch_up.fetching.answered(from, fresh);
+        self.catch_up.fetching.answered(from, fresh && whole);
         self.catch_up.reached = if fresh { answer.reached } else { Height(0) };
     }
 
@@ -153,19 +167,37 @@ impl Pbft {
 
     // ---- serving ----
 
-    pub(super) fn on_fetch_slots(&mut self, from: NodeId, fetch: FetchSlots, out: &mut Out) {
+    pub(super) fn on_fetch_slots(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        fetch: FetchSlots,
+        out: &mut Out,
+    ) {
         if from != self.me() {
-            self.serve_slots(from, fetch.from, out);
+            self.serve_slots(now, from, fetch.from, out);
         }
     }
 
-    /// Answers with committed slots from a height up.
-    pub(super) fn serve_slots(&mut self, to: NodeId, from: Height, out: &mut Out) {
+    /// Answers with committed slots from a height up, and first with the stable checkpoint, by which
+    /// they may be kept. Slots that a peer was sent already it gets again after a while only, so what
+    /// it may ask for in that time is what is committed here, once.
+    pub(super) fn serve_slots(&mut self, now: Time, to: NodeId, from: Height, out: &mut Out) {
         if crypto::planted!(NoCatchUp) {
             return;
         }
         let committed = self.log.committed();
-        if from > committed || self.log.get(from).is_some_and(|it| it.committed.is_some()) {
+        if from > committed {
+            return self.send_slots(to, from, Vec::new(), out);
+        }
+        let gap = Time(self.config.timing.resend.0 / 8);
+        let served = self.catch_up.served.get(&to);
+        if served.is_some_and(|(at, last)| now < at.plus(gap) && from <= *last) {
+            return;
+        }
+        self.catch_up.served.insert(to, (now, from));
+        self.show_stable(to, out);
+        if self.log.get(from).is_some_and(|it| it.committed.is_some()) {
             return self.send_slots(to, from, Vec::new(), out);
         }
         // It may well ask again before its answer comes.
@@ -213,7 +245,7 @@ impl Pbft {
     }
 
     /// Answers with `slots` from `from` up, followed by those in memory, as far as the limits go.
-    fn send_slots(&self, to: NodeId, from: Height, slots: Vec<CommittedSlot>, out: &mut Out) {
+    fn send_slots(&mut self, to: NodeId, from: Height, slots: Vec<CommittedSlot>, out: &mut Out) {
         let mut slots = slots;
         let reached = self.log.committed();
         let mut height = Height(from.0.saturating_add(slots.len() as u64));
@@ -240,6 +272,9 @@ impl Pbft {
             .take_while(fits)
             .count();
         slots.truncate(keep.max(1));
+        if let (Some(last), Some((_, served))) = (slots.last(), self.catch_up.served.get_mut(&to)) {
+            *served = last.certificate.assigned.height;
+        }
         let answer = Slots { slots, reached };
         out.send(To::One(to), Draft(Message::Slots(answer)));
     }

@@ -166,7 +166,7 @@ impl Pbft {
             Message::NewView(it) | Message::Opened(it) => self.on_new_view(now, from, &it, out),
             Message::Certificate(it) => self.on_certificate(from, &it, out),
             Message::AskProgress(ask) => self.on_ask_progress(now, from, ask, out),
-            Message::FetchSlots(fetch) => self.on_fetch_slots(from, fetch, out),
+            Message::FetchSlots(fetch) => self.on_fetch_slots(now, from, fetch, out),
             Message::Slots(slots) => self.on_slots(from, slots),
             Message::FetchPayloads(fetch) => self.on_fetch_payloads(from, &fetch, out),
             Message::Payloads(payloads) => self.on_payloads(payloads),

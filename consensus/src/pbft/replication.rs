@@ -4,6 +4,7 @@ use super::certificate::{CommitCertificate, Prepared, phase_statement};
 use super::log::Accepted;
 use super::message::{Draft, Message, PrePrepare, Vote};
 use super::pace::Pace;
+use super::proposing::PIPELINE;
 use super::record::{AcceptedRecord, Record};
 use super::slot::{self, Assigned};
 use super::{Out, Pbft, rules};
@@ -14,6 +15,10 @@ use crypto::{Certificate, Digest, Height, Kind, NodeId, Payload, Reject, Signatu
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+
+/// Most bytes of payloads in slots that are neither committed nor among the next ones to be: a primary
+/// may assign all slots up to the high watermark at once.
+pub const MAX_OPEN_BYTES: usize = 8 << 20;
 
 /// What ordering remembers beside the log.
 #[derive(Debug, Default)]
@@ -61,6 +66,9 @@ impl Pbft {
             }
             return;
         }
+        if from != self.me() && !self.has_room(it) {
+            return;
+        }
         let accepted = self.log.get(it.height).and_then(|slot| slot.accepted);
         let accepted = accepted.filter(|it| it.view == self.view);
         // The own one comes back as the guard has it, whatever was made here.
@@ -95,6 +103,19 @@ impl Pbft {
         let second = (assigned, it.signature);
         self.accuse(from, Kind::PrePrepare, first, second, out);
         out.reject(from, Reject::Conflict);
+    }
+
+    /// Whether a payload may be kept: in the next slots always, farther up while there is room. What is
+    /// left out comes again once the slots below are committed, by its primary or by catching up.
+    fn has_room(&self, it: &PrePrepare) -> bool {
+        let near = self.log.committed().0.saturating_add(2 * PIPELINE);
+        if it.height.0 <= near {
+            return true;
+        }
+        let far = self.log.open().filter(|(height, _)| height.0 > near);
+        let payloads = far.flat_map(|(_, slot)| slot.payloads.values());
+        let held: usize = payloads.map(|(it, _)| it.encoded_bytes()).sum();
+        held + it.payload.encoded_bytes() <= MAX_OPEN_BYTES
     }
 
     /// Whether a slot was committed in a view above this one, which may not be known here yet: what it

@@ -103,6 +103,18 @@ fn is_within_window(change: &Change, interval: u64) -> bool {
 /// 4.4, the set O).
 #[must_use]
 pub fn carried_over(changes: &[&Change]) -> Vec<Digest> {
+    let (low, highest) = highest_prepared(changes);
+    let reach = highest.keys().next_back().map_or(low.0, |it| it.0);
+    (low.0..reach)
+        .map(|below| highest.get(&Height(below).next()))
+        .map(|it| it.map_or_else(slot::null, |it| it.digest))
+        .collect()
+}
+
+/// The highest checkpoint that view changes prove, and above it what they name of the highest view for
+/// each slot.
+#[must_use]
+pub fn highest_prepared(changes: &[&Change]) -> (Height, BTreeMap<Height, Assigned>) {
     let low = changes.iter().map(|it| it.low.height).max();
     let low = low.unwrap_or_default();
     let mut highest: BTreeMap<Height, Assigned> = BTreeMap::new();
@@ -119,11 +131,7 @@ pub fn carried_over(changes: &[&Change]) -> Vec<Digest> {
             *known = *it;
         }
     }
-    let reach = highest.keys().next_back().map_or(low.0, |it| it.0);
-    (low.0..reach)
-        .map(|below| highest.get(&Height(below).next()))
-        .map(|it| it.map_or_else(slot::null, |it| it.digest))
-        .collect()
+    (low, highest)
 }
 
 /// Whether a view was opened rightly: by its primary, with view changes that are valid, and with

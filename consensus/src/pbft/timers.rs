@@ -25,6 +25,8 @@ pub struct Timers {
     /// When to send the own view change again, and the gap after that.
     resend: Option<(Time, Time)>,
     pub help: Help,
+    /// Whose question was answered lately: a few bytes ask for dozens of signatures.
+    pub answers: Help,
 }
 
 impl Timers {
@@ -36,6 +38,7 @@ impl Timers {
             ask_at: None,
             resend: None,
             help: Help::new(&timing),
+            answers: Help::new(&timing),
             patience: Patience::new(timing),
         }
     }
@@ -55,12 +58,16 @@ impl Timers {
         let own = own.into_iter().flatten();
         own.chain(self.resend.map(|(at, _)| at)).min()
     }
-    /// Payload was committed: the time-out falls back to the configured one.
+    /// Payload was committed: the time-out falls back to the configured one, if that was in the view
+    /// that it takes part in. What is learnt of older ones says nothing of the primary that is awaited.
     pub fn on_progress(&mut self, now: Time, takes_part: bool) {
-        self.patience.progressed();
         self.stalled = false;
         self.nudge_at = None;
-        if let Some(since) = self.since.filter(|_| takes_part) {
+        if !takes_part {
+            return;
+        }
+        self.patience.progressed();
+        if let Some(since) = self.since {
             self.patience.observe(now.since(since));
             self.since = Some(now);
         }

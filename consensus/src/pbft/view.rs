@@ -1,10 +1,11 @@
 //! How a view is given up and the next one opened: what members say of it, and its proof.
 //!
 //! A member signs what it has prepared, not the certificates of it, which travel beside. So a new
-//! view needs one certificate for what several members have prepared, and is as large as the window
-//! and not as the window times the members.
+//! view needs one certificate for what several members have prepared, the one of the highest view, and
+//! is as large as the window and not as the window times the members.
 
 use super::certificate::{Prepared, claim_checkpoint};
+use super::rules;
 use super::slot::Assigned;
 use crate::common::Claims;
 use crate::replica::StableCheckpoint;
@@ -87,6 +88,25 @@ impl Change {
     }
 }
 
+/// Bytes of the longest message about a change of views: a new view of a full window of slots, each of
+/// which all have signed. `interval`: heights between checkpoints. A channel that does not take it would
+/// keep a view from ever being opened.
+#[must_use]
+pub fn longest(members: usize, quorum: usize, interval: u64) -> usize {
+    /// A slot, view and digest.
+    const ASSIGNED: usize = 48;
+    /// All else of a view change, of a checkpoint, and of a certificate, but for signatures.
+    const REST: usize = 128;
+    let window = usize::try_from(interval.saturating_mul(2)).unwrap_or(usize::MAX);
+    let certificate = 64 * members + 26;
+    let slot = ASSIGNED + certificate + size_of::<Digest>();
+    let change = REST + size_of::<Signature>() + window.saturating_mul(ASSIGNED);
+    let all = change.saturating_add(REST + certificate);
+    let slots = window.saturating_mul(slot);
+    let changes = quorum.saturating_mul(all);
+    slots.saturating_add(changes).saturating_add(REST)
+}
+
 fn view_slot(kind: Kind, epoch: Epoch, view: View) -> Slot {
     Slot {
         kind,
@@ -141,7 +161,8 @@ pub struct NewView {
     pub changes: Vec<Change>,
     /// The stable checkpoints that they name, each once, ascending.
     pub checkpoints: Vec<Arc<StableCheckpoint>>,
-    /// A certificate of each slot, view and digest that they name, each once, ascending.
+    /// A certificate of the highest that they name of each slot above the highest checkpoint,
+    /// ascending. What lies below changes nothing, so it needs no proof.
     pub prepared: Vec<Arc<Prepared>>,
     /// What every slot holds in the new view, from the one above the highest of the checkpoints up.
     pub slots: Vec<Digest>,
@@ -161,14 +182,20 @@ impl NewView {
         changes: &[&ViewChange],
         slots: Vec<Digest>,
     ) -> Self {
+        let said: Vec<&Change> = changes.iter().map(|it| &it.change).collect();
+        let (_, highest) = rules::highest_prepared(&said);
         let mut checkpoints = BTreeMap::new();
         let mut prepared = BTreeMap::new();
         for it in changes {
             if let Some(stable) = &it.checkpoint {
                 checkpoints.insert(it.change.low, Arc::clone(stable));
             }
-            let certificates = it.prepared.iter();
-            prepared.extend(certificates.map(|it| (it.assigned, Arc::clone(it))));
+            for it in &it.prepared {
+                let height = it.assigned.height;
+                if highest.get(&height) == Some(&it.assigned) {
+                    prepared.insert(height, Arc::clone(it));
+                }
+            }
         }
         let mut changes: Vec<Change> = changes.iter().map(|it| it.change.clone()).collect();
         changes.sort_by_key(|it| it.author);
@@ -245,21 +272,21 @@ impl NewView {
             return Err(Reject::BadCertificate);
         }
         let mut lows = BTreeSet::new();
-        let mut prepared = BTreeSet::new();
         for change in &self.changes {
             change.check_form(claims)?;
             if change.view != self.view {
                 return Err(Reject::Malformed);
             }
             lows.insert(change.low);
-            prepared.extend(change.prepared.iter().copied());
             claims.signed(change.author, change.statement(), change.signature);
         }
         lows.remove(&Low::default());
         let stable = self.checkpoints.iter();
         let proven = stable.map(|it| Low::of(Some(it.as_ref()), &claims.verifier().context));
         let certified = self.prepared.iter().map(|it| it.assigned);
-        if !proven.eq(lows) || !certified.eq(prepared) {
+        let said: Vec<&Change> = self.changes.iter().collect();
+        let (_, highest) = rules::highest_prepared(&said);
+        if !proven.eq(lows) || !certified.eq(highest.into_values()) {
             return Err(Reject::Malformed);
         }
         claims.signed(self.author, self.statement(), self.signature);

@@ -118,7 +118,10 @@ impl Pbft {
         let (low, high) = (self.log.low(), self.log.high());
         let shown = |height| height > low && height <= high && !crypto::planted!(DropPrepared);
         let prepared = self.log.slots().filter(|(height, _)| shown(*height));
-        let prepared: Vec<_> = prepared.filter_map(|(_, it)| it.prepared.clone()).collect();
+        let prepared = prepared.filter_map(|(_, it)| it.prepared.clone());
+        // Others may have shown certificates of views that it has missed. Those are for the view
+        // changes above; a quorum went past the view asked for, so nothing can be ordered in it.
+        let prepared: Vec<_> = prepared.filter(|it| it.assigned.view < view).collect();
         let stable = self.log.stable();
         ViewChange {
             change: Change {
@@ -341,14 +344,15 @@ impl Pbft {
         ask: AskProgress,
         out: &mut Out,
     ) {
-        if from == self.me() || crypto::planted!(NoHelp) {
+        let silent = from == self.me() || crypto::planted!(NoHelp);
+        if silent || !self.timers.answers.is_due(now, from) {
             return;
         }
         if ask.view < self.view {
             self.answer_stale(now, from, out);
         }
         if ask.height < self.log.committed() {
-            self.serve_slots(from, ask.height.next(), out);
+            self.serve_slots(now, from, ask.height.next(), out);
         }
         if ask.view > self.view || ask.height > self.log.committed() {
             self.ask_one(now, from, out);
@@ -356,14 +360,21 @@ impl Pbft {
         if ask.stalled {
             self.send_view_change(To::One(from), out);
             // Its watermarks may wait for a checkpoint that it has missed.
-            if let Some(stable) = self.log.stable() {
-                let proof = Message::Certificate(Reached::Stable(Arc::clone(stable)));
-                out.send(To::One(from), Draft(proof));
+            if ask.height >= self.log.committed() {
+                self.show_stable(from, out);
             }
             if ask.view == self.view {
                 let above = ask.height.max(self.log.committed());
                 self.say_again(above, To::One(from), out);
             }
+        }
+    }
+
+    /// Shows the stable checkpoint, without which nobody keeps slots so far above his own.
+    pub(super) fn show_stable(&self, to: NodeId, out: &mut Out) {
+        if let Some(stable) = self.log.stable() {
+            let proof = Message::Certificate(Reached::Stable(Arc::clone(stable)));
+            out.send(To::One(to), Draft(proof));
         }
     }
 

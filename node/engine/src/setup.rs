@@ -131,7 +131,19 @@ impl Setup {
     #[must_use]
     pub fn frame_bytes(&self) -> usize {
         // An answer to a fetch holds several batches, or blocks.
-        self.pool.block_bytes.max(self.pool.batch_bytes) + FRAME_OVERHEAD
+        let content = self.pool.block_bytes.max(self.pool.batch_bytes);
+        content.max(self.view_change_bytes()) + FRAME_OVERHEAD
+    }
+
+    /// The longest message about a change of views, where it grows with the slots that it is about.
+    fn view_change_bytes(&self) -> usize {
+        match self.shell.checkpoint_every {
+            Some(every) if self.protocol == Protocol::Pbft.name() => {
+                let quorums = &self.config.quorums;
+                consensus::pbft::view::longest(quorums.n, quorums.commit, every.get())
+            }
+            _ => 0,
+        }
     }
 }
 

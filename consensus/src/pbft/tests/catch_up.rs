@@ -33,6 +33,7 @@ fn fetches(solo: &Solo) -> Vec<(To, u64)> {
 
 fn ask(solo: &mut Solo, from: u64) -> Vec<u64> {
     solo.sent.clear();
+    solo.now = solo.now.plus(Time::millis(100));
     let (epoch, from) = (Epoch(0), Height(from));
     solo.deliver(3, Message::FetchSlots(FetchSlots { epoch, from }));
     let answer = solo.sent.iter().find_map(|(to, it)| match it {
@@ -69,15 +70,17 @@ fn a_slot_that_does_not_come_by_itself_is_fetched_with_its_proof() {
 
 #[test]
 fn what_is_proven_is_taken_asked_for_or_not_and_each_once() {
-    let mut solo = Solo::start(4, 0);
-    let craft = solo.craft.clone();
-    solo.deliver(2, slots(&craft, 1..=3, 3));
-    assert_eq!(solo.heights(), [1, 2, 3]);
-    solo.deliver(2, slots(&craft, 2..=5, 5));
-    assert_eq!(solo.heights(), [1, 2, 3, 4, 5]);
-    let stored = solo.records.iter();
-    let stored = stored.filter(|it| matches!(it, super::super::Record::Committed(_)));
-    assert_eq!(stored.count(), 5, "for those who lag in turn");
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let craft = solo.craft.clone();
+        solo.deliver(2, slots(&craft, 1..=3, 3));
+        assert_eq!(solo.heights(), [1, 2, 3]);
+        solo.deliver(2, slots(&craft, 2..=5, 5));
+        assert_eq!(solo.heights(), [1, 2, 3, 4, 5]);
+        let stored = solo.records.iter();
+        let stored = stored.filter(|it| matches!(it, super::super::Record::Committed(_)));
+        assert_eq!(stored.count(), 5, "for those who lag in turn");
+    }
 }
 
 #[test]
@@ -154,10 +157,10 @@ fn slots_are_served_from_memory_and_from_what_is_stored() {
 fn an_answer_has_a_cap_and_a_peer_one_load_at_a_time() {
     let mut solo = Solo::start(4, 0);
     let craft = solo.craft.clone();
+    solo.checkpoint(Some(craft.stable(600)));
     for first in (1..=600).step_by(200) {
         solo.deliver(2, slots(&craft, first..=first + 199, 600));
     }
-    solo.checkpoint(Some(craft.stable(600)));
     assert_eq!(ask(&mut solo, 1).len(), MAX_SLOTS);
     solo.slow_loads = true;
     assert!(ask(&mut solo, 1).is_empty());
@@ -238,4 +241,137 @@ fn a_lagging_node_votes_again_once_it_has_caught_up() {
         "commit without node 2",
         Cluster::all_done,
     );
+}
+
+fn asks_for(solo: &mut Solo, count: usize, message: &Message) -> Vec<(To, Message)> {
+    solo.sent.clear();
+    for _ in 0..count {
+        solo.deliver(3, message.clone());
+    }
+    solo.sent.clone()
+}
+
+/// A paused replica ran out of memory on resume (bft-smart #27): slots are kept until a stable
+/// checkpoint covers them, and one that comes back at rest hears of none by itself.
+#[test]
+fn one_that_was_away_for_long_keeps_no_more_than_others_do() {
+    for n in [4, 7] {
+        let mut cluster = Cluster::new(n);
+        cluster.isolate(3);
+        for number in 1..=150 {
+            cluster.submit(number);
+            cluster.run(Time::millis(3));
+        }
+        cluster.run(Time::millis(50));
+        assert!(cluster.protocol(0).log.low().0 > 6 * EVERY);
+        cluster.heal();
+        cluster.run_until(Time::millis(10_000), "catch up", |it| it.done(3));
+        let log = &cluster.protocol(3).log;
+        assert_eq!(log.low(), cluster.protocol(0).log.low(), "n {n}");
+        assert!(log.slots().count() as u64 <= 2 * EVERY, "n {n}");
+    }
+}
+
+#[test]
+fn slots_are_taken_no_further_than_they_may_be_kept() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let craft = solo.craft.clone();
+        let all = 10 * EVERY;
+        solo.deliver(2, slots(&craft, 1..=all, all));
+        assert_eq!(solo.heights().len() as u64, 3 * EVERY, "n {n}");
+        assert_eq!(solo.replica.log.slots().count() as u64, 3 * EVERY);
+        // Whoever serves slots shows the checkpoint that lets them in first.
+        let reached = super::super::message::Reached::Stable(craft.stable(9 * EVERY));
+        solo.deliver(2, Message::Certificate(reached));
+        solo.deliver(2, slots(&craft, 3 * EVERY + 1..=all, all));
+        assert_eq!(solo.heights().len() as u64, all);
+        assert_eq!(solo.replica.log.slots().count() as u64, EVERY);
+    }
+}
+
+/// A liar answers in time, and slot by slot: it is not the only one who is asked.
+#[test]
+fn who_serves_slot_by_slot_is_left_for_the_next() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let craft = solo.craft.clone();
+        solo.checkpoint(Some(craft.stable(50 * EVERY)));
+        let all = 50 * EVERY;
+        let (mut next, mut answers) = (1, 0);
+        while next <= all {
+            let (to, from) = *fetches(&solo).last().unwrap();
+            assert_eq!(from, next);
+            let To::One(peer) = to else { panic!("{to:?}") };
+            let count = if peer.0 == 1 { 1 } else { MAX_SLOTS as u64 };
+            let last = (next + count - 1).min(all);
+            solo.deliver(peer.0, slots(&craft, next..=last, all));
+            (next, answers) = (last + 1, answers + 1);
+        }
+        assert!(answers <= 2 + all / MAX_SLOTS as u64, "n {n}: {answers}");
+    }
+}
+
+#[test]
+fn who_is_served_slots_is_shown_the_stable_checkpoint_first() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        for height in 1..=EVERY + 3 {
+            solo.order(1, height, height);
+        }
+        let stable = solo.craft.stable(EVERY);
+        solo.checkpoint(Some(Arc::clone(&stable)));
+        let reached = super::super::message::Reached::Stable(stable);
+        let fetch = |from| FetchSlots {
+            epoch: Epoch(0),
+            from: Height(from),
+        };
+        for from in [1, EVERY + 2] {
+            solo.now = solo.now.plus(Time::millis(100));
+            let said = asks_for(&mut solo, 1, &Message::FetchSlots(fetch(from)));
+            let stable = (To::One(NodeId(3)), Message::Certificate(reached.clone()));
+            assert_eq!(said[0], stable, "n {n}");
+            assert!(matches!(said[1].1, Message::Slots(_)));
+        }
+    }
+}
+
+/// A question is a few bytes, its answer up to a mebibyte or dozens of signatures.
+#[test]
+fn who_asks_too_often_is_not_answered_each_time() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        for height in 1..=EVERY {
+            solo.order(1, height, height);
+        }
+        solo.pre_prepare(1, EVERY + 1, &payload(99));
+        let epoch = Epoch(0);
+        let progress = Message::AskProgress(super::super::message::AskProgress {
+            epoch,
+            view: crypto::View(1),
+            height: Height(0),
+            stalled: true,
+        });
+        let fetch = Message::FetchSlots(FetchSlots {
+            epoch,
+            from: Height(1),
+        });
+        for question in [progress, fetch] {
+            solo.now = solo.now.plus(Time::millis(100));
+            let once = asks_for(&mut solo, 1, &question);
+            assert!(!once.is_empty());
+            assert!(asks_for(&mut solo, 100, &question).is_empty(), "n {n}");
+            solo.now = solo.now.plus(Time::millis(100));
+            assert_eq!(asks_for(&mut solo, 1, &question), once, "n {n}");
+        }
+        // Who goes on where its last answer ended is served at once.
+        let from = |from| {
+            let from = Height(from);
+            Message::FetchSlots(FetchSlots { epoch, from })
+        };
+        solo.now = solo.now.plus(Time::millis(100));
+        assert!(!asks_for(&mut solo, 1, &from(2)).is_empty());
+        solo.order(1, EVERY + 1, 99);
+        assert!(!asks_for(&mut solo, 1, &from(EVERY + 1)).is_empty());
+    }
 }

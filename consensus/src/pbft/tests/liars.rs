@@ -193,3 +193,35 @@ fn a_primary_that_orders_nothing_is_deposed() {
         assert!(cluster.protocol(0).view >= View(2));
     }
 }
+
+/// Whoever keeps new views from arriving drives all timers up (Computer Journal 2024, bxae027). One
+/// commit later a dead primary costs no more than it did before.
+#[test]
+fn after_timers_were_driven_up_a_dead_primary_costs_as_little_as_before() {
+    for n in [4u16, 7] {
+        let mut cluster = Cluster::new(n);
+        cluster.submit(1);
+        cluster.run(Time::millis(20));
+        cluster.crash(1);
+        cluster.filter = Some(Box::new(|_, _, it| {
+            matches!(it, Message::NewView(_) | Message::Opened(_))
+        }));
+        cluster.submit(2);
+        cluster.run(Time::millis(20_000));
+        let grown = (0..n)
+            .filter(|i| *i != 1)
+            .map(|i| cluster.protocol(i).timers.span());
+        assert!(grown.min() >= Some(Time::millis(2_000)), "n {n}");
+        cluster.heal();
+        cluster.run_until(Time::millis(60_000), "commit", Cluster::all_done);
+        cluster.start(1);
+        cluster.submit(3);
+        cluster.run_until(Time::millis(5_000), "commit", Cluster::all_done);
+        cluster.run(Time::millis(2_000));
+        let view = cluster.protocol(0).view;
+        let primary = Craft::new(n).primary(view.0);
+        cluster.crash(primary);
+        cluster.submit(4);
+        cluster.run_until(Time::millis(1_000), "as before", Cluster::all_done);
+    }
+}

@@ -4,6 +4,7 @@
 mod cluster;
 mod craft;
 
+mod bounds;
 mod catch_up;
 mod golden;
 mod liars;

@@ -200,48 +200,97 @@ fn every_difference_from_what_follows_is_refused() {
     }
 }
 
+/// Lower claims change nothing, so they need no proof: a new view is as large as the window, whatever
+/// has been prepared again in however many views.
+#[test]
+fn a_new_view_proves_the_highest_of_each_slot_and_nothing_below_the_checkpoint() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let craft = Craft::new(n);
+        let q = craft.quorum() as u16;
+        let at = |view, height| craft.prepared_at(view, height, 10 * view + height);
+        let shown = |node: u16| match node {
+            0 => vec![at(1, 3), at(1, EVERY + 1), at(3, EVERY + 2)],
+            1 => vec![at(2, 3), at(2, EVERY + 1)],
+            _ => vec![at(3, EVERY + 1), at(1, EVERY + 2)],
+        };
+        let low = |node| if node < 2 { 0 } else { EVERY };
+        let change = |node| craft.change(node, 6, low(node), &shown(node));
+        let changes: Vec<_> = (0..q).map(change).collect();
+        let opened = craft.new_view(6, &changes);
+        let proven: Vec<Assigned> = opened.prepared.iter().map(|it| it.assigned).collect();
+        let highest = [at(3, EVERY + 1), at(3, EVERY + 2)].map(|it| it.assigned);
+        assert_eq!(proven, highest, "n {n}");
+        // Without proof of the highest it is none; one that proves more is not as it should be.
+        let author = craft.primary(6);
+        let with = |prepared: Vec<Arc<Prepared>>| {
+            let mut it = opened.clone();
+            it.prepared = prepared;
+            Message::NewView(Arc::new(it))
+        };
+        let lies = [
+            vec![at(3, EVERY + 1)],
+            vec![at(2, EVERY + 1), at(3, EVERY + 2)],
+            vec![at(3, EVERY + 1), at(1, EVERY + 2), at(3, EVERY + 2)],
+        ];
+        for lie in lies {
+            let refused = solo.try_deliver(author, with(lie));
+            assert_eq!(refused, Err(Reject::Malformed), "n {n}");
+        }
+        solo.deliver(author, Message::NewView(Arc::new(opened.clone())));
+        assert_eq!(solo.view(), 6);
+        assert_eq!(solo.replica.reach(), Height(EVERY + 2));
+    }
+}
+
 #[test]
 fn only_the_primary_of_a_view_opens_it() {
-    let mut solo = Solo::start(4, 0);
-    let changes: Vec<_> = (0..3)
-        .map(|node| solo.craft.change(node, 2, 0, &[]))
-        .collect();
-    let mut it = solo.craft.new_view(2, &changes);
-    it.author = NodeId(3);
-    it.signature = solo.craft.sign(3, &it.statement());
-    solo.deliver(3, Message::NewView(Arc::new(it)));
-    assert_eq!(solo.rejects, [Reject::Malformed]);
-    assert_eq!(solo.view(), 1);
-    // But anybody may show it.
-    let right = Arc::new(solo.craft.new_view(2, &changes));
-    solo.deliver(3, Message::Opened(right));
-    assert_eq!(solo.view(), 2);
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let changes: Vec<_> = (0..solo.craft.quorum() as u16)
+            .map(|node| solo.craft.change(node, 2, 0, &[]))
+            .collect();
+        let mut it = solo.craft.new_view(2, &changes);
+        it.author = NodeId(3);
+        it.signature = solo.craft.sign(3, &it.statement());
+        solo.deliver(3, Message::NewView(Arc::new(it)));
+        assert_eq!(solo.rejects, [Reject::Malformed]);
+        assert_eq!(solo.view(), 1);
+        // But anybody may show it.
+        let right = Arc::new(solo.craft.new_view(2, &changes));
+        solo.deliver(3, Message::Opened(right));
+        assert_eq!(solo.view(), 2);
+    }
 }
 
 #[test]
 fn a_view_below_the_wanted_one_is_not_entered() {
-    let mut solo = Solo::start(4, 0);
-    deliver_changes(&mut solo, 3, 0, &[]);
-    assert_eq!(solo.wanted(), 3);
-    let two = solo.craft.opened(2, 0, &[]);
-    solo.deliver(2, Message::Opened(two));
-    assert_eq!(solo.view(), 1, "it has said that it has no part in it");
-    let four = solo.craft.opened(4, 0, &[]);
-    solo.deliver(2, Message::Opened(four));
-    assert_eq!((solo.view(), solo.wanted()), (4, 4));
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        deliver_changes(&mut solo, 3, 0, &[]);
+        assert_eq!(solo.wanted(), 3);
+        let two = solo.craft.opened(2, 0, &[]);
+        solo.deliver(2, Message::Opened(two));
+        assert_eq!(solo.view(), 1, "it has said that it has no part in it");
+        let four = solo.craft.opened(4, 0, &[]);
+        solo.deliver(2, Message::Opened(four));
+        assert_eq!((solo.view(), solo.wanted()), (4, 4));
+    }
 }
 
 #[test]
 fn a_view_is_durable_before_anything_is_said_in_it() {
-    let mut solo = Solo::start(4, 0);
-    solo.slow = true;
-    let opened = solo.craft.opened(2, 0, &[]);
-    solo.deliver(2, Message::Opened(opened));
-    solo.pre_prepare(2, 1, &payload(1));
-    assert!(solo.said("prepare").is_empty());
-    let stored = solo.records.iter();
-    let stored = stored.filter(|it| matches!(it, Record::NewView(it) if it.view == View(2)));
-    assert_eq!(stored.count(), 1);
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.slow = true;
+        let opened = solo.craft.opened(2, 0, &[]);
+        solo.deliver(2, Message::Opened(opened));
+        solo.pre_prepare(2, 1, &payload(1));
+        assert!(solo.said("prepare").is_empty());
+        let stored = solo.records.iter();
+        let stored = stored.filter(|it| matches!(it, Record::NewView(it) if it.view == View(2)));
+        assert_eq!(stored.count(), 1);
+    }
 }
 
 #[test]
@@ -303,13 +352,15 @@ fn a_slot_committed_here_is_prepared_and_committed_again_and_executed_once() {
 
 #[test]
 fn a_view_that_contradicts_what_is_committed_here_is_not_entered() {
-    let mut solo = Solo::start(4, 0);
-    solo.order(1, 1, 1);
-    let other = solo.craft.prepared_at(1, 1, 2);
-    let opened = solo.craft.opened(2, 0, &[other]);
-    solo.deliver(2, Message::Opened(opened));
-    assert_eq!(solo.view(), 1);
-    assert_eq!(solo.rejects, [Reject::Conflict]);
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.order(1, 1, 1);
+        let other = solo.craft.prepared_at(1, 1, 2);
+        let opened = solo.craft.opened(2, 0, &[other]);
+        solo.deliver(2, Message::Opened(opened));
+        assert_eq!(solo.view(), 1);
+        assert_eq!(solo.rejects, [Reject::Conflict]);
+    }
 }
 
 #[test]

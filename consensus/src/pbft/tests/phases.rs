@@ -243,20 +243,27 @@ fn an_equivocating_voter_keeps_its_first_word() {
 
 #[test]
 fn commits_of_different_views_or_digests_do_not_add_up() {
-    let mut solo = backup(4);
-    let real = solo.pre_prepare(1, 1, &payload(1));
-    let fake = solo.craft.assigned(1, 1, &payload(2));
-    let later = solo.craft.assigned(2, 1, &payload(1));
-    for (node, assigned) in [(1, real), (2, fake), (3, later), (2, later)] {
-        let commit = solo.craft.commit(node, assigned);
-        solo.deliver(node, commit);
+    for n in [4u16, 7] {
+        let mut solo = backup(n);
+        let q = solo.craft.quorum() as u16;
+        let real = solo.pre_prepare(1, 1, &payload(1));
+        let fake = solo.craft.assigned(1, 1, &payload(2));
+        let later = solo.craft.assigned(2, 1, &payload(1));
+        for node in 1..=q {
+            let assigned = [real, fake, later][usize::from(node % 3)];
+            let commit = solo.craft.commit(node, assigned);
+            solo.deliver(node, commit);
+        }
+        assert!(solo.heights().is_empty(), "n {n}: q in all");
+        for node in (1..=q).filter(|node| node % 3 != 2) {
+            assert!(solo.heights().is_empty());
+            let commit = solo.craft.commit(node, later);
+            solo.deliver(node, commit);
+        }
+        // A quorum of the later view, though this replica is not in it yet.
+        assert_eq!(solo.heights(), [1], "n {n}: commits of any view count");
+        assert_eq!(solo.commits[0].proof.0.assigned, later);
     }
-    assert!(solo.heights().is_empty());
-    // The third of the later view, though this replica is not in it yet.
-    let commit = solo.craft.commit(1, later);
-    solo.deliver(1, commit);
-    assert_eq!(solo.heights(), [1], "commits of any view count");
-    assert_eq!(solo.commits[0].proof.0.assigned, later);
 }
 
 #[test]

@@ -92,17 +92,19 @@ fn a_view_change_is_sent_again_word_for_word() {
 
 #[test]
 fn the_view_is_restored_from_the_new_view_and_the_wanted_one_from_the_view_change() {
-    let mut solo = Solo::start(4, 0);
-    let opened = solo.craft.opened(3, 0, &[solo.craft.prepared_at(1, 1, 1)]);
-    solo.deliver(2, Message::Opened(opened));
-    let solo = solo.start_again();
-    assert_eq!((solo.view(), solo.wanted()), (3, 3));
-    assert_eq!(solo.replica.reach(), Height(1));
-    assert_eq!(solo.leaders, [3]);
-    let mut solo = solo;
-    solo.input(overdue());
-    let solo = solo.start_again();
-    assert_eq!((solo.view(), solo.wanted()), (3, 4));
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let opened = solo.craft.opened(3, 0, &[solo.craft.prepared_at(1, 1, 1)]);
+        solo.deliver(2, Message::Opened(opened));
+        let solo = solo.start_again();
+        assert_eq!((solo.view(), solo.wanted()), (3, 3));
+        assert_eq!(solo.replica.reach(), Height(1));
+        assert_eq!(solo.leaders, [3]);
+        let mut solo = solo;
+        solo.input(overdue());
+        let solo = solo.start_again();
+        assert_eq!((solo.view(), solo.wanted()), (3, 4));
+    }
 }
 
 #[test]
@@ -135,17 +137,19 @@ fn the_primary_of_a_new_view_goes_on_where_it_was() {
 
 #[test]
 fn commits_above_the_anchor_are_derived_again() {
-    let mut solo = Solo::start(4, 0);
-    for height in 1..=3 {
-        solo.order(1, height, height);
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        for height in 1..=3 {
+            solo.order(1, height, height);
+        }
+        let (first, last) = (solo.commits[0].clone(), solo.commits[2].history);
+        let mut anchor = solo.craft.anchor();
+        (anchor.height, anchor.history) = (first.height, first.history);
+        anchor.proof = Some(first.proof);
+        let solo = Solo::recover(solo.craft, 0, Time(0), anchor, solo.records);
+        assert_eq!(solo.heights(), [2, 3]);
+        assert_eq!(solo.commits[1].history, last);
     }
-    let (first, last) = (solo.commits[0].clone(), solo.commits[2].history);
-    let mut anchor = solo.craft.anchor();
-    (anchor.height, anchor.history) = (first.height, first.history);
-    anchor.proof = Some(first.proof);
-    let solo = Solo::recover(solo.craft, 0, Time(0), anchor, solo.records);
-    assert_eq!(solo.heights(), [2, 3]);
-    assert_eq!(solo.commits[1].history, last);
 }
 
 /// A start is given the records from the last commit up; what lies between the stable checkpoint
@@ -192,36 +196,75 @@ fn what_is_committed_but_not_stable_is_read_before_another_view_is_asked_for() {
 
 #[test]
 fn own_slots_come_in_pieces() {
-    let mut solo = Solo::start(4, 0);
-    for height in 1..=6 {
-        solo.order(1, height, height);
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        for height in 1..=6 {
+            solo.order(1, height, height);
+        }
+        let mut anchor = solo.craft.anchor();
+        let last = solo.commits[5].clone();
+        (anchor.height, anchor.history) = (last.height, last.history);
+        anchor.proof = Some(last.proof);
+        let all = solo.records;
+        let mut solo = Solo::recover(solo.craft, 0, Time(0), anchor, Vec::new());
+        solo.slow_loads = true;
+        solo.checkpoint(None);
+        let mut asked = 0;
+        while let Some((token, heights)) = solo.loads.pop() {
+            asked += 1;
+            assert!(asked < 20);
+            let at = |it: &&Record| matches!(crate::Record::key(*it), crate::RecordKey::At(h, _) if heights.contains(&h));
+            let mut records: Vec<Record> = all.iter().filter(at).cloned().collect();
+            records.sort_by_key(crate::Record::key);
+            // The budget ends within a height.
+            records.truncate(4);
+            solo.input(Input::Loaded(crate::Loaded { token, records }));
+        }
+        assert!(solo.replica.recovery.is_complete());
+        solo.input(overdue());
+        let shown = solo.last_change().change.prepared.len();
+        assert_eq!(
+            shown, 5,
+            "the sixth was given at the start, had it been stored"
+        );
     }
-    let mut anchor = solo.craft.anchor();
-    let last = solo.commits[5].clone();
-    (anchor.height, anchor.history) = (last.height, last.history);
-    anchor.proof = Some(last.proof);
-    let all = solo.records;
-    let mut solo = Solo::recover(solo.craft, 0, Time(0), anchor, Vec::new());
-    solo.slow_loads = true;
-    solo.checkpoint(None);
-    let mut asked = 0;
-    while let Some((token, heights)) = solo.loads.pop() {
-        asked += 1;
-        assert!(asked < 20);
-        let at = |it: &&Record| matches!(crate::Record::key(*it), crate::RecordKey::At(h, _) if heights.contains(&h));
-        let mut records: Vec<Record> = all.iter().filter(at).cloned().collect();
-        records.sort_by_key(crate::Record::key);
-        // The budget ends within a height.
-        records.truncate(4);
-        solo.input(Input::Loaded(crate::Loaded { token, records }));
+}
+
+/// A slot that was given one payload after the other holds more than one answer of the store does. What
+/// was prepared there comes first.
+#[test]
+fn what_was_prepared_is_read_however_many_payloads_a_slot_was_given() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        for view in 2..=9 {
+            solo.pre_prepare(view - 1, 1, &payload(100 + view));
+            let opened = solo.craft.opened(view, 0, &[]);
+            solo.deliver(2, Message::Opened(opened));
+        }
+        solo.order(9, 1, 1);
+        solo.order(9, 2, 2);
+        let mut anchor = solo.craft.anchor();
+        let last = solo.commits[1].clone();
+        (anchor.height, anchor.history) = (last.height, last.history);
+        anchor.proof = Some(last.proof);
+        let all = solo.records;
+        let latest = |it: &&Record| matches!(crate::Record::key(*it), crate::RecordKey::Latest(_));
+        let given = all.iter().filter(latest).cloned().collect();
+        let mut solo = Solo::recover(solo.craft, 0, Time(0), anchor, given);
+        solo.slow_loads = true;
+        solo.checkpoint(None);
+        while let Some((token, heights)) = solo.loads.pop() {
+            let at = |it: &&Record| matches!(crate::Record::key(*it), crate::RecordKey::At(h, _) if heights.contains(&h));
+            let mut records: Vec<Record> = all.iter().filter(at).cloned().collect();
+            records.sort_by_key(crate::Record::key);
+            records.truncate(3);
+            solo.input(Input::Loaded(crate::Loaded { token, records }));
+        }
+        solo.input(overdue());
+        let shown = solo.last_change().change.prepared;
+        let shown: Vec<(u64, u64)> = shown.iter().map(|it| (it.view.0, it.height.0)).collect();
+        assert_eq!(shown, [(9, 1)], "n {n}");
     }
-    assert!(solo.replica.recovery.is_complete());
-    solo.input(overdue());
-    let shown = solo.last_change().change.prepared.len();
-    assert_eq!(
-        shown, 5,
-        "the sixth was given at the start, had it been stored"
-    );
 }
 
 /// All lose power after slots were committed everywhere, and come back without their primary: the
@@ -249,51 +292,53 @@ fn committed_slots_survive_a_view_change_after_all_lost_power() {
 
 #[test]
 fn a_restart_from_every_prefix_of_what_was_stored_keeps_to_the_promises() {
-    // Records become durable in the order in which they were made; a crash cuts the list anywhere.
-    let q = Craft::new(4).quorum();
-    let run = |solo: &mut Solo| {
-        for height in 1..=2 {
-            let assigned = solo.pre_prepare(1, height, &payload(height));
-            solo.prepares(assigned, q - 2);
-            solo.commits(assigned, q - 1);
-        }
-        solo.input(overdue());
-        let prepared = solo.craft.prepared_at(1, 2, 2);
-        let opened = solo
-            .craft
-            .opened(2, 0, &[solo.craft.prepared_at(1, 1, 1), prepared]);
-        solo.deliver(2, Message::Opened(opened));
-        let assigned = solo.pre_prepare(2, 3, &payload(3));
-        solo.prepares(assigned, q - 2);
-    };
-    let mut whole = Solo::start(4, 0);
-    run(&mut whole);
-    for cut in 0..=whole.records.len() {
-        let records: Vec<Record> = whole.records[..cut].to_vec();
-        let craft = Craft::new(4);
-        let anchor = craft.anchor();
-        let mut solo = Solo::recover(craft, 0, Time(0), anchor, records.clone());
-        solo.checkpoint(None);
-        let gave_up = records.iter().any(|it| matches!(it, Record::ViewChange(_)));
-        let entered = records.iter().any(|it| matches!(it, Record::NewView(_)));
-        assert_eq!(solo.wanted(), if gave_up || entered { 2 } else { 1 });
-        assert_eq!(solo.view(), if entered { 2 } else { 1 });
-        for record in &records {
-            if let Record::Accepted(it) = record
-                && it.view == View(1)
-                && !gave_up
-                && !entered
-                && it.height > solo.replica.log.committed()
-            {
-                assert!(
-                    solo.said("prepare").contains(&(1, it.height.0)),
-                    "cut {cut}"
-                );
+    for n in [4u16, 7] {
+        // Records become durable in the order in which they were made; a crash cuts the list anywhere.
+        let q = Craft::new(n).quorum();
+        let run = |solo: &mut Solo| {
+            for height in 1..=2 {
+                let assigned = solo.pre_prepare(1, height, &payload(height));
+                solo.prepares(assigned, q - 2);
+                solo.commits(assigned, q - 1);
             }
+            solo.input(overdue());
+            let prepared = solo.craft.prepared_at(1, 2, 2);
+            let opened = solo
+                .craft
+                .opened(2, 0, &[solo.craft.prepared_at(1, 1, 1), prepared]);
+            solo.deliver(2, Message::Opened(opened));
+            let assigned = solo.pre_prepare(2, 3, &payload(3));
+            solo.prepares(assigned, q - 2);
+        };
+        let mut whole = Solo::start(n, 0);
+        run(&mut whole);
+        for cut in 0..=whole.records.len() {
+            let records: Vec<Record> = whole.records[..cut].to_vec();
+            let craft = Craft::new(n);
+            let anchor = craft.anchor();
+            let mut solo = Solo::recover(craft, 0, Time(0), anchor, records.clone());
+            solo.checkpoint(None);
+            let gave_up = records.iter().any(|it| matches!(it, Record::ViewChange(_)));
+            let entered = records.iter().any(|it| matches!(it, Record::NewView(_)));
+            assert_eq!(solo.wanted(), if gave_up || entered { 2 } else { 1 });
+            assert_eq!(solo.view(), if entered { 2 } else { 1 });
+            for record in &records {
+                if let Record::Accepted(it) = record
+                    && it.view == View(1)
+                    && !gave_up
+                    && !entered
+                    && it.height > solo.replica.log.committed()
+                {
+                    assert!(
+                        solo.said("prepare").contains(&(1, it.height.0)),
+                        "cut {cut}"
+                    );
+                }
+            }
+            run(&mut solo);
+            assert_eq!(solo.replica.log.committed(), Height(2), "cut {cut}");
+            assert_eq!(solo.view(), 2);
         }
-        run(&mut solo);
-        assert_eq!(solo.replica.log.committed(), Height(2), "cut {cut}");
-        assert_eq!(solo.view(), 2);
     }
 }
 
@@ -308,7 +353,9 @@ fn all_crash_at_every_point_and_go_on() {
 
 #[test]
 fn one_crashes_between_every_two_syncs_under_load() {
-    crashes::of_one_between_syncs(|| Cluster::new(4));
+    for n in [4u16, 7] {
+        crashes::of_one_between_syncs(|| Cluster::new(n));
+    }
 }
 
 /// The same while a view is given up and the next one opened.
@@ -338,12 +385,14 @@ fn all_crash_at_every_point_of_a_view_change_and_go_on() {
 
 #[test]
 fn the_promises_of_an_empty_slot_are_kept_as_well() {
-    let mut solo = Solo::start(4, 0);
-    let assigned = solo.pre_prepare(1, 1, &Payload::EMPTY);
-    let mut solo = solo.start_again();
-    solo.prepares(assigned, 1);
-    let again = solo.sent.iter().filter(|(to, it)| {
-        *to == To::All && matches!(it, Message::Commit(it) if it.assigned == assigned)
-    });
-    assert_eq!(again.count(), 1);
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let assigned = solo.pre_prepare(1, 1, &Payload::EMPTY);
+        let mut solo = solo.start_again();
+        solo.prepares(assigned, solo.craft.quorum() - 2);
+        let again = solo.sent.iter().filter(|(to, it)| {
+            *to == To::All && matches!(it, Message::Commit(it) if it.assigned == assigned)
+        });
+        assert_eq!(again.count(), 1);
+    }
 }

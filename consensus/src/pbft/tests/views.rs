@@ -41,39 +41,45 @@ fn payload_that_waits_too_long_costs_the_primary_its_place() {
 
 #[test]
 fn before_it_gives_up_it_asks_the_others() {
-    let mut solo = Solo::start(4, 0);
-    solo.work();
-    solo.pass(Time::millis(250));
-    let asked = |it: &(To, Message)| matches!(it.1, Message::AskProgress(ask) if ask.stalled);
-    assert!(solo.sent.iter().any(asked));
-    assert!(crate::Protocol::status(&solo.replica).waiting.is_some());
-    assert_eq!(solo.wanted(), 1);
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.work();
+        solo.pass(Time::millis(250));
+        let asked = |it: &(To, Message)| matches!(it.1, Message::AskProgress(ask) if ask.stalled);
+        assert!(solo.sent.iter().any(asked));
+        assert!(crate::Protocol::status(&solo.replica).waiting.is_some());
+        assert_eq!(solo.wanted(), 1);
+    }
 }
 
 #[test]
 fn a_replica_that_was_stopped_hears_the_others_before_it_gives_up() {
-    let mut solo = Solo::start(4, 0);
-    solo.work();
-    solo.now = solo.now.plus(Time::millis(60_000));
-    solo.input(Input::Tick);
-    assert_eq!(solo.wanted(), 1);
-    solo.pass(Time::millis(400));
-    assert_eq!(solo.wanted(), 2, "then it does");
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.work();
+        solo.now = solo.now.plus(Time::millis(60_000));
+        solo.input(Input::Tick);
+        assert_eq!(solo.wanted(), 1);
+        solo.pass(Time::millis(400));
+        assert_eq!(solo.wanted(), 2, "then it does");
+    }
 }
 
 #[test]
 fn progress_starts_the_timer_anew_and_null_slots_are_none() {
-    for (number, wanted) in [(Some(1u64), 1), (None, 2)] {
-        let mut solo = Solo::start(4, 0);
-        solo.work();
-        for height in 1..=6u64 {
-            solo.pass(Time::millis(100));
-            let payload = number.map_or(Payload::EMPTY, |it| payload(it + height));
-            let assigned = solo.pre_prepare(1, height, &payload);
-            solo.prepares(assigned, 1);
-            solo.commits(assigned, 2);
+    for n in [4u16, 7] {
+        for (number, wanted) in [(Some(1u64), 1), (None, 2)] {
+            let mut solo = Solo::start(n, 0);
+            solo.work();
+            for height in 1..=6u64 {
+                solo.pass(Time::millis(100));
+                let payload = number.map_or(Payload::EMPTY, |it| payload(it + height));
+                let assigned = solo.pre_prepare(1, height, &payload);
+                solo.prepares(assigned, solo.craft.quorum() - 2);
+                solo.commits(assigned, solo.craft.quorum() - 1);
+            }
+            assert_eq!(solo.wanted(), wanted, "payload: {}", number.is_some());
         }
-        assert_eq!(solo.wanted(), wanted, "payload: {}", number.is_some());
     }
 }
 
@@ -111,6 +117,90 @@ fn the_doubled_timer_runs_from_the_qth_view_change() {
         assert_eq!(solo.wanted(), 3);
         solo.pass(Time::millis(2));
         assert_eq!(solo.wanted(), 4);
+    }
+}
+
+/// How long payload waited in a view that is over is nothing to the next primary.
+#[test]
+fn the_span_that_payload_waited_in_an_older_view_does_not_fire_in_the_new_one() {
+    for n in [4, 7] {
+        for late in [false, true] {
+            let mut solo = Solo::start(n, 0);
+            solo.work();
+            solo.pass(Time::millis(290));
+            if late {
+                // Stopped for a while, and so given a little more in the old view.
+                solo.now = solo.now.plus(Time::millis(60_000));
+                solo.input(Input::Tick);
+            }
+            let opened = solo.craft.opened(2, 0, &[]);
+            solo.deliver(2, Message::Opened(opened));
+            solo.pass(Time::millis(299));
+            assert_eq!((solo.view(), solo.wanted()), (2, 2), "n {n}");
+            solo.pass(Time::millis(2));
+            assert_eq!(solo.wanted(), 3, "n {n}: the whole span, and no more");
+        }
+    }
+}
+
+#[test]
+fn the_span_that_an_older_payload_waited_does_not_fire_for_the_next() {
+    for n in [4, 7] {
+        for rest in [false, true] {
+            let mut solo = Solo::start(n, 0);
+            solo.work();
+            solo.pass(Time::millis(290));
+            solo.order(1, 1, 1);
+            if rest {
+                solo.input(Input::Pending { oldest: None });
+                solo.pass(Time::millis(5_000));
+                solo.work();
+            }
+            let span = solo.replica.timers.span();
+            solo.pass(span.since(Time::millis(1)));
+            assert_eq!(solo.wanted(), 1, "n {n}");
+            solo.pass(Time::millis(2));
+            assert_eq!(solo.wanted(), 2, "n {n}: the whole span, and no more");
+        }
+    }
+}
+
+/// A span that was doubled for a view belongs to it alone, once that view makes progress.
+#[test]
+fn a_span_that_was_doubled_does_not_extend_what_follows_progress() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.work();
+        for view in 2..=6 {
+            others_want(&mut solo, view, n as usize);
+        }
+        let opened = solo.craft.opened(6, 0, &[]);
+        solo.deliver(2, Message::Opened(opened));
+        solo.order(6, 1, 1);
+        solo.pass(Time::millis(299));
+        assert_eq!(solo.wanted(), 6, "n {n}");
+        solo.pass(Time::millis(2));
+        assert_eq!(solo.wanted(), 7, "n {n}");
+    }
+}
+
+/// What an older view has ordered is learnt while the next one is awaited; that says nothing of its
+/// primary, whose time must neither start anew nor run out at once.
+#[test]
+fn a_commit_of_an_older_view_neither_cuts_nor_extends_the_wait_for_the_next() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let q = solo.craft.quorum();
+        let first = solo.pre_prepare(1, 1, &payload(1));
+        solo.work();
+        others_want(&mut solo, 2, n as usize - 1);
+        solo.pass(Time::millis(400));
+        solo.commits(first, q);
+        assert_eq!(solo.heights(), [1]);
+        solo.pass(Time::millis(199));
+        assert_eq!(solo.wanted(), 2, "n {n}: it has 600 ms");
+        solo.pass(Time::millis(2));
+        assert_eq!(solo.wanted(), 3, "n {n}");
     }
 }
 
@@ -230,11 +320,13 @@ fn overdue() -> Input<super::super::Pbft> {
 
 #[test]
 fn a_batch_left_out_for_too_long_deposes_the_primary() {
-    let mut solo = Solo::start(4, 0);
-    solo.input(overdue());
-    assert_eq!(solo.said("view_change"), [(2, 0)]);
-    solo.input(overdue());
-    assert_eq!(solo.wanted(), 2, "and no second one for the same");
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.input(overdue());
+        assert_eq!(solo.said("view_change"), [(2, 0)]);
+        solo.input(overdue());
+        assert_eq!(solo.wanted(), 2, "and no second one for the same");
+    }
 }
 
 #[test]
@@ -261,6 +353,29 @@ fn a_view_change_shows_what_was_prepared_and_nothing_else() {
         );
         assert_eq!(it.checkpoint, Some(stable));
         assert_eq!(it.change.low.height, Height(EVERY));
+    }
+}
+
+/// Who waits for a slot shows its certificate to all, be it of a view that is not known here yet. In
+/// a view change for a lower one it would make the whole invalid.
+#[test]
+fn a_view_change_names_nothing_of_the_view_that_it_asks_for_or_later_ones() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let shown = [(1, 1), (2, 2), (5, 3)];
+        let shown = shown.map(|(view, height)| solo.craft.prepared_at(view, height, height));
+        for it in &shown {
+            let reached = super::super::message::Reached::Prepared(Arc::clone(it));
+            solo.deliver(3, Message::Certificate(reached));
+        }
+        let named = |solo: &Solo| solo.last_change().change.prepared;
+        solo.input(overdue());
+        assert_eq!(named(&solo), [shown[0].assigned], "n {n}");
+        // But they are kept for the views above.
+        others_want(&mut solo, 5, n as usize - 1);
+        assert_eq!(named(&solo), [shown[0].assigned, shown[1].assigned]);
+        others_want(&mut solo, 6, n as usize - 1);
+        assert_eq!(named(&solo), shown.each_ref().map(|it| it.assigned));
     }
 }
 
@@ -324,18 +439,20 @@ fn a_view_change_is_valid_within_its_own_watermarks_and_for_primaries_of_their_v
 
 #[test]
 fn an_equivocating_view_change_is_evidence_and_the_first_counts() {
-    let mut solo = Solo::start(4, 0);
-    let prepared = solo.craft.prepared_at(1, 1, 1);
-    let first = solo.craft.view_change(3, 2, 0, &[prepared]);
-    let second = solo.craft.view_change(3, 2, 0, &[]);
-    for message in [&first, &first, &second] {
-        solo.deliver(3, message.clone());
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let prepared = solo.craft.prepared_at(1, 1, 1);
+        let first = solo.craft.view_change(3, 2, 0, &[prepared]);
+        let second = solo.craft.view_change(3, 2, 0, &[]);
+        for message in [&first, &first, &second] {
+            solo.deliver(3, message.clone());
+        }
+        assert_eq!(solo.evidence.len(), 1);
+        solo.evidence[0].check(&solo.craft.verifier).unwrap();
+        assert_eq!(solo.rejects, [Reject::Conflict]);
+        let kept = solo.replica.changes.for_wanted().count();
+        assert_eq!(kept, 0, "nobody joins one");
     }
-    assert_eq!(solo.evidence.len(), 1);
-    solo.evidence[0].check(&solo.craft.verifier).unwrap();
-    assert_eq!(solo.rejects, [Reject::Conflict]);
-    let kept = solo.replica.changes.for_wanted().count();
-    assert_eq!(kept, 0, "nobody joins one");
 }
 
 #[test]
@@ -438,26 +555,28 @@ fn a_new_primary_that_is_down_as_well_costs_another() {
 
 #[test]
 fn isolated_for_ten_views_it_rejoins() {
-    let mut cluster = Cluster::new(4);
-    cluster.isolate(3);
-    for view in 2..=11u64 {
-        let primary = (view - 1) % 4;
-        if primary == 3 {
+    for n in [4u16, 7] {
+        let mut cluster = Cluster::new(n);
+        cluster.isolate(n - 1);
+        for view in 2..=11u64 {
+            let primary = (view - 1) % u64::from(n);
+            if primary == u64::from(n - 1) {
+                cluster.submit(view);
+                cluster.run(Time::millis(2_000));
+                continue;
+            }
+            for i in 0..n - 1 {
+                cluster.input(i, overdue());
+            }
             cluster.submit(view);
             cluster.run(Time::millis(2_000));
-            continue;
         }
-        for i in 0..3 {
-            cluster.input(i, overdue());
-        }
-        cluster.submit(view);
-        cluster.run(Time::millis(2_000));
+        assert!(cluster.protocol(0).view.0 >= 10);
+        cluster.heal();
+        cluster.submit(99);
+        cluster.run_until(Time::millis(5_000), "commit", Cluster::all_done);
+        assert!(cluster.done(n - 1));
     }
-    assert!(cluster.protocol(0).view.0 >= 10);
-    cluster.heal();
-    cluster.submit(99);
-    cluster.run_until(Time::millis(5_000), "commit", Cluster::all_done);
-    assert!(cluster.done(3));
 }
 
 #[test]

@@ -40,15 +40,17 @@ fn what_comes_just_before_the_watermark_moves_is_not_lost() {
 
 #[test]
 fn slots_far_beyond_are_refused_and_asked_about() {
-    let mut solo = Solo::start(4, 0);
-    let height = 3 * EVERY + 1;
-    let assigned = solo.pre_prepare(1, height, &payload(1));
-    solo.prepares(assigned, 1);
-    solo.commits(assigned, 1);
-    assert_eq!(solo.rejects, [Reject::TooFar; 3]);
-    assert_eq!(solo.replica.log.slots().count(), 0);
-    let asked = |it: &&(crate::To, Message)| matches!(it.1, Message::AskProgress(_));
-    assert!(solo.sent.iter().any(|it| asked(&it)), "it may be behind");
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let height = 3 * EVERY + 1;
+        let assigned = solo.pre_prepare(1, height, &payload(1));
+        solo.prepares(assigned, 1);
+        solo.commits(assigned, 1);
+        assert_eq!(solo.rejects, [Reject::TooFar; 3]);
+        assert_eq!(solo.replica.log.slots().count(), 0);
+        let asked = |it: &&(crate::To, Message)| matches!(it.1, Message::AskProgress(_));
+        assert!(solo.sent.iter().any(|it| asked(&it)), "it may be behind");
+    }
 }
 
 #[test]
@@ -198,4 +200,55 @@ fn a_checkpoint_that_one_alone_has_missed_is_shown_to_it() {
         solo.sent
             .contains(&(crate::To::One(crypto::NodeId(3)), shown))
     );
+}
+
+fn large(number: u64, batches: usize) -> Payload {
+    let one = crate::testing::batches::reference(number);
+    Payload::Refs(vec![one; batches])
+}
+
+/// What a primary says is stored before anybody can tell whether it is a block of this chain.
+#[test]
+fn a_payload_has_no_more_batches_than_any_chain_allows() {
+    use super::super::slot::MAX_BATCHES;
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let craft = solo.craft.clone();
+        let most = craft.pre_prepare(1, 1, &large(1, MAX_BATCHES));
+        assert_eq!(solo.try_deliver(1, most), Ok(()));
+        let more = craft.pre_prepare(1, 2, &large(1, MAX_BATCHES + 1));
+        assert_eq!(solo.try_deliver(1, more), Err(Reject::TooLong));
+    }
+}
+
+/// A lying primary fills the window with the longest payloads: those far above what is committed are
+/// taken only while there is room. Who is behind fetches them.
+#[test]
+fn payloads_of_open_slots_have_a_cap_in_bytes() {
+    use super::super::replication::MAX_OPEN_BYTES;
+    use super::super::slot::MAX_BATCHES;
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let every = std::num::NonZeroU64::new(64);
+        solo.input(crate::Input::Checkpoint {
+            every,
+            stable: None,
+        });
+        let one = large(1, MAX_BATCHES).encoded_bytes();
+        let held = |solo: &Solo| -> usize {
+            let slots = solo.replica.log.slots();
+            let payloads = slots.flat_map(|(_, slot)| slot.payloads.values());
+            payloads.map(|(it, _)| it.encoded_bytes()).sum()
+        };
+        for height in (1..=60).rev() {
+            solo.pre_prepare(1, height, &large(height, MAX_BATCHES));
+        }
+        let near = 2 * super::super::proposing::PIPELINE as usize;
+        assert!(60 * one > MAX_OPEN_BYTES + near * one);
+        assert!(held(&solo) <= MAX_OPEN_BYTES + near * one, "n {n}");
+        // The lowest are always taken: they are what everybody waits for.
+        let prepared = solo.said("prepare");
+        assert!((1..=near as u64).all(|height| prepared.contains(&(1, height))));
+        assert!(solo.rejects.is_empty(), "to be ahead is no fault");
+    }
 }

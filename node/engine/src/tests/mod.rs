@@ -201,6 +201,28 @@ fn a_follower_behind_the_largest_entry_gets_the_next_one_too() {
     assert!(row > bytes && row + 64 < setup.load_bytes());
 }
 
+/// A new view that is longer than a frame would never arrive, and nothing would be ordered any more.
+#[test]
+fn a_new_view_of_a_full_window_fits_into_a_frame_however_small_blocks_are() {
+    for n in [4usize, 7] {
+        let testnet = genesis::Testnet {
+            protocol: genesis::Protocol::Pbft,
+            ..genesis::Testnet::new(genesis::Ports::series(7000, n).unwrap())
+        };
+        let built = testnet.build_from(&[7; 32]).unwrap();
+        let me = crypto::NodeId(0);
+        let mut setup = crate::Setup::new(&built.genesis, &built.nodes[0].config, me, [0; 32]);
+        (setup.pool.block_bytes, setup.pool.batch_bytes) = (3 << 10, 3 << 10);
+        let every = setup.shell.checkpoint_every.unwrap().get();
+        let quorum = setup.config.quorums.commit;
+        let longest = consensus::pbft::view::longest(n, quorum, every);
+        assert!(
+            longest > 100 << 10 && longest < setup.frame_bytes(),
+            "n {n}"
+        );
+    }
+}
+
 /// Entries in two streams overtake each other; the follower then takes the later ones for a gap, and
 /// the leader waits for a time-out before it sends the former again.
 #[test]

@@ -1,0 +1,104 @@
+//! What hostile members can make a replica hold, and how long an honest message may be.
+
+use super::super::Prepared;
+use super::super::message::Message;
+use super::super::view::{ViewChange, longest};
+use super::craft::{Craft, EVERY, Solo, payload};
+use crypto::{Certificate, Height, Kind, NodeId, View, codec};
+use std::sync::Arc;
+
+/// Prepared and signed by all members, in some view of which liars may lead any.
+fn by_all(craft: &Craft, view: u64, height: u64) -> Arc<Prepared> {
+    let all: Vec<u16> = (0..craft.n()).collect();
+    craft.prepared_by(craft.assigned(view, height, &payload(height)), &all)
+}
+
+/// The longest that its check lets pass: every slot of the window, each signed by all, and so the
+/// checkpoint.
+fn longest_change(craft: &Craft, node: u16, view: u64, prepared_in: u64) -> ViewChange {
+    let window = EVERY + 1..=3 * EVERY;
+    let prepared: Vec<_> = window.map(|it| by_all(craft, prepared_in, it)).collect();
+    let mut it = craft.change(node, view, EVERY, &prepared);
+    let mut stable = (**it.checkpoint.as_ref().unwrap()).clone();
+    let statement = stable.statement(&craft.verifier.context);
+    assert_eq!(statement.slot.kind, Kind::Checkpoint);
+    let signed = (0..craft.n()).map(|node| (NodeId(node), craft.sign(node, &statement)));
+    stable.certificate = Certificate::collect(signed);
+    it.checkpoint = Some(Arc::new(stable));
+    it
+}
+
+#[test]
+fn the_longest_view_change_and_new_view_are_as_long_as_is_said() {
+    for n in [4u16, 5, 6, 7, 10] {
+        let craft = Craft::new(n);
+        let q = craft.quorum();
+        let most = longest(n as usize, q, EVERY);
+        // Each has prepared all slots in another view: the worst that can be named.
+        let changes =
+            (0..q as u16).map(|node| longest_change(&craft, node, 90, u64::from(node) + 1));
+        let changes: Vec<ViewChange> = changes.collect();
+        let opened = craft.new_view(90, &changes);
+        let change = Message::ViewChange(Box::new(changes[0].clone()));
+        let author = NodeId(craft.primary(90));
+        let opened = Message::NewView(Arc::new(opened));
+        crypto::Authenticate::check(&opened, author, &craft.verifier).unwrap();
+        let (change, opened) = (codec::encode(&change).len(), codec::encode(&opened).len());
+        assert!(
+            change < opened && opened <= most,
+            "n {n}: {opened} of {most}"
+        );
+        // It allows for a checkpoint of each, and these have the same.
+        let slack = q * (300 + 64 * n as usize);
+        assert!(opened + slack >= most, "n {n}: {opened} of {most}");
+    }
+}
+
+/// Whatever liars prove, and however often: one view change of each is kept, of no more slots than
+/// the window has.
+#[test]
+fn of_each_member_one_view_change_is_kept_and_none_beyond_the_window() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let craft = Craft::new(n);
+        let f = craft.quorums.f as u16;
+        for view in (10..200).step_by(10) {
+            for liar in 1..=f {
+                let it = longest_change(&craft, liar, view, view - 1);
+                solo.deliver(liar, Message::ViewChange(Box::new(it)));
+            }
+        }
+        assert_eq!(solo.replica.changes.who_want_more_than(View(0)), f as usize);
+        assert_eq!(
+            solo.replica.changes.who_want_more_than(View(189)),
+            f as usize
+        );
+        assert_eq!(solo.wanted(), 1, "n {n}");
+        // One slot more than the window has is refused as a whole.
+        let mut prepared: Vec<_> = (1..=2 * EVERY).map(|it| by_all(&craft, 1, it)).collect();
+        prepared.push(by_all(&craft, 1, 2 * EVERY + 1));
+        let more = craft.view_change(f + 1, 500, 0, &prepared);
+        solo.deliver(f + 1, more);
+        assert_eq!(solo.rejects, [crypto::Reject::Malformed]);
+        assert_eq!(solo.wanted(), 1, "n {n}: it is not counted");
+    }
+}
+
+/// Certificates of slots far above are shown by nobody honest: they take no room.
+#[test]
+fn certificates_beyond_what_is_kept_leave_nothing_behind() {
+    use super::super::message::Reached;
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let craft = Craft::new(n);
+        for height in [3 * EVERY + 1, 1 << 40, u64::MAX] {
+            let prepared = Reached::Prepared(by_all(&craft, 1, height));
+            solo.deliver(2, Message::Certificate(prepared));
+            let assigned = craft.assigned(1, height, &payload(1));
+            let committed = Reached::Committed(craft.committed(assigned));
+            solo.deliver(2, Message::Certificate(committed));
+        }
+        assert_eq!(solo.replica.log.slots().count(), 0, "n {n}");
+        assert_eq!(solo.replica.log.low(), Height(0));
+    }
+}
