@@ -33,7 +33,7 @@ const fn by_unit_test(protocol: Protocol) -> &'static [(&'static str, &'static s
     match protocol {
         Protocol::HotStuff => &[(
             "a timeout is sent once",
-            "hotstuff::tests::pacemaker::timeouts_that_nobody_heard_are_heard_later_by_those_without_work",
+            "hotstuff::tests::view_change::timeouts_that_nobody_heard_are_heard_later_by_those_without_work",
         )],
         Protocol::Pbft => &[],
         Protocol::Raft => &[

@@ -4,10 +4,8 @@
 mod cluster;
 mod craft;
 
-mod appending;
 mod catch_up;
 mod commits;
-mod elections;
 mod found;
 mod golden;
 mod leases;
@@ -15,5 +13,7 @@ mod messages;
 mod quorums;
 mod random;
 mod reads;
+mod replication;
 mod restart;
 mod transfer;
+mod view_change;

@@ -1,7 +1,7 @@
 //! When a view is given up, and what is said then.
 
 use super::super::Message;
-use super::super::view::ViewChange;
+use super::super::ViewChange;
 use super::cluster::Cluster;
 use super::craft::{Craft, EVERY, Solo, payload};
 use crate::{Input, To};
