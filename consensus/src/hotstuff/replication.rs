@@ -306,7 +306,7 @@ impl HotStuff {
             given_up: self.pacemaker.given_up(),
             locked: &self.locked,
         };
-        if !rules::may_vote(&self.config.leaders, voter, &header) {
+        if !rules::may_vote(&self.config.leaders, &voter, &header) {
             return;
         }
         if entry.held == Held::Unknown {

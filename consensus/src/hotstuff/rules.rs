@@ -89,7 +89,7 @@ pub struct Voter<'a> {
 /// `safeNode`, whose "extends the locked block" is implied by a newer certificate under [`commits`];
 /// \[LB\] section 5.3, "first and second voting rule").
 #[must_use]
-pub fn may_vote(leaders: &LeaderSchedule, voter: Voter<'_>, header: &Header) -> bool {
+pub fn may_vote(leaders: &LeaderSchedule, voter: &Voter<'_>, header: &Header) -> bool {
     header.view == voter.view
         && header.view > voter.voted
         && voter.given_up.is_none_or(|tenure| {

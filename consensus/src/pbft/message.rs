@@ -1,14 +1,15 @@
 //! What replicas send each other, what they sign, and how all of it is checked.
 
-use super::certificate::{CommitCertificate, Prepared, claim_checkpoint, phase_statement};
+use super::certificate::{
+    CommitCertificate, NewView, Prepared, claim_checkpoint, phase_statement, view_slot,
+};
 use super::slot::{self, Assigned};
-use super::view::{NewView, ViewChange};
 use crate::common::Claims;
 use crate::contract::{self, Signed};
 use crate::replica::StableCheckpoint;
 use crypto::{
-    Authenticate, Digest, Epoch, Height, Kind, NodeId, Payload, Reject, Signature, Statement,
-    Verifier, View,
+    Authenticate, Context, Digest, Epoch, Hasher, Height, Kind, NodeId, Payload, Reject, Signature,
+    Statement, Verifier, View,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -76,6 +77,113 @@ impl Vote {
     #[must_use]
     pub fn statement(&self, kind: Kind) -> Statement {
         phase_statement(kind, self.epoch, &self.assigned)
+    }
+}
+
+/// A stable checkpoint by name; height 0 and a zero digest for where the epoch begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Low {
+    /// Its height.
+    pub height: Height,
+    /// The content of its statement.
+    pub checkpoint: Digest,
+}
+
+impl Low {
+    /// Where the epoch begins, or a checkpoint.
+    #[must_use]
+    pub fn of(stable: Option<&StableCheckpoint>, context: &Context) -> Self {
+        stable.map_or_else(Self::default, |stable| Self {
+            height: stable.height,
+            checkpoint: stable.statement(context).content,
+        })
+    }
+}
+
+/// What a member says when it gives a view up (\[CL\] section 4.4, the view-change message). It signs
+/// what it has prepared, not the certificates of it, which travel beside: so a new view needs one
+/// certificate for what several members have prepared, and is as large as the window and not as the
+/// window times the members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The view that it wants to be opened.
+    pub view: View,
+    /// Its stable checkpoint.
+    pub low: Low,
+    /// What it has prepared above, the highest view of each slot; ascending.
+    pub prepared: Vec<Assigned>,
+    /// Who says so.
+    pub author: NodeId,
+    /// The author's.
+    pub signature: Signature,
+}
+
+impl Change {
+    /// What its author signs.
+    #[must_use]
+    pub fn statement(&self) -> Statement {
+        let mut hasher = Hasher::new("quorate/v1/pbft/view-change");
+        hasher
+            .number(self.low.height.0)
+            .digest(&self.low.checkpoint)
+            .number(self.prepared.len() as u64);
+        for it in &self.prepared {
+            hasher
+                .number(it.height.0)
+                .number(it.view.0)
+                .digest(&it.digest);
+        }
+        Statement {
+            slot: view_slot(Kind::ViewChange, self.epoch, self.view),
+            content: hasher.finish(),
+        }
+    }
+    /// Whether its slots ascend, above its checkpoint and below its view. How far they may go is the
+    /// replica's to judge.
+    pub(super) fn check_form(&self, claims: &Claims<'_>) -> Result<(), Reject> {
+        claims.epoch(self.epoch)?;
+        let mut before = self.low.height;
+        for it in &self.prepared {
+            if it.height <= before || it.view >= self.view {
+                return Err(Reject::Malformed);
+            }
+            before = it.height;
+        }
+        Ok(())
+    }
+}
+
+/// A view given up, with proof of all that it says. One bad part makes the whole invalid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewChange {
+    /// What is signed.
+    pub change: Change,
+    /// The stable checkpoint that it names.
+    pub checkpoint: Option<Arc<StableCheckpoint>>,
+    /// A certificate for each slot that it names.
+    pub prepared: Vec<Arc<Prepared>>,
+}
+
+impl ViewChange {
+    /// Checks its form and adds all its signatures to `claims`.
+    ///
+    /// # Errors
+    /// [`Reject::Malformed`] if proofs and claims differ, or what is wrong with a proof.
+    pub fn claim(&self, claims: &mut Claims<'_>) -> Result<(), Reject> {
+        let change = &self.change;
+        change.check_form(claims)?;
+        let named = Low::of(self.checkpoint.as_deref(), &claims.verifier().context) == change.low;
+        let proven = self.prepared.iter().map(|it| it.assigned);
+        if !named || !proven.eq(change.prepared.iter().copied()) {
+            return Err(Reject::Malformed);
+        }
+        claims.signed(change.author, change.statement(), change.signature);
+        if let Some(stable) = &self.checkpoint {
+            claim_checkpoint(stable, claims)?;
+        }
+        self.prepared.iter().try_for_each(|it| it.claim(claims))
     }
 }
 

@@ -38,17 +38,15 @@ mod replication;
 pub mod rules;
 pub mod slot;
 mod timers;
-pub mod view;
 mod view_change;
 
 #[cfg(test)]
 mod tests;
 
-pub use certificate::{CommitCertificate, Prepared, Proof};
-pub use message::{Draft, Message, PrePrepare};
+pub use certificate::{CommitCertificate, NewView, Prepared, Proof};
+pub use message::{Draft, Message, PrePrepare, ViewChange};
 pub use record::Record;
 pub use slot::Assigned;
-pub use view::{NewView, ViewChange};
 
 use crate::{Anchor, Committed, Config, Input, Outputs, Protocol, Status, Window};
 use crypto::{Height, NodeId, Reject, Time, Verifier, View};

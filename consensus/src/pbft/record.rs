@@ -1,8 +1,8 @@
 //! What must be durable before it is relied on.
 
-use super::certificate::{CommitCertificate, Prepared};
+use super::certificate::{CommitCertificate, NewView, Prepared};
+use super::message::ViewChange;
 use super::slot;
-use super::view::{NewView, ViewChange};
 use crate::contract::{self, RecordKey};
 use crypto::{Digest, Height, Payload, Signature, View};
 use serde::{Deserialize, Serialize};

@@ -5,10 +5,10 @@
 //! power everywhere, a new view could give their heights to something else. So they are read before
 //! this replica asks for another view.
 
-use super::certificate::Proof;
+use super::certificate::{NewView, Proof};
 use super::log::{Accepted, Log};
+use super::message::ViewChange;
 use super::record::Record;
-use super::view::{NewView, ViewChange};
 use super::{Out, Pbft, catch_up::CatchUp, read::Reads, replication::Replication};
 use super::{timers::Timers, view_change::Changes};
 use crate::common::Held;

@@ -5,9 +5,9 @@
 //! signatures: section 4). \[T\] the same: Practical Byzantine fault tolerance and proactive recovery,
 //! ACM TOCS 20(4), 2002. \[C\] Castro: Practical Byzantine fault tolerance, thesis, MIT 2001.
 
-use super::certificate::Prepared;
+use super::certificate::{NewView, Prepared};
+use super::message::{Change, ViewChange};
 use super::slot::{self, Assigned};
-use super::view::{Change, NewView, ViewChange};
 use crate::LeaderSchedule;
 use crypto::{Digest, Height, NodeId, Quorums, View};
 use std::collections::BTreeMap;

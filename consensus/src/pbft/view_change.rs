@@ -1,9 +1,9 @@
 //! Giving a view up, joining others who do, opening and entering views, and helping who lags.
 
-use super::message::{AskProgress, Draft, Message, Reached};
+use super::certificate::NewView;
+use super::message::{AskProgress, Change, Draft, Low, Message, Reached, ViewChange};
 use super::record::Record;
 use super::slot::Assigned;
-use super::view::{Change, Low, NewView, ViewChange};
 use super::{Out, Pbft, rules, slot};
 use crate::{Evidence, To};
 use crypto::{NodeId, Reject, Signature, Time, View};

@@ -140,7 +140,7 @@ impl Setup {
         match self.shell.checkpoint_every {
             Some(every) if self.protocol == Protocol::Pbft.name() => {
                 let quorums = &self.config.quorums;
-                consensus::pbft::view::longest(quorums.n, quorums.commit, every.get())
+                consensus::pbft::NewView::longest(quorums.n, quorums.commit, every.get())
             }
             _ => 0,
         }

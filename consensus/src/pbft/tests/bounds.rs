@@ -1,8 +1,7 @@
 //! What hostile members can make a replica hold, and how long an honest message may be.
 
-use super::super::Prepared;
-use super::super::message::Message;
-use super::super::view::{ViewChange, longest};
+use super::super::message::{Message, ViewChange};
+use super::super::{NewView, Prepared};
 use super::craft::{Craft, EVERY, Solo, payload};
 use crypto::{Certificate, Height, Kind, NodeId, View, codec};
 use std::sync::Arc;
@@ -33,7 +32,7 @@ fn the_longest_view_change_and_new_view_are_as_long_as_is_said() {
     for n in [4u16, 5, 6, 7, 10] {
         let craft = Craft::new(n);
         let q = craft.quorum();
-        let most = longest(n as usize, q, EVERY);
+        let most = NewView::longest(n as usize, q, EVERY);
         // Each has prepared all slots in another view: the worst that can be named.
         let changes =
             (0..q as u16).map(|node| longest_change(&craft, node, 90, u64::from(node) + 1));

@@ -1,8 +1,8 @@
 //! Certificates and messages made by hand, and what tests ask of a replica of PBFT.
 
 use super::super::certificate::phase_statement;
+use super::super::message::{Change, Low};
 use super::super::message::{PrePrepare, Vote};
-use super::super::view::{Change, Low};
 use super::super::{
     Assigned, CommitCertificate, Message, NewView, Pbft, Prepared, ViewChange, rules, slot,
 };

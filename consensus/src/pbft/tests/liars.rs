@@ -1,6 +1,6 @@
 //! Members that lie: what they say to whom is chosen here, with their keys.
 
-use super::super::view::ViewChange;
+use super::super::ViewChange;
 use super::super::{Assigned, Message, rules, slot};
 use super::cluster::Cluster;
 use super::craft::{Craft, EVERY, Solo, payload};

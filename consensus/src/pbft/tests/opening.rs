@@ -1,7 +1,8 @@
 //! Opening a view: what is carried over, and what is refused.
 
-use super::super::view::{Change, NewView, ViewChange};
+use super::super::message::Change;
 use super::super::{Assigned, Message, Prepared, Record, rules, slot};
+use super::super::{NewView, ViewChange};
 use super::cluster::Cluster;
 use super::craft::{Craft, EVERY, Solo, payload};
 use crate::{Input, To};

@@ -1,8 +1,8 @@
 //! f colluding liars who know everything, hold f keys and rule the network choose who sees which
 //! pre-prepare, vote, view change and new view. Whatever they do, honest replicas agree.
 
-use super::super::view::{NewView, ViewChange};
 use super::super::{Assigned, Message, Prepared, rules};
+use super::super::{NewView, ViewChange};
 use super::craft::{Craft, Solo, payload};
 use crate::{Input, LeaderSchedule, To};
 use crypto::*;

@@ -215,7 +215,7 @@ fn a_new_view_of_a_full_window_fits_into_a_frame_however_small_blocks_are() {
         (setup.pool.block_bytes, setup.pool.batch_bytes) = (3 << 10, 3 << 10);
         let every = setup.shell.checkpoint_every.unwrap().get();
         let quorum = setup.config.quorums.commit;
-        let longest = consensus::pbft::view::longest(n, quorum, every);
+        let longest = consensus::pbft::NewView::longest(n, quorum, every);
         assert!(
             longest > 100 << 10 && longest < setup.frame_bytes(),
             "n {n}"
