@@ -1,5 +1,6 @@
 //! Entries: what the log holds, and where in it.
 
+use crate::Committed;
 use crypto::{Height, Payload, Reject, View};
 use serde::{Deserialize, Serialize};
 
@@ -56,3 +57,19 @@ impl Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Proof(pub Position);
+
+impl Proof {
+    /// A crash-fault proof tells where an entry was committed. There is nothing in it to check but
+    /// that it is about this height: whoever shows it is trusted.
+    ///
+    /// # Errors
+    /// [`Reject::BadCertificate`].
+    pub fn check(committed: &Committed<Self>) -> Result<(), Reject> {
+        let Self(at) = committed.proof;
+        if at.height == committed.height && at.term > View(0) {
+            Ok(())
+        } else {
+            Err(Reject::BadCertificate)
+        }
+    }
+}
