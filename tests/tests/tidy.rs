@@ -330,6 +330,28 @@ fn protocols_never_use_each_other() {
     }
 }
 
+/// Whoever knows one protocol's folder finds the same things in the others' (ARCHITECTURE.md,
+/// section 3). Raft signs nothing, and elects: it has fewer files.
+#[test]
+fn protocol_folders_mirror_one_another() {
+    let files = |name: &str, own: &[&str]| -> BTreeSet<String> {
+        let folder = root().join("consensus/src").join(name);
+        let mut files: BTreeSet<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|file| file.ends_with(".rs"))
+            .collect();
+        for noun in own {
+            assert!(files.remove(&format!("{noun}.rs")), "{name} has no {noun}");
+        }
+        files
+    };
+    let hotstuff = files("hotstuff", &["block"]);
+    assert_eq!(files("pbft", &["slot", "pace"]), hotstuff);
+    let raft = files("raft", &["entry", "progress"]);
+    assert!(raft.is_subset(&hotstuff), "{raft:?}");
+}
+
 #[test]
 fn only_the_codec_names_bincode() {
     let own = [
