@@ -354,7 +354,7 @@ impl Pbft {
         if ask.height < self.log.committed() {
             self.serve_slots(now, from, ask.height.next(), out);
         }
-        if ask.view > self.view || ask.height > self.log.committed() {
+        if ask.view > self.closed() || ask.height > self.log.committed() {
             self.ask_one(now, from, out);
         }
         if ask.stalled {

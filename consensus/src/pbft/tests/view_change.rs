@@ -2,10 +2,11 @@
 
 use super::super::Message;
 use super::super::ViewChange;
+use super::super::message::AskProgress;
 use super::cluster::Cluster;
 use super::craft::{Craft, EVERY, Solo, payload};
 use crate::{Input, To};
-use crypto::{Height, Payload, Reject, Signature, Time, View};
+use crypto::{Epoch, Height, Payload, Reject, Signature, Time, View};
 use std::sync::Arc;
 
 fn view_changes(solo: &Solo) -> Vec<ViewChange> {
@@ -501,6 +502,34 @@ fn a_replica_that_gave_up_alone_falls_silent_at_rest() {
     let asks =
         |it: &(To, Message)| matches!(it.1, Message::AskProgress(ask) if ask.view == View(2));
     assert!(solo.sent.iter().all(asks));
+}
+
+/// Each took the other's question for a hint of a view that it had missed, and asked in return, for ever
+/// (seed 1461).
+#[test]
+fn two_that_gave_up_do_not_ask_each_other_for_ever() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.work();
+        let quorum = usize::from(n - (n - 1) / 3);
+        others_want(&mut solo, 2, quorum - 1);
+        solo.pass(Time::millis(3_000));
+        let (view, closed) = (solo.view(), solo.wanted() - 1);
+        assert!(closed > view, "n {n}: view {view}, closed {closed}");
+        solo.input(Input::Pending { oldest: None });
+        solo.sent.clear();
+        for (asked, answers) in [(closed, false), (closed + 1, true)] {
+            solo.now = solo.now.plus(Time::millis(100));
+            let ask = AskProgress {
+                epoch: Epoch(0),
+                view: View(asked),
+                height: Height(0),
+                stalled: false,
+            };
+            solo.deliver(3, Message::AskProgress(ask));
+            assert_eq!(!solo.sent.is_empty(), answers, "n {n}: {:?}", solo.sent);
+        }
+    }
 }
 
 #[test]
