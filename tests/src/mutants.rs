@@ -79,14 +79,16 @@ pub const fn breaks(bug: Bug, protocol: Protocol) -> Broken {
 const fn broken(bug: Bug) -> [Broken; 3] {
     match bug {
         Bug::ShortQuorum => [&["S1"], &["S1", "S4"], &["S2", "S1"]],
-        Bug::SendBeforeDurable | Bug::ForgetPromises => [&["S3"]; 3],
+        Bug::SendBeforeDurable => [&["S3"]; 3],
+        Bug::ForgetPromises => [&["S3"], &["S3", "S2"], &["S3"]],
         Bug::AnswerBeforeSync => [&["S3", "S8"]; 3],
         Bug::StateAhead => [&["S8"]; 3],
         Bug::ExecuteTwice | Bug::ForgetSessions => [&["S7"]; 3],
         Bug::DigestDrifts => [&["S5"]; 3],
         Bug::ReadAlone => [&["S9"]; 3],
         Bug::NoCatchUp => [&["L2"]; 3],
-        Bug::Equivocate => byzantine(&["S3", "S2"]),
+        // Under PBFT the second pre-prepare is refused by all.
+        Bug::Equivocate => [&["S3", "S2"], &["S3"], &[]],
         Bug::ForgetView => byzantine(&["S6"]),
         Bug::Slander => byzantine(&["S10"]),
         Bug::NoHelp => byzantine(&["L2"]),
