@@ -105,9 +105,9 @@ const fn broken(bug: Bug) -> [Broken; 3] {
         Bug::CommitBackwards => hotstuff(&[ASSERTION]),
         Bug::ForgetBranch => hotstuff(&["L2"]),
         Bug::CommitUnprepared => pbft(&["S1", "S10"]),
-        Bug::DropPrepared | Bug::CarryLowest | Bug::TrustNewView | Bug::ForgetPrepared => {
-            pbft(&["S1"])
-        }
+        Bug::DropPrepared | Bug::TrustNewView | Bug::ForgetPrepared => pbft(&["S1"]),
+        // Whoever has committed something else refuses the view, before it can fork.
+        Bug::CarryLowest => pbft(&["S10", "S1"]),
         Bug::GoOnAfterChange => pbft(&["S3"]),
         // Judged by unit tests: what is dropped is sent again, and a view too many is only slow.
         Bug::JoinAnyone | Bug::DropEarlyCommits => pbft(&[]),
