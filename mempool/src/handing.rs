@@ -3,7 +3,7 @@
 //! counts commits, not seconds: that nothing commits is the view timer's affair, and overload
 //! alone deposes nobody.
 
-use crate::Config;
+use crate::{Config, Dissemination};
 use crypto::{Digest, NodeId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const DOUBLINGS: u32 = 6;
 /// The same for the pause between offers.
 const BACKOFF: u32 = 6;
-/// Offers to the leader alone. After so many it may be down, and those who hold the batch too few to
-/// get another one: all are told of it then.
+/// Offers to the leader alone. After so many it may be down, or be this node itself, of which the
+/// others know better, and those who hold the batch too few to get another one: all are told then.
 const TO_LEADER: u32 = 3;
 
 /// What was handed to the current leader.
@@ -108,7 +108,8 @@ impl Handing {
     /// What to offer now, at most `count`.
     pub(crate) fn due(&mut self, config: &Config, now: Time, count: usize) -> Vec<Due> {
         let mut due = Vec::new();
-        if self.leader(config.me).is_none() {
+        let led = self.leader(config.me).is_some();
+        if !led && config.dissemination == Dissemination::ToLeader {
             return due;
         }
         // One account for each node, and one for what no node is charged for.
@@ -133,7 +134,7 @@ impl Handing {
             mark.offers = mark.offers.saturating_add(1);
             mark.next = now.plus(Time(pause));
             self.offers.insert((mark.next, digest));
-            if mark.due.is_none() {
+            if led && mark.due.is_none() {
                 let at = self.committed + (pools << mark.doublings);
                 mark.due = Some(at);
                 self.watch.insert((at, digest));
@@ -147,8 +148,10 @@ impl Handing {
         due
     }
     /// When `due` has something next.
-    pub(crate) fn deadline(&self, me: NodeId) -> Option<Time> {
-        self.leader(me)?;
+    pub(crate) fn deadline(&self, config: &Config) -> Option<Time> {
+        if config.dissemination == Dissemination::ToLeader {
+            self.leader(config.me)?;
+        }
         self.offers.first().map(|(next, _)| *next)
     }
     /// So many batches were committed. What the leader left out for too long: each once a tenure,

@@ -117,7 +117,7 @@ impl Mempool {
         let wakes = [
             self.seal_at(),
             self.wants.deadline(&self.config),
-            self.handing.deadline(self.config.me),
+            self.handing.deadline(&self.config),
         ];
         wakes.into_iter().flatten().min()
     }

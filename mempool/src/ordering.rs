@@ -82,9 +82,7 @@ impl Mempool {
     /// leader only, a new one has none of the own ones: it gets them whole, without having to ask.
     /// Elsewhere all others are told of what no leader takes: they may have missed it.
     pub(crate) fn offer(&mut self, now: Time, out: &mut Vec<Output>) {
-        let Some(leader) = self.handing.leader(self.config.me) else {
-            return;
-        };
+        let leader = self.handing.leader(self.config.me);
         loop {
             let due = self.handing.due(&self.config, now, LIST);
             if due.is_empty() {
@@ -95,8 +93,8 @@ impl Mempool {
                 let held = self.batches.get(&it.digest);
                 let held = held.expect("what is offered is held");
                 let own = held.reference.author == self.config.me;
-                match &held.body {
-                    Some(sealed) if own && it.fresh && !self.broadcasts() => {
+                match (&held.body, leader) {
+                    (Some(sealed), Some(leader)) if own && it.fresh && !self.broadcasts() => {
                         out.push(Output::Send {
                             to: To::One(leader),
                             message: Message::Batch(sealed.bytes().clone()),
@@ -106,7 +104,8 @@ impl Mempool {
                     _ => to_leader.push(held.reference),
                 }
             }
-            for (to, refs) in [(To::One(leader), to_leader), (To::Others, to_all)] {
+            let to_leader = leader.map(|leader| (To::One(leader), to_leader));
+            for (to, refs) in to_leader.into_iter().chain([(To::Others, to_all)]) {
                 if !refs.is_empty() {
                     let message = Message::Offer(refs);
                     out.push(Output::Send { to, message });

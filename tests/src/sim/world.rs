@@ -12,7 +12,7 @@ use super::watch::Watch;
 use super::{Chance, Scenario};
 use crate::check::{Liveness, Violation};
 use crypto::{Digest, NodeId, Time};
-use engine::RequestId;
+use engine::{Machine as _, RequestId};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -148,6 +148,9 @@ impl<S: System> World<S> {
         if self.watch.violation.is_none() && !self.watch.over {
             self.watch.finish(self.now);
         }
+        if self.watch.violation.is_some() {
+            self.tell_statuses();
+        }
         Outcome {
             trace: self.trace.hash(),
             tail: self.trace.into_lines(),
@@ -159,6 +162,16 @@ impl<S: System> World<S> {
             counters: self.counters,
             time: self.now,
             events: self.events,
+        }
+    }
+
+    /// What every node would tell its operator.
+    fn tell_statuses(&mut self) {
+        for host in &self.hosts {
+            let node = host.id;
+            let Some(life) = &host.life else { continue };
+            self.trace
+                .say(self.now, || format!("{node}: {:?}", life.machine.status()));
         }
     }
 
