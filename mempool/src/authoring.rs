@@ -86,7 +86,7 @@ impl Mempool {
         let message = Message::Batch(sealed.bytes().clone());
         self.keep(now, sealed, Some(self.config.me), out)
             .expect("an own batch is within half of its quota");
-        if self.broadcasts() {
+        if self.config.broadcasts() {
             if self.config.n > 1 {
                 out.push(Output::Send {
                     to: To::Others,
@@ -135,7 +135,7 @@ impl Mempool {
         while let Some(held) = self.batches.expire(height) {
             let digest = held.reference.digest;
             self.handing.remove(&digest);
-            if self.broadcasts() {
+            if self.config.broadcasts() {
                 out.push(Output::Drop(digest));
             }
         }

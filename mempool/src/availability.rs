@@ -78,7 +78,7 @@ impl Mempool {
         let reference = sealed.reference();
         let bytes = sealed.bytes().clone();
         self.batches.insert(now, &self.config, sealed, charge)?;
-        if self.broadcasts() {
+        if self.config.broadcasts() {
             out.push(Output::Store { reference, bytes });
         }
         self.handing
@@ -216,7 +216,7 @@ impl Mempool {
                 }
                 room -= sealed.bytes().len();
                 batches.push(sealed.bytes().clone());
-            } else if !self.broadcasts() || self.backlog.contains(&digest) {
+            } else if !self.config.broadcasts() || self.backlog.contains(&digest) {
                 lacking.push(digest);
             } else if self.loads.for_peer(self.config.loads, from, digest) {
                 out.push(Output::Load(digest));

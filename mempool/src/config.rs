@@ -98,6 +98,11 @@ impl Config {
         }
     }
 
+    /// Whether all members get the batches of all.
+    pub(crate) fn broadcasts(&self) -> bool {
+        self.dissemination == Dissemination::Broadcast
+    }
+
     /// Longest transaction that fits into a batch, in bytes.
     #[must_use]
     pub fn transaction_bytes(&self) -> usize {

@@ -3,7 +3,7 @@
 //! counts commits, not seconds: that nothing commits is the view timer's affair, and overload
 //! alone deposes nobody.
 
-use crate::{Config, Dissemination};
+use crate::Config;
 use crypto::{Digest, NodeId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,10 +108,10 @@ impl Handing {
     /// What to offer now, at most `count`.
     pub(crate) fn due(&mut self, config: &Config, now: Time, count: usize) -> Vec<Due> {
         let mut due = Vec::new();
-        let led = self.leader(config.me).is_some();
-        if !led && config.dissemination == Dissemination::ToLeader {
+        if self.has_nobody(config) {
             return due;
         }
+        let led = self.leader(config.me).is_some();
         // One account for each node, and one for what no node is charged for.
         let pools = (config.n as u64 + 1) * config.author_batches as u64;
         while due.len() < count
@@ -130,7 +130,7 @@ impl Handing {
                 .0
                 .saturating_mul(1 << mark.offers.min(BACKOFF))
                 .max(1);
-            let widely = mark.offers >= TO_LEADER;
+            let widely = config.broadcasts() && mark.offers >= TO_LEADER;
             mark.offers = mark.offers.saturating_add(1);
             mark.next = now.plus(Time(pause));
             self.offers.insert((mark.next, digest));
@@ -149,10 +149,12 @@ impl Handing {
     }
     /// When `due` has something next.
     pub(crate) fn deadline(&self, config: &Config) -> Option<Time> {
-        if config.dissemination == Dissemination::ToLeader {
-            self.leader(config.me)?;
-        }
-        self.offers.first().map(|(next, _)| *next)
+        let first = self.offers.first().filter(|_| !self.has_nobody(config));
+        first.map(|(next, _)| *next)
+    }
+    /// Whether nobody is offered anything.
+    fn has_nobody(&self, config: &Config) -> bool {
+        !config.broadcasts() && self.leader(config.me).is_none()
     }
     /// So many batches were committed. What the leader left out for too long: each once a tenure,
     /// and with twice the allowance the next time.

@@ -9,7 +9,7 @@ use crate::handing::Handing;
 use crate::loads::Loads;
 use crate::pace::Pace;
 use crate::wants::Wants;
-use crate::{CheckedMessage, Config, Dissemination, Input, Output, Recovered, Stats};
+use crate::{CheckedMessage, Config, Input, Output, Recovered, Stats};
 use crypto::{Height, NodeId, Time};
 
 /// The pool.
@@ -178,9 +178,6 @@ impl Mempool {
         }
     }
 
-    pub(crate) fn broadcasts(&self) -> bool {
-        self.config.dissemination == Dissemination::Broadcast
-    }
     pub(crate) fn height(&self) -> Height {
         self.backlog.committed()
     }

@@ -21,7 +21,7 @@ impl Mempool {
         let refs = self
             .batches
             .next(budget, self.config.block_batches, &exclude, height);
-        let payload = if self.broadcasts() {
+        let payload = if self.config.broadcasts() {
             Payload::Refs(refs)
         } else {
             let body = |r: &BatchRef| self.batches.get(&r.digest)?.body.clone();
@@ -51,7 +51,7 @@ impl Mempool {
                 if let Some(sealed) = &held.body {
                     self.clients.settle(r.digest, sealed.batch());
                 }
-            } else if self.broadcasts()
+            } else if self.config.broadcasts()
                 && (self.memory.get(&r.digest).is_none() || self.backlog.contains(&r.digest))
             {
                 lacking.push(*r);
@@ -94,13 +94,15 @@ impl Mempool {
                 let held = held.expect("what is offered is held");
                 let own = held.reference.author == self.config.me;
                 match (&held.body, leader) {
-                    (Some(sealed), Some(leader)) if own && it.fresh && !self.broadcasts() => {
+                    (Some(sealed), Some(leader))
+                        if own && it.fresh && !self.config.broadcasts() =>
+                    {
                         out.push(Output::Send {
                             to: To::One(leader),
                             message: Message::Batch(sealed.bytes().clone()),
                         });
                     }
-                    _ if it.widely && self.broadcasts() => to_all.push(held.reference),
+                    _ if it.widely => to_all.push(held.reference),
                     _ => to_leader.push(held.reference),
                 }
             }
@@ -121,7 +123,7 @@ impl Mempool {
         }
         if self.handing.leader(self.config.me) == Some(peer) {
             self.handing.again(now);
-        } else if self.broadcasts() {
+        } else if self.config.broadcasts() {
             let own: Vec<BatchRef> = self.batches.of(self.config.me).collect();
             for part in own.chunks(LIST) {
                 let message = Message::Offer(part.to_vec());
