@@ -1,10 +1,12 @@
 //! The simulator and its checkers, and tests of real processes.
 //!
 //! [`sim`] runs whole engines over a simulated network and disks, every chance from one seed;
+//! [`adversary`] holds the members that lie;
 //! [`check`] judges what the nodes show to the outside. [`scenario`] plays scripts. `conformance` holds
 //! every protocol to the same work, crashes and promises.
 //! Nothing here is used by a production crate.
 
+pub mod adversary;
 pub mod check;
 #[cfg(test)]
 mod conformance;

@@ -1,8 +1,8 @@
 //! Runs the simulator: `sim --seeds 0..50000 --jobs 2`, or one seed with its trace: `sim --seed 7`.
 
 use clap::Parser;
-use quorate_tests::sim::Protocol;
-use quorate_tests::sim::campaign::{self, Campaign, MEDIAN_PAYLOADS, News};
+use quorate_tests::sim::campaign::{self, Campaign, MEDIAN_PAYLOADS, News, Report};
+use quorate_tests::sim::{Protocol, Scenario, attack};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,6 +38,12 @@ struct Args {
     /// With --planted: hunt from so many first seeds, of which the median counts.
     #[arg(long, default_value_t = 5)]
     starts: usize,
+    /// This attack in every run, or `all`: one line for each.
+    #[arg(long)]
+    attack: Option<String>,
+    /// With --attack: how many nodes, of which f lie.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(4..=13))]
+    nodes: u16,
     /// The protocol.
     #[arg(long, default_value = "hotstuff", value_parser = Protocol::named)]
     protocol: Protocol,
@@ -52,6 +58,9 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 fn main() -> ExitCode {
     let args = Args::parse();
     campaign::quiet_panics();
+    if let Some(name) = &args.attack {
+        return attack(name, &args);
+    }
     match (&args.planted, args.seed) {
         (Some(name), None) => hunt(name, &args),
         (Some(name), Some(seed)) => one_planted(name, args.protocol, seed, args.lines),
@@ -106,18 +115,65 @@ fn one_planted(_: &str, _: Protocol, _: u64, _: usize) -> ExitCode {
     refuse("this program is built without planted bugs: use `make mutants`")
 }
 
+fn attack(name: &str, args: &Args) -> ExitCode {
+    let all = attack::names(args.protocol);
+    let names: Vec<&str> = match name {
+        "all" => all,
+        name if all.contains(&name) => vec![name],
+        _ => {
+            let all = all.join(" ");
+            return refuse(&format!("no attack is called {name}; these are: {all}"));
+        }
+    };
+    let nodes = usize::from(args.nodes);
+    if let (Some(seed), [name]) = (args.seed, &names[..]) {
+        return show(
+            Scenario::attacked(args.protocol, seed, nodes, name),
+            args.lines,
+        );
+    }
+    println!("attack               seeds     lies  refused   proven  payloads  failed");
+    let mut sound = true;
+    for name in names {
+        let report = campaign(args, Some((name.to_owned(), nodes)));
+        println!(
+            "{name:<18} {:>7} {:>8} {:>8} {:>8}  {:>8}  {:>6}",
+            report.seeds,
+            report.lies,
+            report.caught.refused,
+            report.caught.proven,
+            report.median_payloads(),
+            report.failures.len()
+        );
+        if report.lies == 0 {
+            println!("FAILED: {name} never lied");
+        }
+        sound &= report.failures.is_empty() && report.lies > 0;
+    }
+    if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
 fn refuse(why: &str) -> ExitCode {
     eprintln!("sim: {why}");
     ExitCode::from(2)
 }
 
 fn one(protocol: Protocol, seed: u64, lines: usize) -> ExitCode {
-    let outcome = campaign::run(protocol, seed, true);
+    show(Scenario::draw(protocol, seed), lines)
+}
+
+fn show(plan: Scenario, lines: usize) -> ExitCode {
+    let seed = plan.seed;
+    let outcome = campaign::run_plan(plan.clone(), true);
     let from = outcome.tail.len().saturating_sub(lines);
     for line in &outcome.tail[from..] {
         println!("{line}");
     }
-    println!("{:#?}", quorate_tests::sim::Scenario::draw(protocol, seed));
+    println!("{plan:#?}");
     println!(
         "seed {seed}: trace {:016x}, {} heights, {} with payload, {} events, {:.3} s of virtual time",
         outcome.trace,
@@ -140,22 +196,24 @@ fn one(protocol: Protocol, seed: u64, lines: usize) -> ExitCode {
     }
 }
 
-fn many(args: &Args) -> ExitCode {
+/// Runs the seeds, and tells of failures and of how far it is.
+fn campaign(args: &Args, attack: Option<(String, usize)>) -> Report {
     let campaign = Campaign {
         protocol: args.protocol,
+        attack,
         seeds: args.seeds.clone(),
         jobs: args.jobs,
         limit: args.seconds.map(Duration::from_secs),
         failures: args.failures,
         twice: 16,
     };
-    let report = campaign.run(&|news| match news {
+    campaign.run(&|news| match news {
         News::Broken(seed, violation) => {
             println!(
                 "seed {seed}: {} broken: {}",
                 violation.property, violation.what
             );
-            println!("    replay: {}", campaign::replay(args.protocol, seed));
+            println!("    replay: {}", campaign.replay(seed));
         }
         News::Sofar(report, wall) => {
             eprintln!(
@@ -165,7 +223,11 @@ fn many(args: &Args) -> ExitCode {
                 report.failures.len()
             );
         }
-    });
+    })
+}
+
+fn many(args: &Args) -> ExitCode {
+    let report = campaign(args, None);
     print!("{}", report.text());
     let mut sound = report.failures.is_empty();
     // A short run need not reach what is rare.

@@ -1,7 +1,7 @@
 //! Many runs: on several threads, with their counters added up, and each failure with its seed.
 
-use super::system::Simulated;
-use super::{Counters, Honest, Outcome, Protocol, Scenario, Sometimes, World};
+use super::attack::{Attackable, Attacked};
+use super::{Caught, Counters, Honest, Outcome, Protocol, Scenario, Sometimes, System, World};
 use crate::check::Violation;
 use consensus::hotstuff::HotStuff;
 use consensus::pbft::Pbft;
@@ -48,20 +48,24 @@ fn dispatch(plan: Scenario, verbose: bool, only: Option<&'static str>) -> Outcom
     }
 }
 
-fn world<P: Simulated>(plan: Scenario, verbose: bool, only: Option<&'static str>) -> Outcome {
-    let system = Honest::<P>::of(&plan);
-    let world = World::new(plan, system, verbose);
+fn world<P: Attackable>(plan: Scenario, verbose: bool, only: Option<&'static str>) -> Outcome {
+    match plan.attack.clone() {
+        None => {
+            let system = Honest::<P>::of(&plan);
+            finish(World::new(plan, system, verbose), only)
+        }
+        Some(attack) => {
+            let system = Attacked::<P>::of(&plan, &attack);
+            finish(World::new(plan, system, verbose), only)
+        }
+    }
+}
+
+fn finish<S: System>(world: World<S>, only: Option<&'static str>) -> Outcome {
     match only {
         Some(property) => world.only(property).run(),
         None => world.run(),
     }
-}
-
-/// The command that replays a seed.
-#[must_use]
-pub fn replay(protocol: Protocol, seed: u64) -> String {
-    let protocol = protocol.name();
-    format!("cargo run --release -p quorate-tests --bin sim -- --protocol {protocol} --seed {seed}")
 }
 
 /// Keeps panics of the machines out of the log: they are reported as violations.
@@ -74,6 +78,8 @@ pub fn quiet_panics() {
 pub struct Campaign {
     /// Which protocol.
     pub protocol: Protocol,
+    /// Which attack of how many nodes' f liars; `None`: all are honest.
+    pub attack: Option<(String, usize)>,
     /// Which seeds.
     pub seeds: Range<u64>,
     /// On how many threads.
@@ -117,6 +123,10 @@ pub struct Report {
     pub events: u64,
     /// Virtual time of all runs, in seconds.
     pub virtual_seconds: f64,
+    /// Lies told in all runs.
+    pub lies: u64,
+    /// What honest nodes made of them.
+    pub caught: Caught,
     /// Wall time.
     pub wall: Duration,
 }
@@ -132,6 +142,8 @@ impl Report {
             heights: 0,
             events: 0,
             virtual_seconds: 0.0,
+            lies: 0,
+            caught: Caught::default(),
             wall: Duration::ZERO,
         }
     }
@@ -143,6 +155,9 @@ impl Report {
         self.payloads.push(outcome.payloads);
         self.heights += outcome.heights;
         self.events += outcome.events;
+        self.lies += outcome.lies;
+        self.caught.refused += outcome.caught.refused;
+        self.caught.proven += outcome.caught.proven;
         self.virtual_seconds += outcome.time.0 as f64 / 1e9;
     }
     /// Payload commits of the median run.
@@ -220,10 +235,26 @@ impl Campaign {
         report
     }
 
+    /// The command that replays a seed.
+    #[must_use]
+    pub fn replay(&self, seed: u64) -> String {
+        let protocol = self.protocol.name();
+        let attack = self.attack.as_ref();
+        let attack = attack.map(|(name, nodes)| format!(" --attack {name} --nodes {nodes}"));
+        let attack = attack.unwrap_or_default();
+        format!(
+            "cargo run --release -p quorate-tests --bin sim -- --protocol {protocol}{attack} --seed {seed}"
+        )
+    }
+
     fn one(&self, seed: u64) -> Outcome {
-        let mut outcome = run(self.protocol, seed, false);
+        let plan = match &self.attack {
+            Some((name, nodes)) => Scenario::attacked(self.protocol, seed, *nodes, name),
+            None => Scenario::draw(self.protocol, seed),
+        };
+        let mut outcome = run_plan(plan.clone(), false);
         if self.twice > 0 && seed.is_multiple_of(self.twice) && outcome.violation.is_none() {
-            let again = run(self.protocol, seed, false).trace;
+            let again = run_plan(plan, false).trace;
             if again != outcome.trace {
                 let what = format!(
                     "two runs of one seed differ: {:x} and {again:x}",

@@ -112,6 +112,7 @@ impl<S: System> World<S> {
                 });
                 self.committed(height, !batches.is_empty());
             }
+            Effect::Halt { .. } if !self.system.honest(node) => self.crash(node),
             Effect::Halt { reason } => {
                 self.watch
                     .blame("S5", self.now, format!("node {node} halts: {reason}"))
@@ -325,7 +326,7 @@ impl<S: System> World<S> {
             };
             life.executing = false;
             let behind = life.executor.applied().height < life.execute_to;
-            if behind {
+            if behind && self.system.honest(node) {
                 self.watch.blame(
                     "S8",
                     self.now,

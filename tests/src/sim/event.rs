@@ -1,5 +1,6 @@
 //! What can happen next.
 
+use super::host::Past;
 use bytes::Bytes;
 use crypto::NodeId;
 use engine::{Class, Query, Reply, RequestId};
@@ -62,6 +63,10 @@ pub enum Event {
     Shutdown,
     /// It does.
     ShutDown(Process),
+    /// A copy of the liars' disks is made.
+    Remember,
+    /// A liar comes back with an old disk.
+    Forget(NodeId, Box<Past>),
     /// The faults end.
     Heal,
     /// Look how things stand.

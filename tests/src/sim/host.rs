@@ -5,6 +5,7 @@ use crypto::{Height, NodeId, Time};
 use engine::Machine;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use storage::memory::Image;
 use storage::{
     Executor, ExecutorConfig, FlushPolicy, GroupCommit, Job, Limits, Log, Memory, MemorySafetyFile,
     PayloadOf, Safety, SafetyFile as _, SafetyPolicy, Store, Verdict, verdict,
@@ -18,6 +19,32 @@ pub struct Disk {
     pub state: Arc<Memory>,
     /// The safety file.
     pub safety: MemorySafetyFile,
+}
+
+/// A disk as it was.
+#[derive(Clone, Debug)]
+pub struct Past {
+    log: Image,
+    state: Image,
+    safety: Option<Safety>,
+}
+
+impl Disk {
+    /// A copy of what is durable now.
+    #[must_use]
+    pub fn past(&mut self) -> Past {
+        Past {
+            log: self.log.image(),
+            state: self.state.image(),
+            safety: self.safety.read().ok().flatten(),
+        }
+    }
+    /// Puts a copy in the place of what is there.
+    pub fn restore(&mut self, past: Past, first: &Safety) {
+        self.log = Arc::new(self.log.from_image(past.log));
+        self.state = Arc::new(self.state.from_image(past.state));
+        self.safety = MemorySafetyFile::create(&past.safety.unwrap_or(*first));
+    }
 }
 
 /// A running process.

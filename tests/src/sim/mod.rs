@@ -4,6 +4,8 @@
 //! [`campaign`] runs many of them. The nodes are the machines that the program runs
 //! ([`engine::Machine`]); only the runtime is replaced, and the signature scheme in most runs.
 
+mod amnesia;
+pub mod attack;
 pub mod campaign;
 mod chance;
 mod client;
@@ -16,7 +18,6 @@ mod history;
 mod host;
 mod hotstuff;
 mod inspect;
-pub mod liar;
 pub mod mock;
 mod network;
 mod node;
@@ -40,4 +41,5 @@ pub use mock::MockScheme;
 pub use protocol::Protocol;
 pub use scenario::{DiskFaults, DiskTimes, NetFaults, ProcessFaults, Scenario};
 pub use system::{Honest, System};
+pub use watch::Caught;
 pub use world::{Outcome, World};

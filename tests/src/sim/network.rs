@@ -1,5 +1,6 @@
 //! The network between the nodes: when a frame arrives, how often, and whether at all.
 
+use super::attack::Attack;
 use super::counters::{Counters, Sometimes};
 use super::{Chance, Scenario, puppeteer};
 use bytes::Bytes;
@@ -111,10 +112,12 @@ impl Network {
         }
         let puppets =
             active && faults.puppets && puppeteer::is_withheld(hearing, (from, to), it, plan);
+        let parted = |attack: &Attack| attack.parts(from, to, plan.nodes);
+        let apart = active && plan.attack.as_ref().is_some_and(parted) && !hearing.one_in(8);
         let odd = plan.odd_one();
         let hoarded = faults.hoards && from == odd && matches!(it.name, "batch" | "batches");
         let unheard = active && (hoarded || to == odd && hearing.per_million(faults.deaf));
-        if puppets || unheard || link.mute.is_some_and(|mute| is_muted(mute, it.name)) {
+        if puppets || apart || unheard || link.mute.is_some_and(|mute| is_muted(mute, it.name)) {
             counters.hit(Sometimes::Muted);
             return arrivals;
         }

@@ -61,6 +61,11 @@ impl<S: System> World<S> {
         let (machine, opened) = match started {
             Ok(started) => started,
             // Nothing that a disk may do takes back what was synced, so nothing may be missing.
+            Err(why) if !self.system.honest(node) => {
+                return self
+                    .trace
+                    .say(self.now, || format!("{node} does not start: {why}"));
+            }
             Err(why) => {
                 return self.watch.blame(
                     "S8",
@@ -241,7 +246,9 @@ impl<S: System> World<S> {
     /// A failed disk, or an error that stops the process.
     pub(super) fn stop(&mut self, node: NodeId, why: &str) {
         self.trace.say(self.now, || format!("{node} stops: {why}"));
-        if why.contains("injected") {
+        if !self.system.honest(node) {
+            self.crash(node);
+        } else if why.contains("injected") {
             self.counters.hit(Sometimes::FailedDisk);
             self.crash(node);
         } else {

@@ -1,6 +1,7 @@
 //! A scenario: what one seed is about. Swarm testing: every seed draws its own set of faults and
 //! its own rates, and some have none, so that no fault hides what another would show.
 
+use super::attack::Attack;
 use super::{Chance, CrashPoint, Protocol};
 use consensus::Timing;
 use crypto::{NodeId, Time};
@@ -135,6 +136,8 @@ pub struct Scenario {
     pub same_work: bool,
     /// Where nodes crash on purpose.
     pub crash_point: Option<CrashPoint>,
+    /// Who lies, and how.
+    pub attack: Option<Attack>,
 }
 
 const fn micros(us: u64) -> Time {
@@ -287,7 +290,7 @@ impl Scenario {
     }
 
     /// A run without faults, but that some nodes may stay down.
-    fn healthy(
+    pub(super) fn healthy(
         protocol: Protocol,
         seed: u64,
         (nodes, f, calm): (usize, usize, bool),
@@ -338,11 +341,12 @@ impl Scenario {
             hasty: later.one_in(4),
             same_work: false,
             crash_point: None,
+            attack: None,
         }
     }
 
     /// Whatever may happen to nodes that do not lie.
-    fn with_any_faults(self, c: &mut Chance, later: &mut Chance) -> Self {
+    pub(super) fn with_any_faults(self, c: &mut Chance, later: &mut Chance) -> Self {
         let healthy = self.clone();
         let mut plan = self.with_faults(c);
         plan.net.mutes = later.one_in(4);

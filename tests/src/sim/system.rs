@@ -36,6 +36,10 @@ pub trait System {
     fn honest(&self, _node: NodeId) -> bool {
         true
     }
+    /// Lies told so far.
+    fn lies(&self) -> u64 {
+        0
+    }
     /// The limits of its state machine.
     fn limits(&self) -> &Limits;
     /// The first safety file of a node.
@@ -131,6 +135,14 @@ impl<P: Simulated> Honest<P> {
             verifier,
             plan: plan.clone(),
         }
+    }
+}
+
+impl<P: Simulated> Honest<P> {
+    /// The checks of its messages.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
     }
 }
 

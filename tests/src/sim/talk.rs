@@ -192,6 +192,11 @@ impl<S: System> World<S> {
 
     pub(super) fn answer(&mut self, request: RequestId, reply: Reply) {
         let saw = self.clients.saw.remove(&request);
+        // What a liar says is no answer: his client asks elsewhere when he has waited long enough.
+        let node = self.clients.open.get(&request).map(|asked| asked.node);
+        if node.is_some_and(|node| !self.system.honest(node)) {
+            return;
+        }
         let Some(asked) = self.clients.open.remove(&request) else {
             return;
         };

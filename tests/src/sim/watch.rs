@@ -14,6 +14,15 @@ use engine::{Machine, Reply, RequestId};
 use std::collections::BTreeMap;
 use storage::{CommitRow, Executed, Op, Outcome, Span, StateReader, Table, WriteBatch};
 
+/// What honest nodes made of lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caught {
+    /// Messages of liars refused.
+    pub refused: u64,
+    /// Proofs that a liar lied.
+    pub proven: u64,
+}
+
 /// The checks, and what the counters need to know.
 pub struct Watch {
     checks: Checks,
@@ -25,6 +34,8 @@ pub struct Watch {
     only: Option<&'static str>,
     /// The run cannot go on, whether that is judged or not.
     pub over: bool,
+    /// What honest nodes made of lies.
+    pub caught: Caught,
     /// Committed heights, and whether they hold payload.
     committed: BTreeMap<u64, bool>,
 }
@@ -39,6 +50,7 @@ impl Watch {
             violation: None,
             only: None,
             over: false,
+            caught: Caught::default(),
             committed: BTreeMap::new(),
         }
     }
@@ -83,6 +95,15 @@ impl<S: System> World<S> {
             promises.retain(|promise| self.system.honest(promise.signer));
         }
         if seen.about().is_some_and(|node| !self.system.honest(node)) {
+            match seen {
+                Seen::Rejected { by, .. } if self.system.honest(by) => {
+                    self.watch.caught.refused += 1;
+                }
+                Seen::Accused { by, .. } if self.system.honest(by) => {
+                    self.watch.caught.proven += 1;
+                }
+                _ => {}
+            }
             return;
         }
         let verdict = self.watch.checks.see(self.now, &seen);
@@ -121,6 +142,7 @@ impl<S: System> World<S> {
     pub(super) fn sent(&mut self, node: NodeId, frame: &Bytes) -> (&'static str, u64, u64) {
         self.trace.bytes(frame);
         self.frames += 1;
+        let honest = self.system.honest(node);
         let Self {
             watch,
             counters,
@@ -132,7 +154,12 @@ impl<S: System> World<S> {
             life.map(|life| life.machine.status().consensus)
         };
         let height = || status().map_or(0, |it| it.height.0);
-        let it = watch.inspector.sent(node, frame, &height, counters);
+        // What a liar says shows nothing of the rare states.
+        let it = if honest {
+            watch.inspector.sent(node, frame, &height, counters)
+        } else {
+            watch.inspector.read(node, frame)
+        };
         self.trace
             .say(self.now, || format!("{node} -> {}", it.text()));
         if it.offer {
@@ -173,6 +200,7 @@ impl<S: System> World<S> {
             } = self;
             match row.and_then(|row| watch.inspector.commit(node, &row, counters)) {
                 Some(seen) => self.see(seen),
+                None if !self.system.honest(node) => {}
                 None => {
                     let what = format!("node {node} stores a commit that does not decode");
                     self.watch.blame("S4", self.now, what);

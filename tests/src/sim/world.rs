@@ -1,5 +1,6 @@
 //! The world of one run: the nodes, what is between them, and the loop that makes time pass.
 
+use super::attack::AMNESIA;
 use super::client::Clients;
 use super::counters::{Counters, Sometimes};
 use super::event::Event;
@@ -8,7 +9,7 @@ use super::network::{Change, Network};
 use super::queue::Queue;
 use super::system::System;
 use super::trace::Trace;
-use super::watch::Watch;
+use super::watch::{Caught, Watch};
 use super::{Chance, Scenario};
 use crate::check::{Liveness, Violation};
 use crypto::{Digest, NodeId, Time};
@@ -38,6 +39,10 @@ pub struct Outcome {
     pub struck: u64,
     /// What clients asked for, if that does not depend on what happened ([`Scenario::same_work`]).
     pub asked: Digest,
+    /// Lies told.
+    pub lies: u64,
+    /// How often an honest node refused a liar's message, and how often it proved that one lied.
+    pub caught: Caught,
     /// Virtual time.
     pub time: Time,
     /// Events.
@@ -73,6 +78,8 @@ pub struct World<S: System> {
     /// How often a victim came to the plan's crash point, and was struck there.
     pub(super) visits: u64,
     pub(super) struck: u64,
+    /// How often a member came back with an old disk.
+    pub(super) lapses: u64,
     /// The read that is being put in: what answers it at once needs nobody else.
     pub(super) reading: Option<RequestId>,
 }
@@ -111,6 +118,7 @@ impl<S: System> World<S> {
             frames: 0,
             visits: 0,
             struck: 0,
+            lapses: 0,
             reading: None,
             plan,
             system,
@@ -158,6 +166,8 @@ impl<S: System> World<S> {
             heights: self.watch.heights(),
             struck: self.struck,
             asked: self.clients.asked(),
+            lies: self.system.lies() + self.lapses,
+            caught: self.watch.caught,
             violation: self.watch.violation,
             counters: self.counters,
             time: self.now,
@@ -201,7 +211,10 @@ impl<S: System> World<S> {
         if !calm {
             self.queue.push(Time(plan.delay.0 * 20), Event::Phase);
         }
-        self.later(plan.process.crash_all, Event::CrashAll);
+        if plan.attack.as_ref().is_some_and(|it| it.name == AMNESIA) {
+            self.later(Time(plan.timing.timeout.0 * 4), Event::Remember);
+        }
+        self.later(self.plan.process.crash_all, Event::CrashAll);
         self.later(self.plan.process.pause, Event::Pause);
         self.later(self.plan.process.clock_jump, Event::ClockJump);
         self.later(self.plan.process.shutdown, Event::Shutdown);
@@ -247,6 +260,8 @@ impl<S: System> World<S> {
             Event::ClockJump => self.clock_jump(),
             Event::Shutdown => self.shutdown(),
             Event::ShutDown(process) => self.shut_down(process),
+            Event::Remember => self.remember(),
+            Event::Forget(node, past) => self.forget(node, *past),
             Event::Heal => self.heal(),
             Event::Judge => self.judge(),
         }

@@ -1,0 +1,148 @@
+//! Adversaries (TESTING.md, section 3): each wraps an honest node, holds its key, and rewrites what
+//! it sends. Nothing adversarial is in the program: the same wrapper runs in the simulator and, built
+//! into a program of its own, as a real process of a testnet.
+//!
+//! A [`Disguised`] machine is an honest [`engine::Engine`] with another mouth; an [`Adversary`] says what
+//! comes out of it; all liars of a cluster share a [`Ring`] of keys; and a [`Tongue`] is what an
+//! adversary has to know of a protocol. The [`catalogue`] lists them.
+
+mod bad_block;
+mod censor;
+mod colluding;
+mod disguised;
+mod double_vote;
+mod equivocate;
+mod far_future;
+mod forge;
+mod hotstuff;
+mod mouth;
+mod mutate;
+mod pbft;
+mod reluctant;
+mod replay;
+mod ring;
+mod spam;
+mod stale;
+mod tongue;
+mod withhold;
+
+pub use colluding::camp;
+pub use disguised::Disguised;
+pub use equivocate::Equivocate;
+pub use mouth::{Mouth, Said};
+pub use ring::Ring;
+pub use tongue::{Fluent, Role, Tongue};
+
+use crypto::{NodeId, Time};
+
+/// What a liar does with what its honest half would say.
+pub trait Adversary<P: Tongue>: Send {
+    /// The honest half says this: what goes out instead is said with `mouth`.
+    fn say(&mut self, said: Said<P::Message>, mouth: &mut Mouth<'_>);
+    /// A message of the protocol came in, checked; the honest half reads it afterwards.
+    fn hear(&mut self, _from: NodeId, _message: &P::Message, _mouth: &mut Mouth<'_>) {}
+    /// Its deadline has come.
+    fn wake(&mut self, _mouth: &mut Mouth<'_>) {}
+    /// When it wants to be woken.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+/// An adversary of the catalogue.
+pub struct Entry<P> {
+    /// Its name, as in `--adversary 3:equivocate`.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Makes one.
+    pub make: fn() -> Box<dyn Adversary<P>>,
+}
+
+impl<P: Tongue> Entry<P> {
+    const fn new(
+        name: &'static str,
+        about: &'static str,
+        make: fn() -> Box<dyn Adversary<P>>,
+    ) -> Self {
+        Self { name, about, make }
+    }
+}
+
+/// All adversaries of a protocol: those that every Byzantine protocol has, and its own.
+#[must_use]
+pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
+    let mut all = vec![
+        Entry::new(
+            "equivocate",
+            "conflicting proposals, to chosen recipients; its accomplices vote for all of them",
+            || Box::new(Equivocate::default()),
+        ),
+        Entry::new("double-vote", "conflicting votes", || {
+            Box::new(double_vote::DoubleVote)
+        }),
+        Entry::new("silent", "says nothing", || Box::new(reluctant::Silent)),
+        Entry::new("slow", "says everything just under the time-out", || {
+            Box::new(reluctant::Slow::default())
+        }),
+        Entry::new("selective", "speaks to some only, others each view", || {
+            Box::new(reluctant::Selective)
+        }),
+        Entry::new("withhold-vote", "votes to nobody or to one", || {
+            Box::new(withhold::Votes)
+        }),
+        Entry::new(
+            "withhold-payload",
+            "payload to exactly f + 1, its digest to all",
+            || Box::new(withhold::Payloads),
+        ),
+        Entry::new("stale", "old certificates in new messages", || {
+            Box::new(stale::Stale::default())
+        }),
+        Entry::new(
+            "replay",
+            "messages again in another view, epoch, chain, phase and kind",
+            || Box::new(replay::Replay::default()),
+        ),
+        Entry::new("forge", "certificates that are none", || {
+            Box::new(forge::Forge::default())
+        }),
+        Entry::new("bad-block", "proposals that break a rule", || {
+            Box::new(bad_block::BadBlock)
+        }),
+        Entry::new("far-future", "huge views and heights, in floods", || {
+            Box::new(far_future::FarFuture::default())
+        }),
+        Entry::new(
+            "censor",
+            "never orders what one node's clients sent",
+            || Box::new(censor::Censor),
+        ),
+        Entry::new("spam", "floods the pools", || {
+            Box::new(spam::Spam::default())
+        }),
+        Entry::new("mutate", "small changes to real messages", || {
+            Box::new(mutate::Mutate::default())
+        }),
+        Entry::new(
+            "collude",
+            "two camps that never hear of each other, and a story for each",
+            || Box::new(colluding::Colluding::default()),
+        ),
+    ];
+    all.extend(P::own());
+    all
+}
+
+/// The adversary of a name.
+///
+/// # Errors
+/// In words, if there is none.
+pub fn named<P: Fluent>(name: &str) -> Result<Box<dyn Adversary<P>>, String> {
+    let all = catalogue::<P>();
+    let names = || all.iter().map(|it| it.name).collect::<Vec<_>>().join(" ");
+    let found = all.iter().find(|it| it.name == name);
+    let entry =
+        found.ok_or_else(|| format!("no adversary is called {name}; these are: {}", names()))?;
+    Ok((entry.make)())
+}

@@ -1,0 +1,98 @@
+//! Messages once more, where they do not belong.
+
+use super::mouth::{Said, protocol};
+use super::tongue::Fluent;
+use super::{Adversary, Mouth, Tongue};
+use consensus::Message as _;
+use crypto::{ChainId, Context, Epoch, NodeId, Signature, Time};
+use engine::Class;
+
+/// Messages remembered.
+const REMEMBERED: usize = 64;
+
+/// Says again what it heard and said: as it was; in another view, with the old signature; with the
+/// signature under another kind; and its own signed for another chain or epoch.
+pub struct Replay<P: Tongue> {
+    old: Vec<P::Message>,
+    next: Option<Time>,
+}
+
+impl<P: Tongue> Default for Replay<P> {
+    fn default() -> Self {
+        Self {
+            old: Vec::new(),
+            next: None,
+        }
+    }
+}
+
+impl<P: Fluent> Replay<P> {
+    fn remember(&mut self, message: &P::Message, mouth: &mut Mouth<'_>) {
+        if self.old.len() < REMEMBERED {
+            self.old.push(message.clone());
+        } else if mouth.chance.one_in(8) {
+            let place = mouth.chance.index(REMEMBERED);
+            self.old[place] = message.clone();
+        }
+        let due = || mouth.now.plus(Time(mouth.ring.timing.timeout.0 / 8));
+        self.next.get_or_insert_with(due);
+    }
+    /// One of the remembered messages, misused.
+    fn misused(&self, mouth: &mut Mouth<'_>) -> Option<P::Message> {
+        use consensus::Signed as _;
+        let mut message = self.old[mouth.chance.index(self.old.len())].clone();
+        match mouth.chance.below(4) {
+            0 => Some(message),
+            1 => {
+                let view = P::about(&message).wrapping_add(mouth.chance.between(1, 4));
+                P::set_view(&mut message, view).then_some(message)
+            }
+            2 => P::transposed(&message),
+            _ => {
+                let (author, statement, _) = message.statement()?;
+                message.sign(foreign(mouth, author, &statement)?);
+                Some(message)
+            }
+        }
+    }
+}
+
+/// A liar's signature of the same for another chain, or another epoch of this one.
+fn foreign(
+    mouth: &mut Mouth<'_>,
+    author: NodeId,
+    statement: &crypto::Statement,
+) -> Option<Signature> {
+    let mut context: Context = mouth.ring.verifier.context;
+    let mut statement = *statement;
+    if mouth.chance.one_in(2) {
+        context.chain = ChainId(crypto::Digest([9; 32]));
+    } else {
+        context.epoch = Epoch(context.epoch.0 + 1);
+        statement.slot.epoch = context.epoch;
+    }
+    mouth.ring.sign_for(author, &statement, &context)
+}
+
+impl<P: Fluent> Adversary<P> for Replay<P> {
+    fn say(&mut self, said: Said<P::Message>, mouth: &mut Mouth<'_>) {
+        mouth.pass(&said);
+        if let Some(message) = said.message() {
+            self.remember(message, mouth);
+        }
+    }
+    fn hear(&mut self, _: NodeId, message: &P::Message, mouth: &mut Mouth<'_>) {
+        self.remember(message, mouth);
+    }
+    fn wake(&mut self, mouth: &mut Mouth<'_>) {
+        let again = Time(mouth.ring.timing.timeout.0 / 8);
+        self.next = Some(mouth.now.plus(again));
+        if let Some(message) = self.misused(mouth) {
+            let to = mouth.others();
+            mouth.lie(&to, Class::Control, &protocol(message));
+        }
+    }
+    fn deadline(&self) -> Option<Time> {
+        self.next
+    }
+}

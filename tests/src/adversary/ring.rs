@@ -1,0 +1,93 @@
+//! What the liars of a cluster share.
+
+use consensus::{LeaderSchedule, Timing};
+use crypto::{Context, NodeId, SecretKey, Signature, Statement, Verifier, View};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A ring of keys, and what all members know of their chain.
+pub struct Ring {
+    keys: BTreeMap<NodeId, Arc<SecretKey>>,
+    /// Chain, epoch, members and scheme.
+    pub verifier: Verifier,
+    /// Who leads when.
+    pub leaders: LeaderSchedule,
+    /// The time-outs of honest members.
+    pub timing: Timing,
+    told: AtomicU64,
+}
+
+impl Ring {
+    /// The ring of these members.
+    #[must_use]
+    pub fn new(
+        keys: BTreeMap<NodeId, Arc<SecretKey>>,
+        verifier: Verifier,
+        leaders: LeaderSchedule,
+        timing: Timing,
+    ) -> Self {
+        Self {
+            keys,
+            verifier,
+            leaders,
+            timing,
+            told: AtomicU64::new(0),
+        }
+    }
+    /// Whether a member is one of the liars.
+    #[must_use]
+    pub fn holds(&self, node: NodeId) -> bool {
+        self.keys.contains_key(&node)
+    }
+    /// The liars.
+    pub fn liars(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.keys.keys().copied()
+    }
+    /// All members of the chain.
+    pub fn all(&self) -> impl Iterator<Item = NodeId> + use<> {
+        self.verifier.validators.ids()
+    }
+    /// How many members there are.
+    #[must_use]
+    pub fn n(&self) -> usize {
+        self.verifier.validators.n()
+    }
+    /// How many liars the chain withstands.
+    #[must_use]
+    pub fn f(&self) -> usize {
+        (self.n() - 1) / 3
+    }
+    /// Who leads a view.
+    #[must_use]
+    pub fn leader(&self, view: View) -> NodeId {
+        self.leaders.leader(view, self.n())
+    }
+    /// A signature by a liar's key; by another's, one that is worth nothing.
+    #[must_use]
+    pub fn sign(&self, node: NodeId, statement: &Statement) -> Signature {
+        let digest = statement.digest(&self.verifier.context);
+        let sign = |key: &Arc<SecretKey>| self.verifier.scheme.sign(key, &digest);
+        self.keys.get(&node).map_or(Signature([7; 64]), sign)
+    }
+    /// A liar's signature as if for another chain or epoch. `None`: the key is not in the ring.
+    #[must_use]
+    pub fn sign_for(
+        &self,
+        node: NodeId,
+        statement: &Statement,
+        context: &Context,
+    ) -> Option<Signature> {
+        let key = self.keys.get(&node)?;
+        let digest = statement.digest(context);
+        Some(self.verifier.scheme.sign(key, &digest))
+    }
+    /// Lies told so far.
+    #[must_use]
+    pub fn told(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
+    }
+    pub(super) fn tell(&self) {
+        self.told.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,239 @@
+//! PBFT's messages.
+
+use super::{Ballot, Fluent, Role, Tongue};
+use crate::adversary::{Entry, Ring, pbft};
+use consensus::pbft::message::{Reached, Vote};
+use consensus::pbft::{Message, NewView, Pbft};
+use consensus::replica::StableCheckpoint;
+use consensus::{Message as _, Signed as _};
+use crypto::{Certificate, Digest, Height, NodeId, Payload, Signature, View};
+use std::sync::Arc;
+
+fn in_checkpoint(it: &mut Arc<StableCheckpoint>) -> &mut Certificate {
+    &mut Arc::make_mut(it).certificate
+}
+
+fn in_new_view(it: &mut Arc<NewView>) -> Vec<&mut Certificate> {
+    let it = Arc::make_mut(it);
+    let prepared = it.prepared.iter_mut();
+    let prepared = prepared.map(|it| &mut Arc::make_mut(it).certificate);
+    let mut list: Vec<_> = it.checkpoints.iter_mut().map(in_checkpoint).collect();
+    list.extend(prepared);
+    list
+}
+
+fn in_reached(it: &mut Reached) -> Option<&mut Certificate> {
+    match it {
+        Reached::Nothing => None,
+        Reached::Stable(it) => Some(in_checkpoint(it)),
+        Reached::Prepared(it) => Some(&mut Arc::make_mut(it).certificate),
+        Reached::Committed(it) => Some(&mut Arc::make_mut(it).certificate),
+    }
+}
+
+fn flipped(digest: &Digest) -> Digest {
+    let mut other = *digest;
+    other.0[0] ^= 1;
+    other
+}
+
+impl Tongue for Pbft {
+    fn role(message: &Message) -> Role {
+        match message {
+            Message::PrePrepare(_) => Role::Propose,
+            Message::Prepare(_) | Message::Commit(_) => Role::Vote,
+            Message::ViewChange(_) => Role::GiveUp,
+            Message::NewView(_) => Role::Open,
+            Message::Opened(_) | Message::Certificate(_) => Role::Certify,
+            Message::AskProgress(_)
+            | Message::FetchSlots(_)
+            | Message::FetchPayloads(_)
+            | Message::ReadAsk(_) => Role::Ask,
+            Message::Slots(_) | Message::Payloads(_) | Message::ReadAnswer(_) => Role::Answer,
+        }
+    }
+    fn about(message: &Message) -> u64 {
+        match message {
+            Message::PrePrepare(it) => it.view.0,
+            Message::Prepare(it) | Message::Commit(it) => it.assigned.view.0,
+            Message::ViewChange(it) => it.change.view.0,
+            Message::NewView(it) | Message::Opened(it) => it.view.0,
+            Message::AskProgress(it) => it.view.0,
+            _ => 0,
+        }
+    }
+    fn sign(message: &mut Message, ring: &Ring) {
+        if let Some((author, statement, _)) = message.statement() {
+            message.sign(ring.sign(author, &statement));
+        }
+    }
+    fn rival(message: &Message) -> Option<Message> {
+        match message {
+            Message::PrePrepare(it) if !it.payload.is_empty() => {
+                Self::ordering(message, Payload::EMPTY)
+            }
+            Message::Prepare(it) | Message::Commit(it) => {
+                let mut other = *it;
+                other.assigned.digest = flipped(&it.assigned.digest);
+                Some(match message {
+                    Message::Prepare(_) => Message::Prepare(other),
+                    _ => Message::Commit(other),
+                })
+            }
+            Message::ViewChange(it) if !it.prepared.is_empty() => {
+                let mut other = it.clone();
+                other.change.prepared.clear();
+                other.prepared.clear();
+                Some(Message::ViewChange(other))
+            }
+            _ => None,
+        }
+    }
+    fn votes(proposal: &Message, me: NodeId, _: &Ring) -> Vec<Ballot<Message>> {
+        let Message::PrePrepare(it) = proposal else {
+            return Vec::new();
+        };
+        let vote = Vote {
+            epoch: it.epoch,
+            assigned: it.assigned(),
+            author: me,
+            signature: Signature::NONE,
+        };
+        vec![
+            (None, Message::Prepare(vote)),
+            (None, Message::Commit(vote)),
+        ]
+    }
+}
+
+impl Fluent for Pbft {
+    fn payload(message: &Message) -> Option<&Payload> {
+        match message {
+            Message::PrePrepare(it) => Some(&it.payload),
+            _ => None,
+        }
+    }
+    fn ordering(message: &Message, payload: Payload) -> Option<Message> {
+        let Message::PrePrepare(it) = message else {
+            return None;
+        };
+        let mut it = it.clone();
+        it.payload = Arc::new(payload);
+        Some(Message::PrePrepare(it))
+    }
+    fn set_view(message: &mut Message, view: u64) -> bool {
+        let view = View(view);
+        match message {
+            Message::PrePrepare(it) => it.view = view,
+            Message::Prepare(it) | Message::Commit(it) => it.assigned.view = view,
+            Message::ViewChange(it) => it.change.view = view,
+            Message::NewView(it) | Message::Opened(it) => Arc::make_mut(it).view = view,
+            Message::AskProgress(it) => it.view = view,
+            _ => return false,
+        }
+        true
+    }
+    fn set_height(message: &mut Message, height: u64) -> bool {
+        let height = Height(height);
+        match message {
+            Message::PrePrepare(it) => it.height = height,
+            Message::Prepare(it) | Message::Commit(it) => it.assigned.height = height,
+            Message::ViewChange(it) => it.change.low.height = height,
+            Message::AskProgress(it) => it.height = height,
+            Message::FetchSlots(it) => it.from = height,
+            Message::Slots(it) => it.reached = height,
+            _ => return false,
+        }
+        true
+    }
+    fn certificates(message: &mut Message) -> Vec<&mut Certificate> {
+        match message {
+            Message::ViewChange(it) => {
+                let it = &mut **it;
+                let prepared = it.prepared.iter_mut();
+                let prepared = prepared.map(|it| &mut Arc::make_mut(it).certificate);
+                let mut list: Vec<_> = it.checkpoint.iter_mut().map(in_checkpoint).collect();
+                list.extend(prepared);
+                list
+            }
+            Message::NewView(it) | Message::Opened(it) => in_new_view(it),
+            Message::Certificate(it) => in_reached(it).into_iter().collect(),
+            Message::ReadAnswer(it) => in_reached(&mut it.reached).into_iter().collect(),
+            Message::Slots(it) => {
+                let slots = it.slots.iter_mut();
+                slots
+                    .map(|it| &mut Arc::make_mut(&mut it.certificate).certificate)
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+    fn age(message: &mut Message, older: &Message) -> bool {
+        match (message, older) {
+            (Message::ViewChange(it), Message::ViewChange(old)) => {
+                let mut change = old.change.clone();
+                change.view = it.change.view;
+                change.author = it.change.author;
+                it.change = change;
+                it.checkpoint.clone_from(&old.checkpoint);
+                it.prepared.clone_from(&old.prepared);
+            }
+            (Message::ReadAnswer(it), Message::ReadAnswer(old)) => {
+                it.reached = old.reached.clone();
+            }
+            (Message::Certificate(it), Message::Certificate(old)) => *it = old.clone(),
+            (Message::Opened(it), Message::Opened(old)) => *it = Arc::clone(old),
+            _ => return false,
+        }
+        true
+    }
+    fn transposed(message: &Message) -> Option<Message> {
+        match message {
+            Message::Prepare(it) => Some(Message::Commit(*it)),
+            Message::Commit(it) => Some(Message::Prepare(*it)),
+            Message::PrePrepare(it) => Some(Message::Prepare(Vote {
+                epoch: it.epoch,
+                assigned: it.assigned(),
+                author: it.author,
+                signature: it.signature,
+            })),
+            Message::NewView(it) => Some(Message::Opened(Arc::clone(it))),
+            _ => None,
+        }
+    }
+    fn omit(message: &mut Message, draw: u64) -> bool {
+        match message {
+            Message::ViewChange(it) if draw.is_multiple_of(2) => it.checkpoint = None,
+            Message::ViewChange(it) => it.prepared.clear(),
+            Message::NewView(it) | Message::Opened(it) => {
+                let it = Arc::make_mut(it);
+                match draw % 4 {
+                    0 => drop(it.changes.pop()),
+                    1 => it.prepared.clear(),
+                    2 => drop(it.slots.pop()),
+                    _ => it.checkpoints.clear(),
+                }
+            }
+            Message::Slots(it) => it.slots.clear(),
+            Message::Payloads(it) => it.payloads.clear(),
+            Message::ReadAnswer(it) => it.reached = Reached::Nothing,
+            _ => return false,
+        }
+        true
+    }
+    fn misplace(message: &mut Message, draw: u64) -> bool {
+        let Message::PrePrepare(it) = message else {
+            return false;
+        };
+        match draw % 4 {
+            0 => it.height = Height(it.height.0 + 1),
+            1 => it.height = Height(it.height.0.saturating_sub(1)),
+            2 => it.view = View(it.view.0 + 1),
+            _ => it.height = Height(it.height.0 + 3),
+        }
+        true
+    }
+    fn own() -> Vec<Entry<Self>> {
+        pbft::own()
+    }
+}

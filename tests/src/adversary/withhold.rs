@@ -1,0 +1,42 @@
+//! Votes and payload that do not come.
+
+use super::mouth::Said;
+use super::{Adversary, Mouth, Role, Tongue};
+use crypto::NodeId;
+use engine::Frame;
+
+/// Votes to nobody or to one.
+pub struct Votes;
+
+impl<P: Tongue> Adversary<P> for Votes {
+    fn say(&mut self, said: Said<P::Message>, mouth: &mut Mouth<'_>) {
+        let vote = said.message().filter(|it| P::role(it) == Role::Vote);
+        let Some(vote) = vote else {
+            return mouth.pass(&said);
+        };
+        mouth.withhold();
+        let view = P::about(vote);
+        if view.is_multiple_of(2) {
+            let one = NodeId((view / 2 % mouth.ring.n() as u64) as u16);
+            mouth.pass_to(&[one], &said);
+        }
+    }
+}
+
+/// Its batches come to exactly f + 1 members, itself one of them, and their digests to all: f honest
+/// members hold them, and nobody else gets an answer from it.
+pub struct Payloads;
+
+impl<P: Tongue> Adversary<P> for Payloads {
+    fn say(&mut self, said: Said<P::Message>, mouth: &mut Mouth<'_>) {
+        use mempool::Message as Pool;
+        let batch = matches!(&said.frame, Frame::Pool(Pool::Batch(_) | Pool::Batches(_)));
+        if !batch {
+            return mouth.pass(&said);
+        }
+        mouth.withhold();
+        let mut chosen = mouth.honest();
+        chosen.truncate(mouth.ring.f());
+        mouth.pass_to(&chosen, &said);
+    }
+}

@@ -1,0 +1,307 @@
+//! Attacks: who lies in a run, and how; and the cluster that has such members.
+
+use super::inspect::Inspect;
+use super::system::{Honest, Simulated, System};
+use super::{Chance, Protocol, Scenario, mock};
+use crate::adversary::{self, Adversary, Disguised, Equivocate, Fluent, Ring, Tongue};
+use crate::check::Checks;
+use consensus::LeaderSchedule;
+use consensus::hotstuff::HotStuff;
+use consensus::pbft::Pbft;
+use consensus::raft::Raft;
+use crypto::{NodeId, Time};
+use engine::{Effect, Ingress, Machine};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use storage::{Applied, Limits, Log, PayloadOf, Safety, SafetyPolicy};
+
+/// Comes back from a disk of the past, and is honest but for that.
+pub const AMNESIA: &str = "amnesia";
+/// Whose accomplices direct the network.
+const COLLUDE: &str = "collude";
+
+/// An attack on a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attack {
+    /// Its name in the catalogue, or [`AMNESIA`].
+    pub name: String,
+    /// The liars.
+    pub liars: Vec<NodeId>,
+    /// Whether they direct the network while the faults last: two camps of honest members hear
+    /// little of each other.
+    pub camps: bool,
+}
+
+impl Attack {
+    /// Whether what one says to the other has to get past whoever directs the network.
+    #[must_use]
+    pub fn parts(&self, from: NodeId, to: NodeId, n: usize) -> bool {
+        let liar = |node| self.liars.contains(&node);
+        let camp = |node| adversary::camp(node, n);
+        self.camps && !liar(from) && !liar(to) && camp(from) != camp(to)
+    }
+}
+
+/// The names of all attacks on a protocol.
+#[must_use]
+pub fn names(protocol: Protocol) -> Vec<&'static str> {
+    fn of<P: Fluent>() -> Vec<&'static str> {
+        let own = adversary::catalogue::<P>().into_iter().map(|it| it.name);
+        own.chain([AMNESIA]).collect()
+    }
+    match protocol {
+        Protocol::HotStuff => of::<HotStuff>(),
+        Protocol::Pbft => of::<Pbft>(),
+        // What it does not withstand.
+        Protocol::Raft => vec!["equivocate"],
+    }
+}
+
+impl Scenario {
+    /// The run of a seed in which f of so many nodes attack by this name.
+    #[must_use]
+    pub fn attacked(protocol: Protocol, seed: u64, nodes: usize, name: &str) -> Self {
+        let mut c = Chance::of(seed, "attack");
+        let mut later = Chance::of(seed, "attack, later");
+        let liars = (nodes - 1) / 3;
+        let mut plan = Self::healthy(protocol, seed, (nodes, 0, true), &mut c, &mut later);
+        let faults = c.below(3);
+        if faults == 2 {
+            plan = plan.with_any_faults(&mut c, &mut later);
+            plan.stay_down = 0;
+            plan.net.hoards = false;
+        }
+        // Everybody leads within a run, the liars several times.
+        plan.tenure = c.pick(&[2, 4, 4, 8]);
+        plan.safety = Time(plan.timing.timeout.0 * c.between(20, 60));
+        plan.think = Time(plan.safety.0 / (plan.transactions + 1));
+        let first = c.index(nodes);
+        let step = c.pick(&[1, 2]);
+        let liar = |i: usize| NodeId(((first + i * step) % nodes) as u16);
+        plan.attack = Some(Attack {
+            name: name.to_owned(),
+            liars: (0..liars).map(liar).collect(),
+            camps: name == COLLUDE || faults == 1,
+        });
+        plan
+    }
+    /// A run without faults but for these liars.
+    #[must_use]
+    pub fn with_liars(mut self, name: &str, liars: &[NodeId]) -> Self {
+        self.attack = Some(Attack {
+            name: name.to_owned(),
+            liars: liars.to_vec(),
+            camps: false,
+        });
+        self
+    }
+}
+
+/// How the liars of a protocol are made.
+pub trait Attackable: Simulated + Tongue {
+    /// The adversary of a name.
+    ///
+    /// # Errors
+    /// In words, if there is none.
+    fn adversary(name: &str) -> Result<Box<dyn Adversary<Self>>, String>;
+}
+
+impl Attackable for HotStuff {
+    fn adversary(name: &str) -> Result<Box<dyn Adversary<Self>>, String> {
+        adversary::named(name)
+    }
+}
+
+impl Attackable for Pbft {
+    fn adversary(name: &str) -> Result<Box<dyn Adversary<Self>>, String> {
+        adversary::named(name)
+    }
+}
+
+impl Attackable for Raft {
+    fn adversary(name: &str) -> Result<Box<dyn Adversary<Self>>, String> {
+        match name {
+            "equivocate" => Ok(Box::new(Equivocate::default())),
+            _ => Err(format!("no adversary of Raft is called {name}")),
+        }
+    }
+}
+
+/// A cluster some of whose members lie.
+pub struct Attacked<P: Attackable> {
+    cluster: Honest<P>,
+    plan: Scenario,
+    attack: Attack,
+    ring: Arc<Ring>,
+}
+
+impl<P: Attackable> Attacked<P> {
+    /// The cluster of a plan with this attack.
+    #[must_use]
+    pub fn of(plan: &Scenario, attack: &Attack) -> Self {
+        let cluster = Honest::<P>::of(plan);
+        let key = |liar: &NodeId| (*liar, mock::key("validator", u64::from(liar.0)));
+        let keys: BTreeMap<_, _> = attack.liars.iter().map(key).collect();
+        let leaders = LeaderSchedule::RoundRobin {
+            tenure: plan.tenure,
+        };
+        let verifier = cluster.verifier().clone();
+        let ring = Ring::new(keys, verifier, leaders, plan.timing.clone());
+        Self {
+            cluster,
+            plan: plan.clone(),
+            attack: attack.clone(),
+            ring: Arc::new(ring),
+        }
+    }
+}
+
+impl<P: Attackable> System for Attacked<P> {
+    type Machine = Disguised<P>;
+
+    fn ingress(&self) -> &dyn Ingress<Checked = <Disguised<P> as Machine>::Checked> {
+        self.cluster.ingress()
+    }
+    fn inspector(&self) -> Box<dyn Inspect> {
+        self.cluster.inspector()
+    }
+    fn checks(&self) -> Checks {
+        self.cluster.checks()
+    }
+    /// Liars need not rest, and what they say may be answered.
+    fn frames_at_rest(&self, _: Time) -> u64 {
+        u64::MAX / 2
+    }
+    fn honest(&self, node: NodeId) -> bool {
+        !self.attack.liars.contains(&node)
+    }
+    fn lies(&self) -> u64 {
+        self.ring.told()
+    }
+    fn limits(&self) -> &Limits {
+        self.cluster.limits()
+    }
+    fn safety(&self, node: NodeId) -> Safety {
+        self.cluster.safety(node)
+    }
+    fn payload_of(&self) -> PayloadOf {
+        self.cluster.payload_of()
+    }
+    fn safety_policy(&self) -> SafetyPolicy {
+        self.cluster.safety_policy()
+    }
+    fn start(
+        &self,
+        node: NodeId,
+        now: Time,
+        log: &Log,
+        applied: Applied,
+        out: &mut Vec<Effect>,
+    ) -> Result<Disguised<P>, String> {
+        let mut effects = Vec::new();
+        let engine = self.cluster.start(node, now, log, applied, &mut effects)?;
+        let mut disguised = if self.honest(node) || self.attack.name == AMNESIA {
+            Disguised::honest(engine, node)
+        } else {
+            let adversary = P::adversary(&self.attack.name)?;
+            let ring = Arc::clone(&self.ring);
+            Disguised::liar(engine, node, adversary, ring, self.plan.seed)
+        };
+        disguised.disguise(now, effects, out);
+        Ok(disguised)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{Outcome, campaign};
+
+    /// Four nodes, no fault but one liar.
+    fn calm(protocol: Protocol, seed: u64, liar: u16) -> Outcome {
+        let plan = Scenario::calm(protocol, seed, 4).with_liars("equivocate", &[NodeId(liar)]);
+        campaign::run_plan(plan, false)
+    }
+
+    /// Every attack on both Byzantine protocols, by f of n: nothing breaks, and lies are told. More
+    /// seeds: `sim --attack all`.
+    fn withstands(protocol: Protocol, nodes: usize, seeds: u64) {
+        for name in names(protocol) {
+            let mut lies = 0;
+            for seed in 0..seeds {
+                let plan = Scenario::attacked(protocol, seed, nodes, name);
+                let it = campaign::run_plan(plan, false);
+                assert_eq!(it.violation, None, "{name}, seed {seed}");
+                lies += it.lies;
+            }
+            assert!(lies > 0, "{name} never lied");
+        }
+    }
+
+    #[test]
+    fn hotstuff_of_four_withstands_every_adversary() {
+        withstands(Protocol::HotStuff, 4, 6);
+    }
+
+    #[test]
+    fn hotstuff_of_seven_withstands_every_adversary() {
+        withstands(Protocol::HotStuff, 7, 3);
+    }
+
+    #[test]
+    fn pbft_of_four_withstands_every_adversary() {
+        withstands(Protocol::Pbft, 4, 6);
+    }
+
+    #[test]
+    fn pbft_of_seven_withstands_every_adversary() {
+        withstands(Protocol::Pbft, 7, 3);
+    }
+
+    /// Not only does it do no harm: who signs twice is found out, by those that keep the proof.
+    #[test]
+    fn who_signs_two_things_for_one_place_is_proven_to_lie() {
+        for (protocol, name) in [
+            (Protocol::HotStuff, "double-vote"),
+            (Protocol::Pbft, "double-vote"),
+            (Protocol::HotStuff, "equivocate"),
+            (Protocol::Pbft, "equivocate"),
+        ] {
+            let proven = |seed| {
+                let plan = Scenario::attacked(protocol, seed, 4, name);
+                campaign::run_plan(plan, false).caught.proven
+            };
+            let proven: u64 = (0..6).map(proven).sum();
+            assert!(proven > 0, "{} {name}", protocol.name());
+        }
+    }
+
+    /// What the choice of a fault model is about: the same lie, told by each node in turn.
+    #[test]
+    fn one_liar_splits_raft_and_does_not_split_hotstuff_or_pbft() {
+        for seed in 0..4 {
+            let (mut split, mut lies) = (0, 0);
+            for liar in 0..4 {
+                let it = calm(Protocol::HotStuff, seed, liar);
+                assert_eq!(it.violation, None, "hotstuff, seed {seed}, liar {liar}");
+                assert!(it.lies > 0, "hotstuff, seed {seed}, liar {liar}");
+                let it = calm(Protocol::Pbft, seed, liar);
+                assert_eq!(it.violation, None, "pbft, seed {seed}, liar {liar}");
+                // Who is not primary orders nothing, and the views come to all in turn only under
+                // HotStuff.
+                lies += it.lies;
+                let it = calm(Protocol::Raft, seed, liar);
+                // Only a leader orders, and so has something to lie about.
+                let broken = it.violation;
+                assert_eq!(
+                    broken.is_some(),
+                    it.lies > 0,
+                    "raft, seed {seed}: {broken:?}"
+                );
+                split += u64::from(broken.is_some_and(|it| it.property == "S1"));
+            }
+            assert!(lies > 0, "pbft, seed {seed}");
+            assert!(split > 0, "raft, seed {seed}: no two logs differ");
+        }
+    }
+}
