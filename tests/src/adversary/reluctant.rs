@@ -41,7 +41,8 @@ impl<P: Tongue> Adversary<P> for Slow<P> {
         self.kept.push_back((at, said));
     }
     fn wake(&mut self, mouth: &mut Mouth<'_>) {
-        while let Some((_, said)) = self.kept.pop_front_if(|(at, _)| *at <= mouth.now) {
+        let due = self.kept.partition_point(|(at, _)| *at <= mouth.now);
+        for (_, said) in self.kept.drain(..due) {
             mouth.pass(&said);
         }
     }

@@ -313,6 +313,7 @@ mod tests {
     fn a_campaign_adds_up_and_ends_where_it_is_told() {
         let protocol = Protocol::HotStuff;
         let campaign = Campaign {
+            attack: None,
             protocol,
             seeds: SEEDS,
             jobs: 2,
