@@ -12,5 +12,6 @@ pub mod check;
 mod conformance;
 #[cfg(planted)]
 pub mod mutants;
+pub mod report;
 pub mod scenario;
 pub mod sim;

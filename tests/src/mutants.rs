@@ -2,6 +2,7 @@
 //! the checks, or the scenarios, are too weak.
 
 use crate::check::Violation;
+use crate::report::{Section, Table};
 use crate::sim::{Protocol, campaign};
 use crypto::planted::{ALL, Bug, choose};
 use std::fmt::Write as _;
@@ -386,6 +387,29 @@ impl Report {
         let mut alone = self.alone.iter();
         first.any(|kill| kill.violation.property == property)
             || alone.any(|(b, p, kill)| *b == bug && *p == property && kill.is_some())
+    }
+
+    /// For the report of a soak run.
+    #[must_use]
+    pub fn section(&self) -> Section {
+        let part = format!("planted bugs, {}", self.protocol.name());
+        let dead = self.hunted.iter().filter(|it| it.median().is_some());
+        let mut section = Section::new(part, self.wall.as_secs_f64())
+            .figure("planted", self.hunted.len() as f64)
+            .figure("found", dead.count() as f64);
+        let head = ["bug", "killed by", "median seeds"];
+        let row = |it: &Hunted| {
+            let median = it.median().map_or("survives".into(), |it| it.to_string());
+            vec![format!("{:?}", it.bug), it.killers(), median]
+        };
+        section.table = Some(Table {
+            head: head.map(str::to_owned).to_vec(),
+            rows: self.hunted.iter().map(row).collect(),
+        });
+        self.faults()
+            .into_iter()
+            .for_each(|it| section.fail(it, ""));
+        section
     }
 
     /// The table.

@@ -1,11 +1,13 @@
 //! Runs the simulator: `sim --seeds 0..50000 --jobs 2`, or one seed with its trace: `sim --seed 7`.
 
 use clap::Parser;
+use quorate_tests::report::{Section, Table};
 use quorate_tests::sim::campaign::{self, Campaign, MEDIAN_PAYLOADS, News, Report};
 use quorate_tests::sim::{Protocol, Scenario, attack};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Simulates whole clusters under faults, one for each seed, and checks what they promise.
 #[derive(Parser)]
@@ -44,6 +46,9 @@ struct Args {
     /// With --attack: how many nodes, of which f lie.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(4..=13))]
     nodes: u16,
+    /// Append what came of it to this file, for the report of a soak run.
+    #[arg(long)]
+    report: Option<PathBuf>,
     /// The protocol.
     #[arg(long, default_value = "hotstuff", value_parser = Protocol::named)]
     protocol: Protocol,
@@ -84,15 +89,11 @@ fn hunt(name: &str, args: &Args) -> ExitCode {
     };
     let report = hunt.run(&bugs, &|line| eprintln!("{line}"));
     print!("{}", report.text());
-    let faults = report.faults();
-    for fault in &faults {
-        println!("FAILED: {fault}");
+    let section = report.section();
+    for failure in &section.failures {
+        println!("FAILED: {}", failure.what);
     }
-    if faults.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    finish(args, &section, section.failures.is_empty())
 }
 
 #[cfg(planted)]
@@ -132,23 +133,59 @@ fn attack(name: &str, args: &Args) -> ExitCode {
             args.lines,
         );
     }
-    println!("attack               seeds     lies  refused   proven  payloads  failed");
-    let mut sound = true;
+    let begun = Instant::now();
+    let mut section = Section::new("", 0.0);
+    let head = [
+        "attack", "seeds", "lies", "refused", "proven", "payloads", "failed",
+    ];
+    let head: Vec<String> = head.map(str::to_owned).to_vec();
+    println!("{}", line(&head));
+    let mut table = Table {
+        head,
+        rows: Vec::new(),
+    };
     for name in names {
-        let report = campaign(args, Some((name.to_owned(), nodes)));
-        println!(
-            "{name:<18} {:>7} {:>8} {:>8} {:>8}  {:>8}  {:>6}",
+        let (campaign, report) = campaign(args, Some((name.to_owned(), nodes)));
+        let caught = &report.caught;
+        let payloads = report.median_payloads();
+        let counts = [
             report.seeds,
             report.lies,
-            report.caught.refused,
-            report.caught.proven,
-            report.median_payloads(),
-            report.failures.len()
-        );
+            caught.refused,
+            caught.proven,
+            payloads,
+        ];
+        let mut row = vec![name.to_owned()];
+        row.extend(counts.map(|it| it.to_string()));
+        row.push(report.failures.len().to_string());
+        println!("{}", line(&row));
+        table.rows.push(row);
         if report.lies == 0 {
             println!("FAILED: {name} never lied");
+            section.fail(format!("{name} never lied"), "");
         }
-        sound &= report.failures.is_empty() && report.lies > 0;
+        let replay = |seed| campaign.replay(seed);
+        section.failures.extend(report.section(&replay).failures);
+    }
+    section.part = format!("adversaries, {}, {nodes} nodes", args.protocol.name());
+    section.seconds = begun.elapsed().as_secs_f64();
+    section.table = Some(table);
+    let sound = section.failures.is_empty();
+    finish(args, &section, sound)
+}
+
+/// A row of the table of attacks.
+fn line(cells: &[String]) -> String {
+    let (name, numbers) = cells.split_first().expect("every row has a name");
+    let numbers = numbers.iter().map(|it| format!(" {it:>9}"));
+    format!("{name:<18}{}", numbers.collect::<String>())
+}
+
+/// Appends to the report, if there is one.
+fn finish(args: &Args, section: &Section, sound: bool) -> ExitCode {
+    let appended = args.report.as_ref().map(|file| section.append(file));
+    if let Some(Err(why)) = appended {
+        return refuse(&format!("the report cannot be written: {why}"));
     }
     if sound {
         ExitCode::SUCCESS
@@ -197,7 +234,7 @@ fn show(plan: Scenario, lines: usize) -> ExitCode {
 }
 
 /// Runs the seeds, and tells of failures and of how far it is.
-fn campaign(args: &Args, attack: Option<(String, usize)>) -> Report {
+fn campaign(args: &Args, attack: Option<(String, usize)>) -> (Campaign, Report) {
     let campaign = Campaign {
         protocol: args.protocol,
         attack,
@@ -207,7 +244,7 @@ fn campaign(args: &Args, attack: Option<(String, usize)>) -> Report {
         failures: args.failures,
         twice: 16,
     };
-    campaign.run(&|news| match news {
+    let report = campaign.run(&|news| match news {
         News::Broken(seed, violation) => {
             println!(
                 "seed {seed}: {} broken: {}",
@@ -223,30 +260,29 @@ fn campaign(args: &Args, attack: Option<(String, usize)>) -> Report {
                 report.failures.len()
             );
         }
-    })
+    });
+    (campaign, report)
 }
 
 fn many(args: &Args) -> ExitCode {
-    let report = campaign(args, None);
+    let (campaign, report) = campaign(args, None);
+    let mut section = report.section(&|seed| campaign.replay(seed));
     print!("{}", report.text());
-    let mut sound = report.failures.is_empty();
     // A short run need not reach what is rare.
     if report.seeds >= 1_000 {
         for what in report.never() {
             println!("never: {}", what.text());
-            sound = false;
+            section.fail(format!("never: {}", what.text()), "");
         }
     }
     if report.median_payloads() < MEDIAN_PAYLOADS {
-        println!(
+        let what = format!(
             "the median seed commits {} payloads, fewer than {MEDIAN_PAYLOADS}",
             report.median_payloads()
         );
-        sound = false;
+        println!("{what}");
+        section.fail(what, "");
     }
-    if sound {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    let sound = section.failures.is_empty();
+    finish(args, &section, sound)
 }

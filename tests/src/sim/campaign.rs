@@ -3,6 +3,7 @@
 use super::attack::{Attackable, Attacked};
 use super::{Caught, Counters, Honest, Outcome, Protocol, Scenario, Sometimes, System, World};
 use crate::check::Violation;
+use crate::report::Section;
 use consensus::hotstuff::HotStuff;
 use consensus::pbft::Pbft;
 use consensus::raft::Raft;
@@ -172,6 +173,27 @@ impl Report {
     #[must_use]
     pub fn never(&self) -> Vec<Sometimes> {
         self.counters.never(self.protocol)
+    }
+    /// For the report of a soak run.
+    #[must_use]
+    pub fn section(&self, replay: &dyn Fn(u64) -> String) -> Section {
+        let wall = self.wall.as_secs_f64();
+        let mut section = Section::new(format!("simulator, {}", self.protocol.name()), wall)
+            .figure("seeds", self.seeds as f64)
+            .figure("seeds a second", self.seeds as f64 / wall.max(1e-9))
+            .figure("hours of virtual time", self.virtual_seconds / 3_600.0)
+            .figure("events", self.events as f64)
+            .figure("heights", self.heights as f64)
+            .figure(
+                "payload commits of the median seed",
+                self.median_payloads() as f64,
+            );
+        section.counters = self.counters.list(self.protocol);
+        for (seed, it) in &self.failures {
+            let what = format!("{} broken: {}", it.property, it.what);
+            section.fail(what, replay(*seed));
+        }
+        section
     }
     /// The figures, one a line.
     #[must_use]

@@ -235,6 +235,12 @@ impl Counters {
         let of = Self::of(protocol);
         of.filter(|&what| self.count(what) == 0).collect()
     }
+    /// A protocol's, in words.
+    #[must_use]
+    pub fn list(&self, protocol: Protocol) -> Vec<(String, u64)> {
+        let line = |what: Sometimes| (what.text().to_owned(), self.count(what));
+        Self::of(protocol).map(line).collect()
+    }
     /// A table of a protocol's.
     #[must_use]
     pub fn table(&self, protocol: Protocol) -> String {
