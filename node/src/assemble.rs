@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result, anyhow};
 use consensus::hotstuff::HotStuff;
 use consensus::pbft::Pbft;
 use consensus::raft::Raft;
-use crypto::{Ed25519, NodeId, PublicKey, Remembered, Signer};
-use engine::{Effect, Engine, Gatekeeper, Recovered, Setup, rules, state_limits};
+use crypto::{Ed25519, NodeId, PublicKey, Remembered, Signer, Time};
+use engine::{Checked, Effect, Engine, Gatekeeper, Machine, Recovered, Setup, rules, state_limits};
 use genesis::{Genesis, Loaded, Protocol};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -47,10 +47,21 @@ pub fn identity(genesis: &Genesis, key: PublicKey) -> Identity {
 /// Data that is damaged, foreign or in use; a taken port: one line that names the way out.
 pub async fn start(loaded: Loaded) -> Result<Running> {
     match loaded.genesis.protocol {
-        Protocol::Hotstuff => start_with::<HotStuff>(loaded).await,
-        Protocol::Pbft => start_with::<Pbft>(loaded).await,
-        Protocol::Raft => start_with::<Raft>(loaded).await,
+        Protocol::Hotstuff => start_as::<HotStuff, _>(loaded, itself).await,
+        Protocol::Pbft => start_as::<Pbft, _>(loaded, itself).await,
+        Protocol::Raft => start_as::<Raft, _>(loaded, itself).await,
     }
+}
+
+/// A machine that just came up, and what it wants done.
+pub type Recovering<M> = (M, Vec<Effect>);
+
+/// The node as it is.
+fn itself<P: consensus::Protocol>(
+    recovering: Recovering<Engine<P>>,
+    _: Time,
+) -> Recovering<Engine<P>> {
+    recovering
 }
 
 /// Finds the batches in the records of a protocol.
@@ -62,7 +73,15 @@ pub(crate) fn payload_of(protocol: Protocol) -> PayloadOf {
     }
 }
 
-async fn start_with<P: consensus::Protocol>(loaded: Loaded) -> Result<Running> {
+/// Runs what `wrap` makes of the node at the time at which it comes up: the tests put members that
+/// lie around it.
+///
+/// # Errors
+/// See [`start`].
+pub async fn start_as<P: consensus::Protocol, M: Machine<Checked = Checked<P>>>(
+    loaded: Loaded,
+    wrap: impl FnOnce(Recovering<Engine<P>>, Time) -> Recovering<M>,
+) -> Result<Running> {
     let Loaded {
         me,
         genesis,
@@ -106,10 +125,12 @@ async fn start_with<P: consensus::Protocol>(loaded: Loaded) -> Result<Running> {
         metrics,
     };
     let mut effects: Vec<Effect> = Vec::new();
-    let engine = Engine::recover(setup, signer, clock.now(), recovered, &mut effects)
+    let now = clock.now();
+    let engine = Engine::recover(setup, signer, now, recovered, &mut effects)
         .map_err(|damaged| anyhow!("{damaged}"))
         .context("this node must not vote")?;
-    let handle = run(engine, effects, Arc::new(gate), runtime).await?;
+    let (machine, effects) = wrap((engine, effects), now);
+    let handle = run(machine, effects, Arc::new(gate), runtime).await?;
     Ok(Running {
         handle,
         _data: data,

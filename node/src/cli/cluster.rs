@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use crypto::KeyFile;
 use genesis::{BuiltTestnet, Genesis, Home, NodeConfig, Ports};
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ const STOP: Duration = Duration::from_secs(10);
 /// A testnet's directory and its running processes. Dropped, it kills what still runs.
 pub struct Cluster {
     program: PathBuf,
+    /// The program that runs the nodes that lie.
+    liar: PathBuf,
     dir: PathBuf,
     genesis: Genesis,
     nodes: Vec<Node>,
@@ -34,6 +37,8 @@ struct Node {
     rpc: String,
     http: String,
     child: Option<Child>,
+    /// How it lies, if it does.
+    adversary: Option<String>,
 }
 
 /// Ports for so many nodes that are free now.
@@ -114,6 +119,11 @@ pub fn delete(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The program that runs nodes that lie: beside the one that runs the others.
+fn liar(program: &Path) -> PathBuf {
+    program.with_file_name("quorate-adversary")
+}
+
 /// Whether a testnet is there.
 #[must_use]
 pub fn exists(dir: &Path) -> bool {
@@ -135,14 +145,51 @@ impl Cluster {
                 rpc: format!("http://{}", config.listen.rpc),
                 http: format!("http://{}", config.listen.http),
                 child: None,
+                adversary: None,
             })
         });
         Ok(Self {
             nodes: nodes.collect::<Result<_>>()?,
             program: program.to_owned(),
+            liar: liar(program),
             dir: dir.to_owned(),
             genesis,
         })
+    }
+
+    /// From its next start on, a node lies in the way of this name: another program runs it, with
+    /// the keys of all that lie.
+    ///
+    /// # Errors
+    /// If there is no such node, or that program is not built.
+    pub fn disguise(&mut self, node: usize, name: &str) -> Result<()> {
+        let n = self.n();
+        let node = self.nodes.get_mut(node).with_context(|| {
+            format!(
+                "there is no node{node}: the nodes are node0 to node{}",
+                n - 1
+            )
+        })?;
+        if !self.liar.is_file() {
+            bail!(
+                "{} is missing, which runs the nodes that lie: build it with\n  cargo build --release -p quorate-tests --features e2e --bin quorate-adversary",
+                self.liar.display()
+            );
+        }
+        node.adversary = Some(name.to_owned());
+        Ok(())
+    }
+
+    /// The nodes that lie, and how.
+    pub fn adversaries(&self) -> impl Iterator<Item = (usize, &str)> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter_map(|(i, node)| Some((i, node.adversary.as_deref()?)))
+    }
+
+    /// Whether a node lies.
+    #[must_use]
+    pub fn lies(&self, node: usize) -> bool {
+        self.nodes[node].adversary.is_some()
     }
 
     /// What all nodes agree on.
@@ -198,12 +245,32 @@ impl Cluster {
     /// # Errors
     /// If the program cannot be run.
     pub fn start(&mut self, node: usize) -> Result<()> {
+        let liars = self.nodes.iter().filter(|it| it.adversary.is_some());
+        let homes = liars.map(|it| it.home.dir().as_os_str().to_owned());
+        let accomplices: Vec<_> = homes.collect();
         let node = &mut self.nodes[node];
         let path = node.home.log_file();
         let log = OpenOptions::new().create(true).append(true).open(&path);
         let log = log.with_context(|| format!("cannot write {}", path.display()))?;
-        let child = Command::new(&self.program)
-            .args(["node", "--until-stdin-closes", "--home"])
+        let mut command = match &node.adversary {
+            None => {
+                let mut command = Command::new(&self.program);
+                command.arg("node");
+                command
+            }
+            Some(name) => {
+                let mut command = Command::new(&self.liar);
+                command.args(["--as", name]);
+                command.args(
+                    accomplices
+                        .iter()
+                        .flat_map(|home| [OsStr::new("--ring"), home]),
+                );
+                command
+            }
+        };
+        let child = command
+            .args(["--until-stdin-closes", "--home"])
             .arg(node.home.dir())
             // Open as long as this process lives: when it dies, even by kill -9, the node stops.
             .stdin(Stdio::piped())
@@ -213,7 +280,7 @@ impl Cluster {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot run {}", self.program.display()))?;
+            .context("cannot run a node's program")?;
         node.child = Some(child);
         Ok(())
     }

@@ -11,6 +11,8 @@ mod output;
 pub mod process;
 mod testnet;
 
+pub use node::serve_home;
+
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 

@@ -1,13 +1,13 @@
 //! `quorate node`: one node, in the foreground.
 
-use crate::assemble;
+use crate::assemble::{self, Running};
 use crate::rpc::{Listeners, NodeInfo, serve};
 use crate::runtime::stop_on_signal;
 use anyhow::{Context as _, Result, anyhow};
-use genesis::{Home, LogFormat, NodeConfig};
+use genesis::{Home, Loaded, LogFormat, NodeConfig};
 use std::fs;
 use std::io::{IsTerminal as _, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -27,7 +27,20 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let home = Home::new(&args.home);
+    serve_home(&args.home, args.until_stdin_closes, assemble::start)
+}
+
+/// Runs the node of a home, which `start` makes, until it is told to stop. `until_stdin_closes`: or
+/// until then.
+///
+/// # Errors
+/// What keeps it from starting or going on, in a line for the operator.
+pub fn serve_home(
+    home: &Path,
+    until_stdin_closes: bool,
+    start: impl AsyncFnOnce(Loaded) -> Result<Running>,
+) -> Result<()> {
+    let home = Home::new(home);
     let loaded = home.load()?;
     start_log(&loaded.config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -42,11 +55,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let listeners = Listeners::bind(listen.rpc, listen.http).await?;
         let info = NodeInfo::new(Arc::new(loaded.genesis.clone()), loaded.config.rpc.clone());
         let (rpc, http) = listeners.addresses()?;
-        let running = assemble::start(loaded).await?;
+        let running = start(loaded).await?;
         let handle = &running.handle;
         let stop = handle.shutdown();
         stop_on_signal(stop.clone()).context("cannot watch for signals")?;
-        if args.until_stdin_closes {
+        if until_stdin_closes {
             stop_with_stdin(stop.clone());
         }
         let pid = PidFile::write(&home)?;

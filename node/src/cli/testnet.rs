@@ -4,6 +4,7 @@ use super::cluster::{self, Cluster};
 use super::output::say;
 use super::{Usage, genesis as genesis_command};
 use anyhow::{Context as _, Result};
+use crypto::FaultModel;
 use genesis::Genesis;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +13,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 /// How long a cluster may take to commit its first transaction.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Views that a leader keeps in a testnet with nodes that lie, so that these soon lead, too
+/// (HotStuff).
+const SHORT_TENURE: u64 = 64;
 
 /// Starts a cluster on this machine: real node processes that really sync.
 #[derive(Debug, clap::Args)]
@@ -30,6 +35,10 @@ pub(super) struct Args {
     /// Stop after this time.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
+    /// Node ID lies in the way of NAME, for instance 3:equivocate; may be repeated. The program
+    /// quorate-adversary, beside this one, lists the names.
+    #[arg(long, value_name = "ID:NAME", value_parser = adversary)]
+    adversary: Vec<(usize, String)>,
     /// Delete the testnet in --dir first.
     #[arg(long)]
     fresh: bool,
@@ -50,12 +59,45 @@ async fn execute(args: Args) -> Result<()> {
     if let Some(warning) = cluster.genesis().warning() {
         eprintln!("warning: {warning}");
     }
+    disguise(&mut cluster, &args.adversary)?;
     let mut stop = Stop::new(args.duration)?;
     let result = watch(&mut cluster, &args.dir, &mut stop).await;
     let stopped = cluster.stop_all().await;
     result?;
     stopped?;
     Ok(say("stopped")?)
+}
+
+/// A node and how it lies.
+fn adversary(text: &str) -> Result<(usize, String), String> {
+    let parts = text.split_once(':');
+    let (node, name) = parts.ok_or("write it as ID:NAME, for instance 3:equivocate")?;
+    let node = node
+        .parse()
+        .map_err(|_| format!("{node} is no node's number"))?;
+    Ok((node, name.to_owned()))
+}
+
+/// Lets nodes lie.
+fn disguise(cluster: &mut Cluster, adversaries: &[(usize, String)]) -> Result<()> {
+    if adversaries.is_empty() {
+        return Ok(());
+    }
+    let genesis = cluster.genesis();
+    let faults = genesis.validator_set().quorums().f;
+    if genesis.fault_model == FaultModel::Crash {
+        let why = "the crash fault model withstands no node that lies: leave --adversary out, or start a testnet with --fault-model byzantine";
+        return Err(Usage(why.into()).into());
+    }
+    for (node, name) in adversaries {
+        let disguised = cluster.disguise(*node, name);
+        disguised.map_err(|why| Usage(why.to_string()))?;
+    }
+    let liars = cluster.adversaries().count();
+    if liars > faults {
+        eprintln!("warning: {liars} nodes lie, and {faults} may: expect the others to disagree");
+    }
+    Ok(())
 }
 
 /// Makes the testnet, unless it is there and may be continued.
@@ -70,7 +112,11 @@ fn prepare(args: &Args) -> Result<()> {
             0 => cluster::free_ports(nodes)?,
             base => genesis::Ports::series(base, nodes).map_err(Usage)?,
         };
-        let built = genesis_command::build(&choice.testnet(ports))?;
+        let mut testnet = choice.testnet(ports);
+        if !args.adversary.is_empty() {
+            testnet.tenure = SHORT_TENURE;
+        }
+        let built = genesis_command::build(&testnet)?;
         return cluster::create(&args.dir, &built);
     }
     let path = genesis::Home::new(args.dir.join("node0")).genesis_toml();
@@ -95,6 +141,9 @@ async fn watch(cluster: &mut Cluster, dir: &Path, stop: &mut Stop) -> Result<()>
         () = stop.wait() => return Ok(()),
     }
     say(ready_line(cluster))?;
+    for (node, name) in cluster.adversaries() {
+        say(format!("       node{node} lies: {name}"))?;
+    }
     say(commands(cluster, dir))?;
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -127,7 +176,8 @@ struct Totals {
 }
 
 async fn report(cluster: &Cluster, before: &mut Totals) -> Result<()> {
-    let asked = (0..cluster.n()).map(|node| cluster.status(node));
+    let honest = (0..cluster.n()).filter(|node| !cluster.lies(*node));
+    let asked = honest.map(|node| cluster.status(node));
     let answers = futures::future::join_all(asked).await;
     let Some(status) = answers
         .into_iter()
