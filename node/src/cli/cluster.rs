@@ -176,6 +176,18 @@ impl Cluster {
                 self.liar.display()
             );
         }
+        let protocol = self.genesis.protocol.name();
+        let list = std::process::Command::new(&self.liar)
+            .args(["--list", protocol])
+            .output()
+            .with_context(|| format!("cannot run {}", self.liar.display()))?;
+        let list = String::from_utf8_lossy(&list.stdout).into_owned();
+        let names = list.lines().filter_map(|line| line.split(' ').next());
+        let names: Vec<_> = names.collect();
+        if !names.contains(&name) {
+            let known = names.join(", ");
+            bail!("no node of {protocol} lies in the way of {name}: choose one of {known}");
+        }
         node.adversary = Some(name.to_owned());
         Ok(())
     }

@@ -31,9 +31,9 @@ struct Args {
     /// The directory of another node that lies, whose key it may use; may be repeated.
     #[arg(long, value_name = "DIR")]
     ring: Vec<PathBuf>,
-    /// List the ways to lie.
-    #[arg(long)]
-    list: bool,
+    /// List the ways to lie in a protocol.
+    #[arg(long, value_name = "PROTOCOL", value_parser = list)]
+    list: Option<String>,
     /// Stop when stdin ends.
     #[arg(long, hide = true)]
     until_stdin_closes: bool,
@@ -41,9 +41,12 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let (Some(home), Some(name), false) = (&args.home, &args.name, args.list) else {
-        print!("{}", list());
+    if let Some(list) = &args.list {
+        print!("{list}");
         return ExitCode::SUCCESS;
+    }
+    let (Some(home), Some(name)) = (&args.home, &args.name) else {
+        unreachable!("the command line demands them where there is no --list");
     };
     let lie = async |loaded| start(loaded, name, &args.ring).await;
     match serve_home(home, args.until_stdin_closes, lie) {
@@ -55,14 +58,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// The catalogue, a line each.
-fn list() -> String {
-    fn of<P: Fluent>(title: &str) -> String {
-        let line = |it: adversary::Entry<P>| format!("  {:<18} {}\n", it.name, it.about);
-        let lines: String = adversary::catalogue().into_iter().map(line).collect();
-        format!("{title}:\n{lines}")
+/// The catalogue of a protocol, a line each.
+fn list(protocol: &str) -> Result<String, String> {
+    fn of<P: Fluent>() -> String {
+        let line = |it: adversary::Entry<P>| format!("{:<18} {}\n", it.name, it.about);
+        adversary::catalogue().into_iter().map(line).collect()
     }
-    of::<HotStuff>("hotstuff") + &of::<Pbft>("pbft")
+    match protocol {
+        "hotstuff" => Ok(of::<HotStuff>()),
+        "pbft" => Ok(of::<Pbft>()),
+        _ => Err("lies are known in hotstuff and in pbft".into()),
+    }
 }
 
 async fn start(loaded: Loaded, name: &str, ring: &[PathBuf]) -> Result<Running> {

@@ -6,6 +6,7 @@
 #![cfg(feature = "e2e")]
 #![allow(clippy::unwrap_used)]
 
+mod adversary;
 mod command_line;
 mod crash;
 mod disk;

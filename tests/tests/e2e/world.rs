@@ -79,7 +79,26 @@ impl World {
         Self::build(&testnet, configure).await
     }
 
+    /// A running cluster with nodes that lie.
+    pub async fn attacked(testnet: &Testnet, liars: &[(usize, &str)]) -> Self {
+        let mut world = Self::lay_out(testnet, |_, text| text);
+        for (node, name) in liars {
+            world.cluster.disguise(*node, name).unwrap();
+        }
+        world.cluster.start_all().unwrap();
+        world.ready().await;
+        world
+    }
+
     async fn build(testnet: &Testnet, configure: impl Fn(usize, String) -> String) -> Self {
+        let mut world = Self::lay_out(testnet, configure);
+        world.cluster.start_all().unwrap();
+        world.ready().await;
+        world
+    }
+
+    /// A cluster's files.
+    fn lay_out(testnet: &Testnet, configure: impl Fn(usize, String) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let built = testnet.build().unwrap();
         cluster::create(dir.path(), &built).unwrap();
@@ -89,10 +108,7 @@ impl World {
             std::fs::write(&path, configure(node, text)).unwrap();
         }
         let cluster = Cluster::open(&program(), dir.path()).unwrap();
-        let mut world = Self { cluster, dir };
-        world.cluster.start_all().unwrap();
-        world.ready().await;
-        world
+        Self { cluster, dir }
     }
 
     /// Waits until it commits.
