@@ -7,10 +7,8 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 NODES ?= 4
 DURATION ?=
 ARGS ?=
-# make soak SOAK_SECONDS=600 SOAK_FROM=1000000
-SOAK_SECONDS ?= 3600
-SOAK_FROM ?= 0
-SOAK_PROTOCOL ?= hotstuff
+# make soak SOAK_SECONDS=600 SOAK_FROM=1000000 SOAK_PARTS="simulator adversaries" SOAK_PROTOCOLS=raft
+export SOAK_SECONDS SOAK_FROM SOAK_PARTS SOAK_PROTOCOLS
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
@@ -20,7 +18,7 @@ help:
 	@echo "make testnet   run a testnet of $(NODES) nodes here (NODES=7, DURATION=30s, ARGS='--fresh')"
 	@echo "make test      every check: format, lints, tests, the simulator"
 	@echo "make mutants   whether the simulator finds every planted bug (ARGS='--most 500 --starts 3')"
-	@echo "make soak      the simulator for an hour (SOAK_SECONDS=600, SOAK_FROM=first seed, SOAK_PROTOCOL=raft)"
+	@echo "make soak      all that looks for bugs, for an hour, and a report (SOAK_SECONDS=600, SOAK_PROTOCOLS=raft)"
 	@echo "make versus-etcd  Raft mode beside a real etcd (ARGS='--rounds 1 --seconds 3 --restart 20000')"
 	@echo "make build     the program, optimised: $(TARGET)/release/quorate"
 	@echo "make setup     install what a fresh Debian 12 lacks"
@@ -47,8 +45,7 @@ mutants: setup
 	done; [ -z "$$failed" ]
 
 soak: setup
-	@cargo run --release --quiet -p quorate-tests --bin sim -- --protocol $(SOAK_PROTOCOL) \
-		--seeds $(SOAK_FROM)..$$(( $(SOAK_FROM) + 1000000000 )) --seconds $(SOAK_SECONDS) --jobs $$(nproc)
+	@tests/soak.sh
 
 versus-etcd: setup
 	@tests/etcd.sh $(ARGS)

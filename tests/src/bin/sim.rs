@@ -25,7 +25,7 @@ struct Args {
     /// Threads.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
-    /// Begin no seed after so many seconds.
+    /// Begin no seed after so many seconds; --attack all: shared by all attacks.
     #[arg(long)]
     seconds: Option<u64>,
     /// Stop after so many failures.
@@ -144,8 +144,11 @@ fn attack(name: &str, args: &Args) -> ExitCode {
         head,
         rows: Vec::new(),
     };
+    let each = args
+        .seconds
+        .map(|all| Duration::from_secs(all) / names.len() as u32);
     for name in names {
-        let (campaign, report) = campaign(args, Some((name.to_owned(), nodes)));
+        let (campaign, report) = campaign(args, Some((name.to_owned(), nodes)), each);
         let caught = &report.caught;
         let payloads = report.median_payloads();
         let counts = [
@@ -234,13 +237,17 @@ fn show(plan: Scenario, lines: usize) -> ExitCode {
 }
 
 /// Runs the seeds, and tells of failures and of how far it is.
-fn campaign(args: &Args, attack: Option<(String, usize)>) -> (Campaign, Report) {
+fn campaign(
+    args: &Args,
+    attack: Option<(String, usize)>,
+    limit: Option<Duration>,
+) -> (Campaign, Report) {
     let campaign = Campaign {
         protocol: args.protocol,
         attack,
         seeds: args.seeds.clone(),
         jobs: args.jobs,
-        limit: args.seconds.map(Duration::from_secs),
+        limit,
         failures: args.failures,
         twice: 16,
     };
@@ -265,7 +272,7 @@ fn campaign(args: &Args, attack: Option<(String, usize)>) -> (Campaign, Report) 
 }
 
 fn many(args: &Args) -> ExitCode {
-    let (campaign, report) = campaign(args, None);
+    let (campaign, report) = campaign(args, None, args.seconds.map(Duration::from_secs));
     let mut section = report.section(&|seed| campaign.replay(seed));
     print!("{}", report.text());
     // A short run need not reach what is rare.

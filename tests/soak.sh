@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Looks for bugs with all that the project has, for as long as asked, and writes one page about it:
+#   SOAK_SECONDS=7200 SOAK_PARTS="simulator rounds" SOAK_PROTOCOLS="pbft raft" tests/soak.sh
+# Each part gets an equal share of the time for each protocol. The page is SOAK_OUT/soak.md, the same
+# for machines SOAK_OUT/soak.json. It fails if a part finds something.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+seconds=${SOAK_SECONDS:-3600}
+from=${SOAK_FROM:-0}
+target=${CARGO_TARGET_DIR:-target}
+out=${SOAK_OUT:-$target/soak}
+read -ra parts <<<"${SOAK_PARTS:-simulator adversaries puppeteer twins rounds mutants}"
+read -ra protocols <<<"${SOAK_PROTOCOLS:-hotstuff pbft raft}"
+jobs=$(nproc 2>/dev/null || echo 2)
+share=$((seconds / ${#parts[@]} / ${#protocols[@]}))
+[ "$share" -gt 0 ] || share=1
+seeds=$from..$((from + 1000000000))
+bin=$target/release
+page=$out/soak.jsonl
+
+say() { printf '\n== %s\n' "$*"; }
+
+# A part that ends without a section of its own has failed as a whole.
+part() {
+    local name=$1 before after status
+    shift
+    say "$name: $*"
+    before=$(wc -l <"$page")
+    "$@" --report "$page"
+    status=$?
+    after=$(wc -l <"$page")
+    if [ "$after" = "$before" ]; then
+        printf '{"part":"%s","seconds":0,"figures":[],"counters":[],"table":null,"failures":[{"what":"it ended with status %d and told nothing","replay":"%s"}]}\n' \
+            "$name" "$status" "$*" >>"$page"
+    fi
+}
+
+# Whether a protocol is to withstand liars.
+withstands() { [ "$1" != raft ]; }
+
+simulator() { part "simulator, $1" "$bin/sim" --protocol "$1" --seeds "$seeds" --seconds "$share" --jobs "$jobs"; }
+
+adversaries() {
+    withstands "$1" || return 0
+    for nodes in 4 7; do
+        part "adversaries, $1, $nodes nodes" "$bin/sim" --protocol "$1" --attack all --nodes "$nodes" \
+            --seeds "$seeds" --seconds $((share / 2)) --jobs "$jobs"
+    done
+}
+
+mutants() {
+    RUSTFLAGS="--cfg planted" cargo build --profile planted --quiet --target-dir "$target/planted" \
+        -p quorate-tests --bin sim || return
+    part "planted bugs, $1" "$target/planted/planted/sim" --protocol "$1" --planted all --jobs "$jobs"
+}
+
+cargo build --release --quiet --workspace --bins --features quorate-tests/e2e || exit
+mkdir -p "$out" && : >"$page" || exit
+for name in "${parts[@]}"; do
+    for protocol in "${protocols[@]}"; do
+        "$name" "$protocol"
+    done
+done
+say "report"
+"$bin/report" "$page" --commit "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
