@@ -204,7 +204,7 @@ impl Client {
             }
             let status = match timeout(share, ask(ledger.clone(), question)).await {
                 Ok(Ok(answer)) => return Ok(answer.into_inner()),
-                Ok(Err(status)) if !may_pass(status.code()) => {
+                Ok(Err(status)) if !may_pass(&status) => {
                     return Err(ClientError::Refused(Box::new(status)));
                 }
                 Ok(Err(status)) => status,
@@ -257,12 +257,14 @@ pub(super) fn connect(url: &str) -> Result<Ledger, ClientError> {
     Ok(LedgerClient::new(channel).max_decoding_message_size(MAX_ANSWER))
 }
 
-/// Whether the same request may fare better later or elsewhere.
-fn may_pass(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled
-    )
+/// Whether the same request may fare better later or elsewhere. A status with a source was made
+/// here, not by the node: its connection broke under way.
+fn may_pass(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+        || matches!(
+            status.code(),
+            Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled
+        )
 }
 
 /// What the node asked for in `retry-after-ms`.
