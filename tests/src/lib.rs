@@ -3,7 +3,8 @@
 //! [`sim`] runs whole engines over a simulated network and disks, every chance from one seed;
 //! [`adversary`] holds the members that lie;
 //! [`check`] judges what the nodes show to the outside. [`scenario`] plays scripts. `conformance` holds
-//! every protocol to the same work, crashes and promises.
+//! every protocol to the same work, crashes and promises. `processes` does to real processes what can
+//! be done to them from outside.
 //! Nothing here is used by a production crate.
 
 pub mod adversary;
@@ -12,6 +13,8 @@ pub mod check;
 mod conformance;
 #[cfg(planted)]
 pub mod mutants;
+#[cfg(feature = "e2e")]
+pub mod processes;
 pub mod report;
 pub mod scenario;
 pub mod sim;

@@ -14,7 +14,7 @@ mod coup;
 mod crash_point;
 mod effects;
 mod event;
-mod history;
+pub mod history;
 mod host;
 mod hotstuff;
 mod inspect;

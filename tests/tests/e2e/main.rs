@@ -14,6 +14,7 @@ mod durable;
 mod handover;
 mod inspect;
 mod requests;
+mod rounds;
 mod sleep;
 mod slow;
 mod world;

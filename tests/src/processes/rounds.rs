@@ -1,0 +1,345 @@
+//! Rounds of faults on a running cluster, one after the other, and what came of them.
+
+mod report;
+
+pub use report::{Failure, Report, Round};
+
+use super::book::Journal;
+use super::clients::{self, One, Work};
+use super::failures::broken;
+use super::plan::{Event, Plan, What};
+use super::{Caps, Fault, Lab, Most, Setup, Watch, pauses};
+use anyhow::Result;
+use crypto::SecretKey;
+use quorate::client::{Client, Session};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// All nodes serve again so soon after everything is healed. Far more than it takes: longest time-out
+/// (10 s) and silence of a connection (6 s) included, on a machine that is busy with other things.
+pub const BOUND: Duration = Duration::from_secs(90);
+
+/// Rounds to be run.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// The cluster.
+    pub setup: Setup,
+    /// How many, at most.
+    pub rounds: u64,
+    /// How long the faults of each go on.
+    pub span: Duration,
+    /// How many clients.
+    pub clients: usize,
+    /// No round begins after so long.
+    pub limit: Option<Duration>,
+    /// In the end a replica sleeps for so long under load.
+    pub pause: Option<Duration>,
+    /// What a process may hold.
+    pub caps: Caps,
+    /// Where its files are; they are kept then. Else in a directory that is deleted if all goes well.
+    pub dir: Option<PathBuf>,
+}
+
+impl Campaign {
+    /// So many rounds on a cluster, the first with the setup's seed, each other with the next one.
+    #[must_use]
+    pub fn new(setup: Setup, rounds: u64) -> Self {
+        Self {
+            setup,
+            rounds,
+            span: Duration::from_secs(4),
+            clients: 6,
+            limit: None,
+            pause: None,
+            caps: Caps::default(),
+            dir: None,
+        }
+    }
+
+    /// Runs them, and tells of each round as it ends. Stops at the first failure.
+    pub async fn run(&self, news: &dyn Fn(&Round)) -> Report {
+        let mut report = Report::of(self);
+        let begun = Instant::now();
+        let started = Lab::start(self.setup, self.dir.as_deref()).await;
+        let result = match started {
+            Err(error) => Err((error, self.dir.clone())),
+            Ok(mut lab) => match self.all(&mut lab, &mut report, begun, news).await {
+                Ok(()) => lab.end().await.map_err(|error| (error, None)),
+                Err(error) => Err((error, Some(lab.keep()))),
+            },
+        };
+        report.seconds = begun.elapsed().as_secs_f64();
+        if let Err((error, kept)) = result {
+            report.failed(self, &error, kept);
+        }
+        report
+    }
+
+    async fn all(
+        &self,
+        lab: &mut Lab,
+        report: &mut Report,
+        begun: Instant,
+        news: &dyn Fn(&Round),
+    ) -> Result<()> {
+        let watch = watch(lab);
+        let mut people = People::open(lab, self).await?;
+        let mut journal = Journal::default();
+        for number in 0..self.rounds {
+            if self.limit.is_some_and(|limit| begun.elapsed() > limit) {
+                break;
+            }
+            let seed = self.setup.seed + number;
+            report.at = seed;
+            let mut round = self.round(lab, seed, &mut people, &mut journal).await?;
+            round.held(watch.take());
+            news(&round);
+            report.took_place(round);
+            report.most().within(self.caps)?;
+        }
+        report.last_words = true;
+        let all: Vec<usize> = (0..lab.n()).collect();
+        lab.kill(&all).await?;
+        lab.heal()?;
+        people.serve(lab, None).await?;
+        read_back(lab, "journal/", &journal).await?;
+        lab.agrees(Instant::now() + BOUND).await?;
+        if let Some(span) = self.pause {
+            let sleeper = lab.some_leader().await?;
+            let slept = pauses::under_load(lab, sleeper, span, self.caps).await?;
+            report.slept(&slept);
+        }
+        report.held(watch.take());
+        report.most().within(self.caps)
+    }
+
+    async fn round(
+        &self,
+        lab: &mut Lab,
+        seed: u64,
+        people: &mut People,
+        journal: &mut Journal,
+    ) -> Result<Round> {
+        let plan = Plan::draw(seed, lab.n(), lab.f(), self.span);
+        let work = Arc::new(Work::of(seed));
+        let running = clients::run(std::mem::take(&mut people.clients), &work);
+        carry_out(lab, &plan).await?;
+        let healed = Instant::now();
+        lab.heal()?;
+        people.serve(lab, Some(&work)).await?;
+        let back = healed.elapsed();
+        work.stop.store(true, Ordering::Relaxed);
+        people.clients = running.join_all().await;
+        lab.agrees(healed + BOUND).await?;
+        read_shared(lab, &work).await?;
+        let tally = work.book.tally();
+        let prefix = work.journal();
+        let work = Arc::into_inner(work).expect("its clients are back");
+        let written = work.book.close()?;
+        read_back(lab, &prefix, &written).await?;
+        let round = Round::new(seed, &plan, &tally, written.acknowledged(), back);
+        journal.extend(written);
+        Ok(round)
+    }
+}
+
+/// A watch over a lab's processes.
+pub(super) fn watch(lab: &Lab) -> Watch {
+    let files = (0..lab.n()).map(|node| lab.cluster.home(node).pid_file());
+    Watch::start(files.collect())
+}
+
+/// Everybody who asks: the same in all rounds.
+struct People {
+    clients: Vec<One>,
+    /// For each node one who asks only it.
+    probes: Vec<Probe>,
+}
+
+struct Probe {
+    client: Client,
+    session: Session,
+    asked: u64,
+}
+
+impl People {
+    async fn open(lab: &Lab, campaign: &Campaign) -> Result<Self> {
+        let seed = campaign.setup.seed;
+        let mut clients = Vec::new();
+        for number in 0..campaign.clients {
+            clients.push(One::open(lab, number, seed).await?);
+        }
+        let mut probes = Vec::new();
+        for node in 0..lab.n() {
+            let client = lab.client(&[node], BOUND)?;
+            let mut hasher = crypto::Hasher::new("quorate/rounds/probe");
+            let key = SecretKey::from_seed(&hasher.number(seed).number(node as u64).finish().0);
+            let session = Session::open(&client, key).await?;
+            probes.push(Probe {
+                client,
+                session,
+                asked: 0,
+            });
+        }
+        Ok(Self { clients, probes })
+    }
+
+    /// Waits until each node by itself has served a write (L1).
+    async fn serve(&mut self, lab: &mut Lab, work: Option<&Arc<Work>>) -> Result<()> {
+        let end = Instant::now() + BOUND;
+        let mut asking = JoinSet::new();
+        for (node, probe) in self.probes.drain(..).enumerate() {
+            asking.spawn(probe.ask(node, work.cloned(), end));
+        }
+        let mut served = BTreeMap::new();
+        while !asking.is_empty() {
+            tokio::select! {
+                Some(answer) = asking.join_next() => {
+                    let (node, answer) = answer?;
+                    match answer {
+                        Ok(probe) => drop(served.insert(node, probe)),
+                        Err(why) => {
+                            let said = lab.said().await;
+                            let what = format!("node{node} does not serve {BOUND:?} after all was healed: {why}; they say{said}");
+                            return Err(broken("L1", what));
+                        }
+                    }
+                }
+                () = sleep(Duration::from_millis(200)) => lab.alive()?,
+            }
+        }
+        self.probes = served.into_values().collect();
+        Ok(())
+    }
+}
+
+impl Probe {
+    async fn ask(
+        mut self,
+        node: usize,
+        work: Option<Arc<Work>>,
+        end: Instant,
+    ) -> (usize, Result<Self, String>) {
+        loop {
+            self.asked += 1;
+            let asked = match &work {
+                Some(work) => {
+                    let key = format!("{}probe{node}/{}", work.journal(), self.asked);
+                    let Self {
+                        client, session, ..
+                    } = &mut self;
+                    clients::write_once(&work.book, client, session, &key, "served").await
+                }
+                None => {
+                    let value = self.asked.to_string();
+                    let key = format!("probe/{node}");
+                    let put = clients::put(&self.client, &mut self.session, &key, value).await;
+                    put.map(drop)
+                }
+            };
+            match asked {
+                Ok(()) => return (node, Ok(self)),
+                Err(error) if Instant::now() > end => return (node, Err(error.to_string())),
+                // What it signs may have expired while it was silent.
+                Err(_) => drop(self.session.refresh(&self.client).await),
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// How an event ends.
+enum Cure {
+    Start(Vec<usize>),
+    Wake(Vec<usize>),
+    Mend(Vec<(usize, usize)>),
+}
+
+enum Act<'a> {
+    Begin(&'a Event),
+    End(Cure),
+}
+
+/// Lets a plan happen.
+async fn carry_out(lab: &mut Lab, plan: &Plan) -> Result<()> {
+    let begun = Instant::now();
+    let events = plan.events.iter().enumerate();
+    let mut due: BTreeMap<(Duration, usize), Act> = events
+        .map(|(i, event)| ((event.at, i), Act::Begin(event)))
+        .collect();
+    while let Some(((at, i), act)) = due.pop_first() {
+        sleep_until(begun + at).await;
+        lab.alive()?;
+        match act {
+            Act::Begin(event) => {
+                let cure = begin(lab, &event.what).await?;
+                due.insert((at + event.lasts, plan.events.len() + i), Act::End(cure));
+            }
+            Act::End(Cure::Start(nodes)) => lab.start_again(&nodes)?,
+            Act::End(Cure::Wake(nodes)) => lab.wake(&nodes),
+            Act::End(Cure::Mend(pairs)) => befall(lab, &pairs, Fault::Sound),
+        }
+    }
+    sleep_until(begun + plan.span).await;
+    lab.alive()
+}
+
+async fn begin(lab: &mut Lab, what: &What) -> Result<Cure> {
+    Ok(match what {
+        What::Kill(victims) => {
+            let nodes = victims.named(lab.leader().await);
+            lab.kill(&nodes).await?;
+            Cure::Start(nodes)
+        }
+        What::Pause(victims) => {
+            let nodes = victims.named(lab.leader().await);
+            lab.pause(&nodes);
+            Cure::Wake(nodes)
+        }
+        What::Links(fault, pairs) => {
+            befall(lab, pairs, *fault);
+            Cure::Mend(pairs.clone())
+        }
+    })
+}
+
+fn befall(lab: &Lab, pairs: &[(usize, usize)], fault: Fault) {
+    for (from, to) in pairs {
+        lab.links.set(*from, *to, fault);
+    }
+}
+
+/// Each node is asked for each shared key once more: what it says is part of the history.
+async fn read_shared(lab: &Lab, work: &Work) -> Result<()> {
+    for node in 0..lab.n() {
+        let client = lab.client(&[node], BOUND)?;
+        for key in work.shared() {
+            let read = clients::read(&work.book, &client, &key).await;
+            read.map_err(|error| {
+                broken("L1", format!("node{node} does not serve {key}: {error}"))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// All that was acknowledged is there, whichever node is asked, and nothing else is (S8).
+async fn read_back(lab: &Lab, prefix: &str, journal: &Journal) -> Result<()> {
+    for node in 0..lab.n() {
+        let client = lab.client(&[node], BOUND)?;
+        let found = clients::all_below(&client, prefix).await?;
+        let judged = journal.judge(&found);
+        judged.map_err(|error| error.context(format!("read at node{node}")))?;
+    }
+    Ok(())
+}
+
+/// The most of two.
+fn more(one: &mut Most, other: Most) {
+    *one = one.max(other);
+}

@@ -1,0 +1,160 @@
+//! Real processes under faults drawn from a seed, and what pauses did to others. As many rounds as one
+//! likes are run by the program `rounds`.
+
+use crate::world::{World, fresh_session, put};
+use genesis::Protocol;
+use quorate::rpc::proto::Consistency;
+use quorate_tests::processes::{Campaign, Caps, Fault, Lab, Setup, pauses};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// So many rounds from this seed on: 10 in all.
+async fn rounds(protocol: Protocol, seed: u64, count: u64) {
+    let campaign = Campaign {
+        span: Duration::from_millis(2_500),
+        ..Campaign::new(Setup::smallest(protocol, seed), count)
+    };
+    let report = campaign.run(&|round| println!("{round}")).await;
+    println!("{report}");
+    assert!(report.failure.is_none());
+    assert_eq!(report.rounds.len() as u64, count);
+    let (_, answered) = report.operations();
+    // On a machine with nothing else to do it is fifty times as many.
+    assert!(answered > 10 * count, "only {answered} answers");
+}
+
+#[tokio::test]
+async fn fault_rounds_break_no_promise_of_hotstuff() {
+    rounds(Protocol::Hotstuff, 1, 4).await;
+}
+
+#[tokio::test]
+async fn fault_rounds_break_no_promise_of_pbft() {
+    rounds(Protocol::Pbft, 1, 3).await;
+}
+
+#[tokio::test]
+async fn fault_rounds_break_no_promise_of_raft() {
+    rounds(Protocol::Raft, 1, 3).await;
+}
+
+/// Rounds found it: a connection that broke under way was taken for the node's last word.
+#[tokio::test]
+async fn a_request_under_way_at_a_node_that_is_killed_is_taken_to_another() {
+    let mut world = World::start(4).await;
+    let client = std::sync::Arc::new(world.client(&[0, 1]));
+    let mut session = fresh_session(&client).await;
+    put(&client, &mut session, "k", "old").await.unwrap();
+    world.cluster.signal(0, Signal::STOP).unwrap();
+    let reader = client.clone();
+    let read = tokio::spawn(async move { reader.get(b"k", Consistency::Linearizable).await });
+    let written = tokio::spawn(async move { put(&client, &mut session, "k", "new").await });
+    // Both lie at a node that sleeps.
+    sleep(Duration::from_millis(300)).await;
+    world.cluster.kill(0).await.unwrap();
+    written.await.unwrap().unwrap();
+    assert!(read.await.unwrap().unwrap().is_some());
+    world.end().await;
+}
+
+/// Else the faults of links would befall nobody.
+#[tokio::test]
+async fn nodes_reach_each_other_through_the_links_only() {
+    let mut lab = Lab::start(Setup::smallest(Protocol::Hotstuff, 1), None)
+        .await
+        .unwrap();
+    let pairs = || (0..4).flat_map(|from| (0..4).map(move |to| (from, to)));
+    for (from, to) in pairs().filter(|(from, to)| from != to) {
+        assert!(
+            lab.links.carried(from, to) > 0,
+            "nothing goes from {from} to {to}"
+        );
+        lab.links.set(from, to, Fault::Reset);
+    }
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let mut touched = 0;
+        for node in 0..4 {
+            let status = lab.cluster.status(node).await;
+            let peers = status.map_or_else(Vec::new, |status| status.peers);
+            touched += peers.iter().filter(|peer| peer.connected).count();
+        }
+        if touched == 0 {
+            break;
+        }
+        assert!(
+            Instant::now() < end,
+            "{touched} are in touch: {}",
+            lab.said().await
+        );
+        sleep(Duration::from_millis(50)).await;
+    }
+    lab.links.heal();
+    lab.cluster.ready(Duration::from_secs(60)).await.unwrap();
+    lab.end().await.unwrap();
+}
+
+/// bft-smart #27: the paused replica ran out of memory on resume, and its transfer never ended.
+async fn sleeps(protocol: Protocol) {
+    let mut lab = Lab::start(Setup::smallest(protocol, 1), None)
+        .await
+        .unwrap();
+    let sleeper = lab.some_leader().await.unwrap();
+    // Longer than connections stand silence.
+    let span = Duration::from_secs(8);
+    let slept = pauses::under_load(&mut lab, sleeper, span, Caps::default()).await;
+    match slept {
+        Ok(slept) => println!("{slept}"),
+        Err(error) => panic!("{error:#}\nlogs and data: {}", lab.keep().display()),
+    }
+    lab.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_paused_replica_keeps_within_its_memory_and_catches_up_under_hotstuff() {
+    sleeps(Protocol::Hotstuff).await;
+}
+
+#[tokio::test]
+async fn a_paused_replica_keeps_within_its_memory_and_catches_up_under_pbft() {
+    sleeps(Protocol::Pbft).await;
+}
+
+#[tokio::test]
+async fn a_paused_replica_keeps_within_its_memory_and_catches_up_under_raft() {
+    sleeps(Protocol::Raft).await;
+}
+
+/// etcd #20418: a leader that slept served what it knew before.
+async fn reads_after_a_pause(setup: Setup) {
+    let mut lab = Lab::start(setup, None).await.unwrap();
+    if let Err(error) = pauses::stale_reads(&mut lab, 3).await {
+        panic!("{error:#}\nlogs and data: {}", lab.keep().display());
+    }
+    lab.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn no_read_is_stale_after_the_leader_was_paused_under_hotstuff() {
+    reads_after_a_pause(Setup::smallest(Protocol::Hotstuff, 1)).await;
+}
+
+#[tokio::test]
+async fn no_read_is_stale_after_the_leader_was_paused_under_pbft() {
+    reads_after_a_pause(Setup::smallest(Protocol::Pbft, 1)).await;
+}
+
+#[tokio::test]
+async fn no_read_is_stale_after_the_leader_was_paused_under_raft() {
+    reads_after_a_pause(Setup::smallest(Protocol::Raft, 1)).await;
+}
+
+#[tokio::test]
+async fn no_read_is_stale_after_the_leader_was_paused_under_leases() {
+    reads_after_a_pause(Setup {
+        lease_drift: Some(10),
+        ..Setup::smallest(Protocol::Raft, 1)
+    })
+    .await;
+}
