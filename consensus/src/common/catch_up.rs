@@ -14,8 +14,20 @@ struct Asked {
     deadline: Time,
 }
 
+/// What an answer brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brought {
+    /// Nothing new.
+    Nothing,
+    /// Something new, and less than it might have.
+    Little,
+    /// As much as can be expected: who answered is asked again.
+    Enough,
+}
+
 /// One question at a time for what is missing, to the next peer when one does not answer or has
-/// nothing.
+/// nothing. When all have nothing they are asked again after a while only: what is missing may not
+/// have come about yet, and questions that answers raise at once would fill the network.
 #[derive(Debug, Default)]
 pub struct Fetching {
     asked: Option<Asked>,
@@ -25,6 +37,10 @@ pub struct Fetching {
     last: Option<NodeId>,
     /// Questions without a useful answer in a row.
     failed: usize,
+    /// Answers in a row that brought nothing.
+    empty: usize,
+    /// How many there are to ask.
+    others: usize,
 }
 
 impl Fetching {
@@ -35,7 +51,7 @@ impl Fetching {
     /// Nothing is missing.
     pub fn stop(&mut self) {
         self.asked = None;
-        self.failed = 0;
+        (self.failed, self.empty) = (0, 0);
     }
     /// When to ask the next peer.
     #[must_use]
@@ -51,6 +67,10 @@ impl Fetching {
     pub fn ran_out(&mut self, now: Time) -> bool {
         let late = self.asked.is_some_and(|asked| asked.deadline <= now);
         self.failed += usize::from(late);
+        if late && self.empty >= self.others {
+            // All are asked once more.
+            self.empty = 0;
+        }
         late
     }
     /// Asks the next peer for `from` up to `target`; `None` if there is no other member. Whoever
@@ -62,6 +82,7 @@ impl Fetching {
         target: Height,
         config: &Config,
     ) -> Option<NodeId> {
+        self.others = config.peers().count();
         let hint = self.hint.filter(|it| *it != config.me && self.failed == 0);
         let peer = hint.or_else(|| {
             let others: Vec<NodeId> = config.peers().collect();
@@ -79,15 +100,20 @@ impl Fetching {
         });
         Some(peer)
     }
-    /// A peer has answered; whether that was of use.
-    pub fn answered(&mut self, from: NodeId, useful: bool) {
-        self.asked.take_if(|asked| asked.peer == from);
-        if useful {
+    /// A peer has answered.
+    pub fn answered(&mut self, from: NodeId, brought: Brought) {
+        if brought != Brought::Nothing {
+            self.empty = 0;
+        }
+        if brought == Brought::Enough {
+            self.asked.take_if(|asked| asked.peer == from);
             self.failed = 0;
             self.hint = Some(from);
-        } else {
-            // Nothing new: the next peer.
+        } else if self.asked.is_some_and(|asked| asked.peer == from) {
             self.failed += 1;
+            self.empty += usize::from(brought == Brought::Nothing);
+            // The next peer, now or when the time for this one is up.
+            self.asked.take_if(|_| self.empty < self.others);
         }
     }
     /// What is fetched, of all `what`.
@@ -128,5 +154,75 @@ impl Loads {
     /// For whom this was loaded, from which height up.
     pub fn served(&mut self, token: Token) -> Option<(NodeId, Height)> {
         self.serving.remove(&token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::LeaderSchedule;
+    use crate::hotstuff::HotStuff;
+    use crate::testing::Members;
+
+    fn config() -> Config {
+        let leaders = LeaderSchedule::RoundRobin { tenure: 4 };
+        Members::<HotStuff>::led(4, leaders).config(0)
+    }
+    /// Asks whoever is next.
+    fn ask(fetching: &mut Fetching, now: Time) -> NodeId {
+        let peer = fetching.ask(now, Height(5), Height(6), &config());
+        peer.unwrap()
+    }
+
+    /// Found by twins: a slot that no one had committed was asked for, and not had, for ever.
+    #[test]
+    fn when_all_have_nothing_they_are_asked_again_after_a_while() {
+        let (mut fetching, mut now) = (Fetching::default(), Time(0));
+        for _ in 0..3 {
+            let mut asked = Vec::new();
+            while !fetching.is_asked() || fetching.ran_out(now) {
+                let peer = ask(&mut fetching, now);
+                fetching.answered(peer, Brought::Nothing);
+                asked.push(peer);
+                assert!(asked.len() <= 3, "asked at once: {asked:?}");
+            }
+            asked.sort_unstable();
+            assert_eq!(asked, [NodeId(1), NodeId(2), NodeId(3)]);
+            now = fetching.deadline().unwrap();
+        }
+    }
+    #[test]
+    fn who_answers_after_all_is_asked_again_at_once() {
+        let mut fetching = Fetching::default();
+        for peer in [1, 2, 3] {
+            assert_eq!(ask(&mut fetching, Time(0)), NodeId(peer));
+            fetching.answered(NodeId(peer), Brought::Nothing);
+        }
+        assert!(fetching.is_asked());
+        fetching.answered(NodeId(3), Brought::Enough);
+        assert!(!fetching.is_asked());
+        assert_eq!(ask(&mut fetching, Time(0)), NodeId(3));
+    }
+    #[test]
+    fn little_by_little_goes_on_without_a_pause() {
+        let mut fetching = Fetching::default();
+        for _ in 0..10 {
+            let peer = ask(&mut fetching, Time(0));
+            fetching.answered(peer, Brought::Little);
+            assert!(!fetching.is_asked());
+        }
+    }
+    #[test]
+    fn who_was_not_asked_changes_nothing_by_having_nothing() {
+        let mut fetching = Fetching::default();
+        let peer = ask(&mut fetching, Time(0));
+        for _ in 0..10 {
+            fetching.answered(NodeId(peer.0 % 3 + 1), Brought::Nothing);
+        }
+        assert!(fetching.is_asked() && !fetching.ran_out(Time(0)));
+        fetching.answered(peer, Brought::Nothing);
+        assert!(!fetching.is_asked());
     }
 }

@@ -6,7 +6,7 @@
 use super::message::{Blocks, Draft, FetchBlocks, MAX_BLOCKS, Message};
 use super::record::Record;
 use super::{Block, HotStuff, Out, QuorumCertificate};
-use crate::common::{Fetching, Loads};
+use crate::common::{Brought, Fetching, Loads};
 use crate::{Loaded, To};
 use crypto::{Digest, Height, NodeId, Reject, Time};
 use std::collections::BTreeMap;
@@ -88,7 +88,12 @@ impl HotStuff {
         }
         self.adopt(now, &answer.certificate, None, out);
         self.catch_up.next = last.map(Height::next);
-        self.catch_up.fetching.answered(from, fresh);
+        let brought = if fresh {
+            Brought::Enough
+        } else {
+            Brought::Nothing
+        };
+        self.catch_up.fetching.answered(from, brought);
     }
 
     // ---- serving ----

@@ -9,7 +9,7 @@ use super::proposing::PIPELINE;
 use super::record::Record;
 use super::slot::{self, Assigned};
 use super::{Out, Pbft};
-use crate::common::{Fetching, Loads};
+use crate::common::{Brought, Fetching, Loads};
 use crate::{Loaded, To};
 use crypto::{Digest, Height, NodeId, Payload, Time};
 use std::collections::BTreeMap;
@@ -124,7 +124,12 @@ impl Pbft {
             slot.committed.get_or_insert(certificate);
             slot.payloads.entry(digest).or_insert((payload, false));
         }
-        self.catch_up.fetching.answered(from, fresh && whole);
+        let brought = match (fresh, whole) {
+            (false, _) => Brought::Nothing,
+            (true, false) => Brought::Little,
+            (true, true) => Brought::Enough,
+        };
+        self.catch_up.fetching.answered(from, brought);
         self.catch_up.reached = if fresh { answer.reached } else { Height(0) };
     }
 
