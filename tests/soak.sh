@@ -49,6 +49,14 @@ adversaries() {
     done
 }
 
+# All schedules of four views as far as the time goes, and longer ones that are drawn.
+twins() {
+    withstands "$1" || return 0
+    part "twins, $1" "$bin/twins" --protocol "$1" --views 4 --seconds $((share / 2)) --jobs "$jobs"
+    part "twins, $1, longer" "$bin/twins" --protocol "$1" --views 8 --phases 3 --warm --sample 1000000000 \
+        --seed "$from" --seconds $((share / 2)) --jobs "$jobs"
+}
+
 mutants() {
     RUSTFLAGS="--cfg planted" cargo build --profile planted --quiet --target-dir "$target/planted" \
         -p quorate-tests --bin sim || return

@@ -54,6 +54,7 @@ impl fmt::Debug for Signature {
 }
 
 /// A secret key. Its memory is wiped on drop; it is neither printed nor serialised.
+#[derive(Clone)]
 pub struct SecretKey(SigningKey);
 
 impl SecretKey {

@@ -2,9 +2,9 @@
 //!
 //! [`sim`] runs whole engines over a simulated network and disks, every chance from one seed;
 //! [`adversary`] holds the members that lie;
-//! [`check`] judges what the nodes show to the outside. [`scenario`] plays scripts. `conformance` holds
-//! every protocol to the same work, crashes and promises. `processes` does to real processes what can
-//! be done to them from outside.
+//! [`check`] judges what the nodes show to the outside. [`scenario`] plays scripts, [`twins`] all
+//! schedules of members that run twice. `conformance` holds every protocol to the same work, crashes and
+//! promises. `processes` does to real processes what can be done to them from outside.
 //! Nothing here is used by a production crate.
 
 pub mod adversary;
@@ -18,3 +18,4 @@ pub mod processes;
 pub mod report;
 pub mod scenario;
 pub mod sim;
+pub mod twins;

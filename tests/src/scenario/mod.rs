@@ -43,4 +43,6 @@ mod replicas;
 mod script;
 mod stage;
 
+pub(crate) use replicas::Company;
+pub(crate) use script::Cast;
 pub use script::{Spoken, play};

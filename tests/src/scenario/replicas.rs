@@ -64,7 +64,7 @@ impl Company {
     pub fn n(&self) -> u16 {
         self.config.quorums.n as u16
     }
-    fn config(&self, me: u16) -> Config {
+    pub fn config(&self, me: u16) -> Config {
         Config {
             me: NodeId(me),
             seed: [me as u8 + 1; 32],
@@ -74,7 +74,7 @@ impl Company {
     pub fn signer(&self, me: u16) -> Signer {
         Signer {
             me: NodeId(me),
-            key: SecretKey::from_seed(&mock::key("validator", u64::from(me)).seed()),
+            key: SecretKey::clone(&mock::key("validator", u64::from(me))),
             verifier: self.verifier.clone(),
         }
     }

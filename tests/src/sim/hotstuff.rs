@@ -2,15 +2,16 @@
 
 use super::Scenario;
 use super::counters::{Counters, Sometimes};
-use super::inspect::{EPOCH, Inspect, Inspected, content, frame};
+use super::inspect::{EPOCH, Inspect, Inspected, Legible, content, frame};
 use super::system::Simulated;
 use crate::check::{Certified, Checks, Link, Proven, Report, Seen};
 use bytes::Bytes;
+use consensus::Committed;
 use consensus::hotstuff::message::Vote;
 use consensus::hotstuff::{
     Block, Header, HotStuff, Message, Proof, QuorumCertificate, Record, TimeoutCertificate,
 };
-use crypto::{Digest, NodeId, Time, codec};
+use crypto::{Digest, Height, NodeId, Time, codec};
 use mempool::Dissemination;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{CommitRow, Op, SafetyPolicy, Table};
@@ -127,13 +128,9 @@ fn quorum(it: &QuorumCertificate, into: &mut Inspected) {
         height: 0,
         block: it.block,
     });
+    let voted = content(it.height.0, &it.block);
     for signer in it.certificate.signers.iter() {
-        into.promise(
-            signer,
-            "vote",
-            (EPOCH, view),
-            content(it.height.0, &it.block),
-        );
+        into.promise(signer, "vote", (EPOCH, view), voted);
     }
 }
 
@@ -227,6 +224,35 @@ fn proposal(message: &Message) -> Option<Proposed> {
     })
 }
 
+impl Legible for HotStuff {
+    fn inspect(it: &Message) -> Inspected {
+        let mut into = Inspected::default();
+        message(it, &mut into);
+        into
+    }
+    fn shown(node: NodeId, it: &Committed<Proof>) -> Option<Seen> {
+        let proven = proven(it.height, it.payload.digest(), &it.proof);
+        Some(Seen::Committed(node, proven))
+    }
+}
+
+fn proven(height: Height, payload: Digest, proof: &Proof) -> Proven {
+    let link = |header: &Header| Link {
+        block: header.digest(),
+        view: header.view.0,
+        height: header.height.0,
+        parent: (header.parent, header.justify.view.0),
+        payload: header.payload,
+    };
+    Proven {
+        height: height.0,
+        payload,
+        links: proof.headers.iter().map(link).collect(),
+        certified: (proof.certificate.block, proof.certificate.view.0),
+        signers: proof.certificate.certificate.signers.iter().collect(),
+    }
+}
+
 impl Simulated for HotStuff {
     const DISSEMINATION: Dissemination = Dissemination::Broadcast;
     const SAFETY: SafetyPolicy = SafetyPolicy::EachFence;
@@ -292,20 +318,7 @@ impl Inspect for HotStuffInspector {
 
     fn commit(&mut self, node: NodeId, row: &CommitRow, _: &mut Counters) -> Option<Seen> {
         let proof: Proof = codec::decode(&row.proof).ok()?;
-        let link = |header: &Header| Link {
-            block: header.digest(),
-            view: header.view.0,
-            height: header.height.0,
-            parent: (header.parent, header.justify.view.0),
-            payload: header.payload,
-        };
-        let proven = Proven {
-            height: row.height.0,
-            payload: row.payload.digest(),
-            links: proof.headers.iter().map(link).collect(),
-            certified: (proof.certificate.block, proof.certificate.view.0),
-            signers: proof.certificate.certificate.signers.iter().collect(),
-        };
+        let proven = proven(row.height, row.payload.digest(), &proof);
         Some(Seen::Committed(node, proven))
     }
 

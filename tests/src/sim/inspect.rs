@@ -4,6 +4,7 @@
 use super::counters::Counters;
 use crate::check::{Certified, Led, Promise, Report, Seen, Slot};
 use bytes::Bytes;
+use consensus::Committed;
 use crypto::{Digest, Hasher, NodeId};
 use engine::Frame;
 use serde::de::DeserializeOwned;
@@ -68,6 +69,16 @@ pub trait Inspect: Send {
     fn commit(&mut self, node: NodeId, row: &CommitRow, counters: &mut Counters) -> Option<Seen>;
     /// A node came up again.
     fn started(&mut self, node: NodeId, report: &Report, counters: &mut Counters);
+}
+
+/// A protocol whose messages can be read without their bytes.
+pub trait Legible: consensus::Protocol {
+    /// What stands in a message.
+    fn inspect(message: &Self::Message) -> Inspected;
+    /// What a node shows of a commit; `None`: that is told by its bytes only.
+    fn shown(_node: NodeId, _committed: &Committed<Self::Proof>) -> Option<Seen> {
+        None
+    }
 }
 
 impl Inspected {

@@ -36,7 +36,7 @@ mod world;
 pub use chance::Chance;
 pub use counters::{Counters, Sometimes};
 pub use crash_point::{CrashPoint, Kind, Place, Victim};
-pub use inspect::{Inspect, Inspected};
+pub use inspect::{Inspect, Inspected, Legible};
 pub use mock::MockScheme;
 pub use protocol::Protocol;
 pub use scenario::{DiskFaults, DiskTimes, NetFaults, ProcessFaults, Scenario};

@@ -1,7 +1,7 @@
 //! PBFT's frames and records, read from the outside.
 
 use super::counters::{Counters, Sometimes};
-use super::inspect::{EPOCH, Inspect, Inspected, content, frame};
+use super::inspect::{EPOCH, Inspect, Inspected, Legible, content, frame};
 use super::system::{CHAIN, Simulated, scheme};
 use super::{Scenario, mock};
 use crate::check::{Agreed, Certified, Checks, Report, Seen};
@@ -275,6 +275,14 @@ fn message(message: &Message, into: &mut Inspected) {
         Message::AskProgress(it) => (into.view, into.height) = (it.view.0, it.height.0),
         Message::FetchSlots(it) => into.height = it.from.0,
         Message::FetchPayloads(_) | Message::Payloads(_) | Message::ReadAsk(_) => {}
+    }
+}
+
+impl Legible for Pbft {
+    fn inspect(it: &Message) -> Inspected {
+        let mut into = Inspected::default();
+        message(it, &mut into);
+        into
     }
 }
 
