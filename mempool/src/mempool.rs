@@ -10,7 +10,7 @@ use crate::loads::Loads;
 use crate::pace::Pace;
 use crate::wants::Wants;
 use crate::{CheckedMessage, Config, Input, Output, Recovered, Stats};
-use crypto::{Height, NodeId, Time};
+use crypto::{Height, NodeId, Size, Time};
 
 /// The pool.
 #[derive(Debug)]
@@ -140,6 +140,34 @@ impl Mempool {
             unavailable: self.backlog.len(),
             loads: self.loads.len(),
         }
+    }
+
+    /// How full everything is that grows with what clients and peers send, each with its cap.
+    pub fn sizes(&self, into: &mut Vec<Size>) {
+        let config = &self.config;
+        let (transactions, bytes, clients) = self.clients.tally();
+        let most = config.pool_transactions;
+        into.extend([
+            Size::new("pool: transactions", transactions, most),
+            Size::new("pool: bytes of transactions", bytes, config.pool_bytes),
+            Size::new("pool: clients", clients, most),
+            Size::new("pool: checks", self.checks.len(), config.checks),
+            Size::new(
+                "pool: committed",
+                self.memory.len(),
+                config.committed_batches,
+            ),
+        ]);
+        self.batches.sizes(config, into);
+        self.wants.sizes(config, into);
+        self.loads.sizes(config, into);
+        self.handing.sizes(config, into);
+    }
+
+    /// Whether anything waits to be ordered.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.batches.oldest().is_some() || self.clients.tally().0 > 0
     }
 
     fn receive(&mut self, now: Time, from: NodeId, message: CheckedMessage, out: &mut Vec<Output>) {

@@ -2,7 +2,7 @@
 
 use crate::Config;
 use crate::lateness::Lateness;
-use crypto::{BatchRef, Digest, NodeId, Time};
+use crypto::{BatchRef, Digest, NodeId, Size, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Peers that say they hold a batch, kept for each.
@@ -62,6 +62,17 @@ impl Wants {
     }
     pub(crate) fn len(&self) -> usize {
         self.wants.len()
+    }
+    /// How many are missing: offered by peers, committed, or in blocks that wait for them.
+    pub(crate) fn sizes(&self, config: &Config, into: &mut Vec<Size>) {
+        let offered = self.offered.iter().max().copied().unwrap_or(0);
+        let waiting = config.checks * config.block_batches;
+        let all = (config.n + 1) * config.fetches + waiting;
+        into.extend([
+            Size::new("pool: wanted", self.wants.len(), all),
+            Size::new("pool: offered by one node", offered, config.fetches),
+            Size::new("pool: wanted for the log", self.for_log, config.fetches),
+        ]);
     }
     /// How many committed ones.
     pub(crate) fn for_log(&self) -> usize {

@@ -3,7 +3,7 @@
 
 use super::reads::{MAX_READS, Nonces, Question, Readers};
 use crate::{Outputs, Protocol, ReadId, Retry, Timing};
-use crypto::{NodeId, NodeSet, Time};
+use crypto::{NodeId, NodeSet, Size, Time};
 
 /// A question to all, who has answered it, and what it has brought.
 #[derive(Debug)]
@@ -52,6 +52,11 @@ impl<A, T> Barrier<A, T> {
         let placed = self.placed.iter().map(|it| &it.readers);
         round.chain(placed).chain([&self.waiting])
     }
+    /// How many reads wait.
+    pub fn sizes(&self, into: &mut Vec<Size>) {
+        let reads = self.all().map(Readers::len).sum();
+        into.push(Size::new("reads", reads, MAX_READS));
+    }
     /// Whether no read waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -70,10 +75,10 @@ impl<A, T> Barrier<A, T> {
         let resend = self.round.as_ref().map(|it| it.question.resend_at());
         expiry.into_iter().chain(resend).min()
     }
-    /// Why reads wait.
+    /// Why reads wait, if answers are late: a read under way is nothing to tell an operator of.
     #[must_use]
     pub fn waiting(&self, quorum: usize) -> Option<String> {
-        let round = self.round.as_ref()?;
+        let round = self.round.as_ref().filter(|it| it.question.is_late())?;
         let (reads, answers) = (round.question.readers.len(), round.answered.len());
         Some(format!("{reads} reads: {answers} of {quorum} answers"))
     }

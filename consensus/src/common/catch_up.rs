@@ -2,7 +2,7 @@
 //! store on behalf of those who ask.
 
 use crate::{Config, Token};
-use crypto::{Height, NodeId, Time};
+use crypto::{Height, NodeId, Size, Time};
 use std::collections::BTreeMap;
 
 /// A question under way.
@@ -137,6 +137,10 @@ pub struct Loads {
 }
 
 impl Loads {
+    /// How many are under way: one for each peer.
+    pub fn sizes(&self, peers: usize, into: &mut Vec<Size>) {
+        into.push(Size::new("loads for peers", self.serving.len(), peers));
+    }
     /// Names a load for this replica itself.
     pub fn token(&mut self) -> Token {
         self.tokens += 1;

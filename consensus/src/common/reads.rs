@@ -84,6 +84,8 @@ pub struct Question<R> {
     /// Who waits for it.
     pub readers: Readers<R>,
     resend_at: Time,
+    /// How often it was asked.
+    asked: u32,
 }
 
 impl<R> Question<R> {
@@ -94,6 +96,7 @@ impl<R> Question<R> {
             nonce,
             readers,
             resend_at: now,
+            asked: 0,
         }
     }
     /// Whether it is to be asked now; if so, again after `resend`.
@@ -101,8 +104,14 @@ impl<R> Question<R> {
         let due = self.resend_at <= now;
         if due {
             self.resend_at = now.plus(resend);
+            self.asked = self.asked.saturating_add(1);
         }
         due
+    }
+    /// Whether it had to be asked again: answers are late.
+    #[must_use]
+    pub const fn is_late(&self) -> bool {
+        self.asked > 1
     }
     /// When it is to be asked next.
     #[must_use]

@@ -1,7 +1,7 @@
 //! The trait itself.
 
 use super::{Config, Draft, Input, Outputs, Record};
-use crypto::{Authenticate, Digest, Epoch, Height, NodeId, Signature, Statement, Time, View};
+use crypto::{Authenticate, Digest, Epoch, Height, NodeId, Signature, Size, Statement, Time, View};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 
@@ -37,6 +37,9 @@ pub trait Protocol: Sized + Send + 'static {
     fn view(&self) -> View;
     /// Why it waits, in the words an operator needs.
     fn status(&self) -> Status;
+    /// How full everything is that grows with what peers send, each with its cap. What is certified
+    /// costs a quorum of votes, and is left out.
+    fn sizes(&self, into: &mut Vec<Size>);
     /// After [`Input::Transfer`]: whether the process may end, since somebody else leads, or
     /// nobody can be handed the lead. Protocols whose leaders follow from the view hand nothing
     /// over.

@@ -8,7 +8,7 @@ use super::record::Record;
 use super::{Block, HotStuff, Out, QuorumCertificate};
 use crate::common::{Brought, Fetching, Loads};
 use crate::{Loaded, To};
-use crypto::{Digest, Height, NodeId, Reject, Time};
+use crypto::{Digest, Height, NodeId, Reject, Size, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,6 +22,13 @@ pub struct CatchUp {
     /// The next height to ask for, after an answer that reached up to the one before.
     next: Option<Height>,
     loads: Loads,
+}
+
+impl CatchUp {
+    /// How many loads are under way for peers.
+    pub fn sizes(&self, peers: usize, into: &mut Vec<Size>) {
+        self.loads.sizes(peers, into);
+    }
 }
 
 impl HotStuff {

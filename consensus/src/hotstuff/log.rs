@@ -7,7 +7,7 @@ use super::block::{Block, Header};
 use super::certificate::QuorumCertificate;
 use super::rules;
 use crate::common::Held;
-use crypto::{Digest, Height, Payload, View};
+use crypto::{Digest, Height, Payload, Size, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -137,6 +137,16 @@ impl Log {
         if let Some(oldest) = oldest {
             self.entries.remove(&oldest);
         }
+    }
+
+    /// How many blocks are held that nothing certifies.
+    pub fn sizes(&self, into: &mut Vec<Size>) {
+        let bare = self.entries.values().filter(|it| it.certificate.is_none());
+        into.push(Size::new(
+            "uncertified blocks",
+            bare.count(),
+            MAX_UNCERTIFIED,
+        ));
     }
 
     /// The blocks from the root's child up to `tip`; empty if `tip` is the root, `None` if it is

@@ -26,7 +26,7 @@ pub use message::{Draft, Message};
 pub use record::{Record, VoteRecord};
 
 use crate::{Anchor, Committed, Config, Input, Outputs, Protocol, Status, Window};
-use crypto::{Height, NodeId, Reject, Time, Verifier, View};
+use crypto::{Height, NodeId, Reject, Size, Time, Verifier, View};
 use std::sync::Arc;
 
 /// How far ahead of the current view ingress still checks proposals and votes. A proposal proves its
@@ -135,6 +135,15 @@ impl Protocol for HotStuff {
         }
     }
 
+    fn sizes(&self, into: &mut Vec<Size>) {
+        let n = self.config.validators.n();
+        self.log.sizes(into);
+        self.replication.sizes(into);
+        into.push(Size::new("timeouts", self.pacemaker.given_up_by(), n));
+        self.catch_up.sizes(n, into);
+        self.reads.sizes(into);
+    }
+
     fn check_proof(committed: &Committed<Proof>, by: &Verifier) -> Result<(), Reject> {
         Proof::check(committed, by)
     }
@@ -185,19 +194,14 @@ impl HotStuff {
         if let Some(sentence) = self.catch_up.fetching.waiting("blocks") {
             return Some(sentence);
         }
-        if let Some(sentence) = self.pacemaker.waiting(self.tenure(), self.quorum()) {
-            return Some(sentence);
-        }
-        // Under load something is always under way; it is worth a word once it stands still.
+        // Under load something is always under way; it is worth a word once it stands still. So is a
+        // tenure given up: others may go on in it, and whoever alone gave it up follows them.
         let (view, leader) = (self.view, self.leader(self.view));
-        let stalled = self.timers.stalled();
-        let replication = &self.replication;
-        if let Some(sentence) = stalled
-            .then(|| replication.waiting(view, leader, self.me()))
-            .flatten()
-        {
-            return Some(sentence);
-        }
-        self.reads.waiting(self.quorum())
+        let still = self.timers.stalled().then(|| {
+            let given_up = self.pacemaker.waiting(self.tenure(), self.quorum());
+            given_up.or_else(|| self.replication.waiting(view, leader, self.me()))
+        });
+        let still = still.flatten();
+        still.or_else(|| self.reads.waiting(self.quorum()))
     }
 }

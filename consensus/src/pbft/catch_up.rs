@@ -11,7 +11,7 @@ use super::slot::{self, Assigned};
 use super::{Out, Pbft};
 use crate::common::{Brought, Fetching, Loads};
 use crate::{Loaded, To};
-use crypto::{Digest, Height, NodeId, Payload, Time};
+use crypto::{Digest, Height, NodeId, Payload, Size, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,6 +39,11 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
+    /// Whom it serves.
+    pub fn sizes(&self, peers: usize, into: &mut Vec<Size>) {
+        self.loads.sizes(peers, into);
+        into.push(Size::new("served", self.served.len(), peers));
+    }
     pub fn deadline(&self) -> Option<Time> {
         let asked = self.fetching.deadline();
         let due = self.due.filter(|_| asked.is_none());

@@ -49,7 +49,7 @@ pub use record::Record;
 pub use slot::Assigned;
 
 use crate::{Anchor, Committed, Config, Input, Outputs, Protocol, Status, Window};
-use crypto::{Height, NodeId, Reject, Time, Verifier, View};
+use crypto::{Height, NodeId, Reject, Size, Time, Verifier, View};
 use std::sync::Arc;
 
 /// How far ahead of the current view ingress still checks what is said of slots. This only bounds
@@ -149,6 +149,15 @@ impl Protocol for Pbft {
         }
     }
 
+    fn sizes(&self, into: &mut Vec<Size>) {
+        let n = self.config.validators.n();
+        self.log.sizes(into);
+        self.replication.sizes(self.log.most_slots(), into);
+        into.push(Size::new("view changes", self.changes.heard(), n));
+        self.catch_up.sizes(n, into);
+        self.reads.sizes(into);
+    }
+
     fn check_proof(committed: &Committed<Proof>, by: &Verifier) -> Result<(), Reject> {
         Proof::check(committed, by)
     }
@@ -218,17 +227,16 @@ impl Pbft {
         if let Some(sentence) = self.catch_up.fetching.waiting("slots") {
             return Some(sentence);
         }
+        // Under load something is always under way; it is worth a word once it stands still. So is a
+        // view given up: others may go on in it, and whoever alone gave it up learns what they commit.
         let wanted = self.changes.wanted();
-        if wanted > self.view {
-            return Some(
-                self.changes
-                    .waiting(self.view, self.primary(wanted), self.quorum()),
-            );
-        }
-        // Under load something is always under way; it is worth a word once it stands still.
-        if self.timers.stalled()
-            && let Some(sentence) = self.stands_still()
-        {
+        let still = self.timers.stalled().then(|| {
+            let (changes, primary) = (&self.changes, self.primary(wanted));
+            let gave_up = wanted > self.view;
+            let gave_up = gave_up.then(|| changes.waiting(self.view, primary, self.quorum()));
+            gave_up.or_else(|| self.stands_still())
+        });
+        if let Some(sentence) = still.flatten() {
             return Some(sentence);
         }
         self.reads.waiting(self.quorum())

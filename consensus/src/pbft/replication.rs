@@ -11,7 +11,9 @@ use super::{Out, Pbft, rules};
 use crate::common::{Held, Supply};
 use crate::replica::StableCheckpoint;
 use crate::{Committed, Evidence, Refused, To};
-use crypto::{Certificate, Digest, Height, Kind, NodeId, Payload, Reject, Signature, Time, View};
+use crypto::{
+    Certificate, Digest, Height, Kind, NodeId, Payload, Reject, Signature, Size, Time, View,
+};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -35,6 +37,10 @@ impl Replication {
             supply: Supply::new(executed),
             ..Self::default()
         }
+    }
+    /// How many questions about payload are open: one a slot.
+    pub fn sizes(&self, slots: usize, into: &mut Vec<Size>) {
+        into.push(Size::new("questions", self.asked.len(), slots));
     }
 }
 

@@ -56,6 +56,10 @@ impl Changes {
         let wants = |it: &&ViewChange| it.change.view >= self.wanted;
         self.heard.values().filter(wants).count()
     }
+    /// Of how many members a view change is kept.
+    pub fn heard(&self) -> usize {
+        self.heard.len()
+    }
     /// How many members want a view above this one.
     pub fn who_want_more_than(&self, view: View) -> usize {
         let wants = |it: &&ViewChange| it.change.view > view;

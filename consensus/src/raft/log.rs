@@ -3,7 +3,7 @@
 
 use super::entry::{Entry, Position};
 use super::message::MAX_ENTRIES;
-use crypto::{Digest, Height, View};
+use crypto::{Digest, Height, Size, View};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -120,6 +120,11 @@ impl Log {
             self.bytes -= first.bytes();
             self.entries.pop_front();
         }
+    }
+    /// How many committed entries are in memory. Of others there are no more than a leader has under way.
+    pub fn sizes(&self, into: &mut Vec<Size>) {
+        let kept = usize::try_from(self.kept()).unwrap_or(usize::MAX);
+        into.push(Size::new("committed entries", kept, KEPT_ENTRIES));
     }
     /// How many committed entries are in memory.
     fn kept(&self) -> u64 {

@@ -25,7 +25,7 @@ pub use record::Record;
 
 use crate::common::Loads;
 use crate::{Anchor, Committed, Config, Input, Outputs, Protocol, Status, To, Window};
-use crypto::{Height, NodeId, NodeSet, Reject, Time, Verifier, View};
+use crypto::{Height, NodeId, NodeSet, Reject, Size, Time, Verifier, View};
 
 /// How far ahead of the current term a message may be: this only bounds nonsense.
 const TERMS_AHEAD: u64 = 1 << 32;
@@ -137,6 +137,14 @@ impl Protocol for Raft {
         match &self.role {
             Role::Leader(lead) => lead.transfer.is_none(),
             _ => self.leader.is_some(),
+        }
+    }
+
+    fn sizes(&self, into: &mut Vec<Size>) {
+        self.log.sizes(into);
+        self.reads.sizes(self.config.validators.n(), into);
+        if let Role::Leader(lead) = &self.role {
+            lead.sizes(into);
         }
     }
 

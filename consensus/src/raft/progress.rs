@@ -6,7 +6,7 @@ use crypto::{Height, Time};
 use std::sync::Arc;
 
 /// Most messages with entries under way to one follower.
-const MOST_UNDER_WAY: usize = 64;
+pub const MOST_UNDER_WAY: usize = 64;
 
 /// One follower, as its leader sees it.
 #[derive(Clone, Debug)]
@@ -50,6 +50,10 @@ impl Progress {
             loading: None,
         }
     }
+    /// How many messages with entries are under way.
+    pub fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
     /// Whether another message with entries may be sent.
     pub fn may_send(&self) -> bool {
         let most = if self.streaming { MOST_UNDER_WAY } else { 1 };
@@ -91,13 +95,13 @@ impl Progress {
         };
         self.probe(from);
     }
-    /// Goes back to `next`, to find out by one message whether that fits.
+    /// Goes back to `next`, to find out by one message whether that fits. A load that is under way is
+    /// waited for: a store that is slow is not asked for more each time.
     pub fn probe(&mut self, next: Height) {
         self.next = next.max(self.matched.next());
         self.probed = self.next;
         self.streaming = false;
         self.under_way.clear();
         self.resend_at = None;
-        self.loading = None;
     }
 }

@@ -10,7 +10,7 @@ use super::replication::Leadership;
 use super::{Out, Raft, Role};
 use crate::common::reads::{MAX_READS, Nonces, Question, Readers};
 use crate::{ReadId, Retry, Timing, To};
-use crypto::{Height, NodeId, Time};
+use crypto::{Height, NodeId, Size, Time};
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,10 @@ impl Reads {
     }
     fn len(&self) -> usize {
         self.all().map(Readers::len).sum()
+    }
+    /// How many wait: the own clients', and of each follower one before and one behind a round.
+    pub fn sizes(&self, peers: usize, into: &mut Vec<Size>) {
+        into.push(Size::new("reads", self.len(), MAX_READS + 2 * peers));
     }
     /// What was asked of the former leader is asked again; its other followers ask elsewhere.
     pub fn leader_changed(&mut self) {

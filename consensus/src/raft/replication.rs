@@ -2,12 +2,12 @@
 
 use super::entry::{Entry, Position, Proof};
 use super::message::{AppendEntries, Appended, Body, Conflict, Heard};
-use super::progress::Progress;
+use super::progress::{MOST_UNDER_WAY, Progress};
 use super::record::Record;
 use super::{Out, Raft, Role, rules};
 use crate::common::Supply;
 use crate::{Committed, Ticket, To};
-use crypto::{Height, NodeId, Payload, Reject, Time, View};
+use crypto::{Height, NodeId, Payload, Reject, Size, Time, View};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -71,6 +71,8 @@ pub struct Leadership {
     /// Somebody was told to stand. He may do so at any time from now on, and be voted for although
     /// this leader is heard of: no lease counts any more in this term.
     pub told_to_stand: bool,
+    /// What was committed at the last beat and at the one before, if more was on the own disk.
+    beats: [Option<Height>; 2],
 }
 
 impl Leadership {
@@ -85,6 +87,7 @@ impl Leadership {
             check_at: now.plus(check),
             transfer: None,
             told_to_stand: false,
+            beats: [None; 2],
         }
     }
     /// Begins a round: whoever answers it has followed this leader after now.
@@ -111,8 +114,20 @@ impl Leadership {
             .min()
             .expect("there are two at least")
     }
-    /// Why nothing is committed.
+    /// What is remembered of rounds and of followers.
+    pub fn sizes(&self, into: &mut Vec<Size>) {
+        let under_way = self.followers.values().map(Progress::under_way).max();
+        into.extend([
+            Size::new("rounds", self.rounds.len(), ROUNDS_KEPT),
+            Size::new("under way to one", under_way.unwrap_or(0), MOST_UNDER_WAY),
+        ]);
+    }
+    /// Why nothing is committed, once that has lasted from one beat to the next: under load something
+    /// is always under way.
     pub fn waiting(&self, committed: Height, quorum: usize) -> Option<String> {
+        if self.beats != [Some(committed); 2] {
+            return None;
+        }
         let matched = self.followers.values().filter(|it| it.matched > committed);
         let holds = matched.count() + usize::from(self.durable > committed);
         (self.durable > committed && holds < quorum).then(|| {
@@ -206,6 +221,9 @@ impl Raft {
         };
         if now >= lead.heartbeat_at {
             lead.heartbeat_at = now.plus(beat_after);
+            let committed = self.log.committed();
+            let waits = lead.durable > committed;
+            lead.beats = [waits.then_some(committed), lead.beats[0]];
             lead.begin_round(now);
         }
         for progress in lead.followers.values_mut() {

@@ -1,11 +1,12 @@
 //! Checkpoints: what a quorum says about history and state at a height (Castro and Liskov, OSDI
 //! 1999, section 4.3; here without the log positions, which are the protocols' own affair).
 
+use super::guard;
 use super::input::ShellConfig;
 use crate::Config;
 use crypto::{
     Authenticate, Certificate, Digest, Epoch, Hasher, Height, Kind, NodeId, Reject, Signature,
-    Slot, Statement, Verifier, View,
+    Size, Slot, Statement, Verifier, View,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -166,6 +167,20 @@ impl Checkpoints {
             checkpoints.committed(height, history);
         }
         checkpoints
+    }
+    /// How many heights are remembered.
+    pub(super) fn sizes(&self, into: &mut Vec<Size>) {
+        let claims = self.claims.values().map(BTreeMap::len).max().unwrap_or(0);
+        into.extend([
+            Size::new("checkpoints to execute", self.histories.len(), MOST_WAITING),
+            Size::new(
+                "own checkpoints",
+                self.own.len(),
+                guard::most(Kind::Checkpoint),
+            ),
+            Size::new("checkpoints of one", claims, MOST_HEIGHTS),
+            Size::new("stable checkpoints", self.stable.len(), MOST_HEIGHTS),
+        ]);
     }
     /// At which heights checkpoints are made.
     pub(super) fn every(&self) -> Option<NonZeroU64> {

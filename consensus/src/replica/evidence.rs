@@ -1,7 +1,7 @@
 //! Evidence: two statements of one key for one slot (S10: never against an honest node).
 
 use crate::Evidence;
-use crypto::{Digest, Kind, NodeId, Reject, Signature, Slot, Statement, Verifier};
+use crypto::{Digest, Kind, NodeId, Reject, Signature, Size, Slot, Statement, Verifier};
 use std::collections::BTreeMap;
 
 /// How many slots of one signer and kind are remembered; the lowest goes first. A quota of each
@@ -21,6 +21,11 @@ pub(super) struct Witness {
 }
 
 impl Witness {
+    /// The most slots that are remembered of one signer and kind.
+    pub(super) fn sizes(&self, into: &mut Vec<Size>) {
+        let most = self.seen.values().map(BTreeMap::len).max().unwrap_or(0);
+        into.push(Size::new("statements of one", most, MOST_SLOTS));
+    }
     /// Remembers a statement whose signature was checked. Returns a proof if it contradicts the
     /// first one of its slot; only once a slot. A repeated one changes nothing.
     pub(super) fn observe(
@@ -41,7 +46,7 @@ impl Witness {
                 accused: false,
             };
             seen.insert(slot, first);
-            if seen.len() > MOST_SLOTS {
+            if seen.len() > MOST_SLOTS && !crypto::planted!(HoardStatements) {
                 seen.pop_first();
             }
             return None;

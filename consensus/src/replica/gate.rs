@@ -6,7 +6,7 @@
 
 use super::{Fence, Wire, wire::Promise};
 use crate::To;
-use crypto::planted;
+use crypto::{Size, planted};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -94,6 +94,10 @@ impl<D, M> Gate<D, M> {
             return None;
         }
         self.held.pop_front().map(|(_, to, held)| (to, held))
+    }
+    /// How many sends wait, at most so many.
+    pub(super) fn sizes(&self, into: &mut Vec<Size>) {
+        into.push(Size::new("held for the disk", self.held.len(), MOST_HELD));
     }
     /// How many sends wait.
     pub(super) fn len(&self) -> usize {

@@ -7,7 +7,7 @@
 
 use super::{LogOp, wire::Promise};
 use crate::{LeaderSchedule, Protocol};
-use crypto::{Digest, Epoch, Height, Kind, Slot, Statement, View, codec, planted};
+use crypto::{Digest, Epoch, Height, Kind, Size, Slot, Statement, View, codec, planted};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -30,6 +30,11 @@ const fn ascending(kind: Kind) -> bool {
 /// How many slots of a kind are kept at least: what may still have to be sent again.
 const fn kept(kind: Kind) -> usize {
     if ascending(kind) { 8 } else { 4096 }
+}
+
+/// How many are kept at most.
+pub(super) const fn most(kind: Kind) -> usize {
+    2 * kept(kind)
 }
 
 struct Entry<D> {
@@ -115,6 +120,19 @@ impl<P: Protocol> Guard<P> {
         })
     }
 
+    /// How many promises are kept, of all kinds.
+    pub(super) fn sizes(&self, into: &mut Vec<Size>) {
+        for (kinds, name) in [(true, "promises in order"), (false, "promises of slots")] {
+            let counts = self
+                .counts
+                .iter()
+                .filter(|(kind, _)| ascending(**kind) == kinds);
+            let most = counts.map(|(kind, count)| (*count, most(*kind))).max();
+            let (len, cap) = most.unwrap_or((0, 0));
+            into.push(Size::new(name, len, cap));
+        }
+    }
+
     /// The promises of one kind, ascending.
     pub(super) fn of(&self, kind: Kind) -> impl Iterator<Item = &Promise<P::Draft>> {
         self.entries
@@ -178,7 +196,7 @@ impl<P: Protocol> Guard<P> {
     /// their slots.
     fn forget(&mut self, kind: Kind, ops: &mut Vec<LogOp<P>>) {
         let count = self.counts.get(&kind).copied().unwrap_or(0);
-        if count <= 2 * kept(kind) {
+        if count <= most(kind) {
             return;
         }
         let surplus = count - kept(kind);

@@ -8,7 +8,7 @@ use super::guard::{Damaged, Guard};
 use super::wire::{Promise, Wire};
 use super::{Checkpoint, Effect, LogOp, ReplicaInput, ShellConfig, StableCheckpoint, Stored};
 use crate::{Config, Draft, Input, Message, Output, Outputs, Protocol, Status, To, Window};
-use crypto::{Kind, NodeId, Reject, Signature, Signer, Statement, Time, Verified};
+use crypto::{Kind, NodeId, Reject, Signature, Signer, Size, Statement, Time, Verified};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -147,6 +147,14 @@ impl<P: Protocol> Replica<P> {
     #[must_use]
     pub fn stable(&self) -> Option<&StableCheckpoint> {
         self.checkpoints.stable()
+    }
+    /// See [`Protocol::sizes`]: the protocol's and the shell's own.
+    pub fn sizes(&self, into: &mut Vec<Size>) {
+        self.protocol.sizes(into);
+        self.gate.sizes(into);
+        self.guard.sizes(into);
+        self.checkpoints.sizes(into);
+        self.witness.sizes(into);
     }
     /// How many sends wait for the disk.
     #[must_use]

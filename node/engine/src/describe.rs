@@ -2,6 +2,7 @@
 
 use crate::{Engine, Status};
 use consensus::Protocol;
+use crypto::{Hasher, Size};
 
 impl<P: Protocol> Engine<P> {
     pub(crate) fn describe(&self) -> Status {
@@ -12,7 +13,11 @@ impl<P: Protocol> Engine<P> {
             protocol: self.setup.protocol,
             consensus: self.replica.status(),
             state_height: self.execution.executed,
-            state_digest: self.execution.state,
+            state_digest: if crypto::planted!(Canary) {
+                Hasher::new("canary").number(config.me.0.into()).finish()
+            } else {
+                self.execution.state
+            },
             pending: self.pool.stats(),
             connected: self.connected,
             requests: self.requests.len(),
@@ -38,6 +43,50 @@ impl<P: Protocol> Engine<P> {
                 missing.join(", ")
             ));
         }
-        self.replica.status().waiting
+        // Why, if the protocol knows; else only that.
+        let why = self.replica.status().waiting;
+        let why = why.or_else(|| self.stands_still());
+        let why = why.or_else(|| crypto::planted!(CryWolf).then(|| "nothing moves".into()));
+        why.filter(|_| !crypto::planted!(SayNothing))
+    }
+
+    /// Whether something is to be ordered or executed here.
+    pub(crate) fn has_work(&self) -> bool {
+        self.pool.has_work() || self.execution.executed < self.execution.committed
+    }
+
+    /// That nothing has moved for a while, and what waits.
+    fn stands_still(&self) -> Option<String> {
+        let timeout = self.setup.config.timing.timeout;
+        let lasted = self.standstill.lasted(self.now, timeout)?;
+        let ms = lasted.0 / 1_000_000;
+        let (committed, executed) = (self.execution.committed, self.execution.executed);
+        if executed < committed {
+            let (next, lacking) = (executed.next(), self.pool.stats().unavailable);
+            return Some(format!(
+                "height {next} is committed and not executed for {ms} ms ({lacking} heights lack payload)"
+            ));
+        }
+        let stats = self.pool.stats();
+        let (transactions, batches) = (stats.transactions, stats.batches);
+        Some(format!(
+            "nothing was committed for {ms} ms; {transactions} transactions and {batches} batches wait"
+        ))
+    }
+
+    /// See [`crate::Machine::sizes`].
+    pub(crate) fn tell_sizes(&self) -> Vec<Size> {
+        let mut sizes = Vec::new();
+        self.pool.sizes(&mut sizes);
+        self.replica.sizes(&mut sizes);
+        let (n, pool) = (self.setup.config.validators.n(), &self.setup.pool);
+        // For each peer the pool's and the protocol's, and what this node needs itself.
+        let loads = n * (pool.loads + 2) + pool.fetches + 1;
+        sizes.extend([
+            Size::new("requests", self.requests.len(), self.setup.requests),
+            Size::new("loads", self.loading.len(), loads),
+            self.execution.handed(pool.block_bytes),
+        ]);
+        sizes
     }
 }

@@ -5,10 +5,11 @@
 use crate::execution::Execution;
 use crate::ingress::Checked;
 use crate::requests::Requests;
+use crate::standstill::Standstill;
 use crate::{Effect, Input, Machine, Refusal, RequestId, Setup, Status, Wait};
 use consensus::replica::{Fence, Replica, ReplicaInput};
 use consensus::{Protocol, ReadId, Token, Window};
-use crypto::{Digest, Height, NodeId, NodeSet, PublicKey, Time};
+use crypto::{Digest, Height, NodeId, NodeSet, PublicKey, Size, Time};
 use mempool::{CheckedTransaction, Mempool};
 use std::collections::{BTreeMap, VecDeque};
 use storage::WriteBatch;
@@ -46,6 +47,8 @@ pub struct Engine<P: Protocol> {
     pub(crate) last_load: u64,
     /// Since when the oldest batch waits; `None`: none does.
     pub(crate) pending: Option<Time>,
+    /// Since when work waits and nothing moves.
+    pub(crate) standstill: Standstill,
     pub(crate) now: Time,
 }
 
@@ -101,6 +104,8 @@ impl<P: Protocol> Machine for Engine<P> {
         self.now = now;
         self.dispatch(input, out);
         self.settle(out);
+        let at = (self.execution.committed, self.execution.executed);
+        self.standstill.look(now, self.has_work(), at);
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -120,6 +125,10 @@ impl<P: Protocol> Machine for Engine<P> {
 
     fn status(&self) -> Status {
         self.describe()
+    }
+
+    fn sizes(&self) -> Vec<Size> {
+        self.tell_sizes()
     }
 }
 

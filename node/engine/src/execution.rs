@@ -1,7 +1,7 @@
 //! What may be executed: heights that are committed and whose batches are at hand, in order.
 
 use crate::Effect;
-use crypto::{Digest, Height, Payload};
+use crypto::{Digest, Height, Payload, Size};
 use std::collections::VecDeque;
 use storage::Commit;
 
@@ -131,6 +131,11 @@ impl Execution {
             self.handed_bytes -= bytes;
             self.handed.pop_front();
         }
+    }
+
+    /// Bytes that the executor was handed; a block of so many may come on top.
+    pub(crate) fn handed(&self, block: usize) -> Size {
+        Size::new("bytes handed over", self.handed_bytes, HANDED_BYTES + block)
     }
 
     /// Tells the executor how far it may go, and hands it what it need not read.

@@ -15,6 +15,7 @@ mod recover;
 mod requests;
 mod rows;
 mod setup;
+mod standstill;
 mod wire;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{Effect, Input};
 use bytes::Bytes;
-use crypto::{Digest, FaultModel, Height, NodeId, NodeSet, Reject, Time, Transaction};
+use crypto::{Digest, FaultModel, Height, NodeId, NodeSet, Reject, Size, Time, Transaction};
 
 /// A node without I/O. An adversary in the tests is one that wraps another.
 pub trait Machine: Send + 'static {
@@ -17,6 +17,8 @@ pub trait Machine: Send + 'static {
     fn window(&self) -> consensus::Window;
     /// For the operator.
     fn status(&self) -> Status;
+    /// How full every queue, map and cache is that grows with what clients and peers send.
+    fn sizes(&self) -> Vec<Size>;
 }
 
 /// The checks of what comes in, made outside the machine on as many threads as there are.
@@ -67,6 +69,6 @@ pub struct Status {
     /// After [`crate::Input::Shutdown`]: nobody waits for this node any more.
     pub may_end: bool,
     /// What the whole node waits for, in a sentence; `None` while it makes progress or is idle in
-    /// touch with a quorum.
+    /// touch with a quorum. A node whose work stands still says so after four time-outs at the latest.
     pub waiting: Option<String>,
 }

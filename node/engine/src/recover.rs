@@ -4,6 +4,7 @@ use crate::engine::{Engine, Writing};
 use crate::execution::Execution;
 use crate::requests::Requests;
 use crate::rows::{self, GuardRow, UNCOMMITTED};
+use crate::standstill::Standstill;
 use crate::{Effect, Setup};
 use bytes::Bytes;
 use consensus::replica::{Damaged, Fence, Replica, Stored};
@@ -196,6 +197,7 @@ impl<P: Protocol> Engine<P> {
             execution: Execution::new(tip, applied.height, applied.state),
             requests: Requests::new(setup.requests),
             connected: [setup.config.me].into_iter().collect(),
+            standstill: Standstill::default(),
             out_of_touch: (setup.config.quorums.commit > 1).then_some(now),
             shutting_down: false,
             writing: Writing::first(),

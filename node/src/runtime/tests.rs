@@ -101,6 +101,9 @@ impl Machine for Toy {
             heights,
         }
     }
+    fn sizes(&self) -> Vec<crypto::Size> {
+        Vec::new()
+    }
     fn status(&self) -> Status {
         Status {
             node: self.me,
@@ -327,6 +330,36 @@ async fn a_failed_sync_stops_the_node_with_a_reason() {
     let reason = timeout(PATIENCE, node.handle.stopped()).await.unwrap();
     assert!(reason.unwrap_err().contains("failed to"));
     assert!(node.handle.shutdown().is_cancelled());
+}
+
+/// What it said of itself before it died is not what it says now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_machine_hangs_is_not_ready() {
+    let node = start(0, &ports(1), |_| {}).await.unwrap();
+    node.handle.read(soon()).await.unwrap();
+    assert_eq!(node.handle.status().waiting, None);
+    let (seen, handle) = (node.seen.clone(), node.handle.clone());
+    let held = std::thread::spawn(move || {
+        // The toy's steps wait for this lock.
+        let _held = seen.lock().unwrap();
+        let end = std::time::Instant::now() + PATIENCE;
+        while handle.status().waiting.is_none() && std::time::Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        handle.status().waiting.clone()
+    });
+    sleep(Duration::from_millis(50)).await;
+    let handle = node.handle.clone();
+    let read = tokio::spawn(async move { handle.read(soon()).await });
+    let why = tokio::task::spawn_blocking(|| held.join().unwrap()).await;
+    assert!(
+        why.unwrap()
+            .unwrap()
+            .contains("the machine has not come back")
+    );
+    read.await.unwrap().unwrap();
+    until("ready again", || node.handle.status().waiting.is_none()).await;
+    assert_eq!(stop(&node).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -214,6 +214,17 @@ fn answers_to_earlier_questions_do_not_count() {
 }
 
 #[test]
+fn a_read_is_worth_a_word_only_when_its_answers_are_late() {
+    let mut solo = Solo::new(Craft::new(4, round_robin(8)), 1);
+    solo.input(Input::Read { id: ReadId(1) });
+    let waiting = |solo: &Solo| crate::Protocol::status(&solo.replica).waiting;
+    assert_eq!(waiting(&solo), None, "all goes well");
+    solo.pass(Time::millis(150));
+    let said = waiting(&solo).unwrap();
+    assert!(said.contains("1 reads: 1 of 3 answers"), "{said}");
+}
+
+#[test]
 fn without_a_quorum_a_read_fails_in_bounded_time_and_too_many_are_refused() {
     let mut cluster = Cluster::new(4, round_robin(8));
     cluster.crash(1);

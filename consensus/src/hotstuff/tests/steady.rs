@@ -40,6 +40,24 @@ fn who_leads_next_is_fixed_so_a_leader_may_end_at_any_time() {
 }
 
 #[test]
+fn who_gave_a_tenure_up_alone_says_so_only_while_nothing_moves() {
+    for n in [4, 7] {
+        let mut solo = Solo::new(Craft::new(n, round_robin(64)), 2);
+        let (blocks, _) = solo.craft.chain(&[1, 2, 3]);
+        solo.propose(&blocks[0]);
+        solo.input(Input::Pending {
+            oldest: Some(Time(0)),
+        });
+        solo.pass(Time::millis(400));
+        assert_eq!(solo.gave_up(), [0]);
+        let said = solo.replica.status().waiting.unwrap();
+        assert!(said.contains("gave up tenure 0"), "{said}");
+        solo.propose(&blocks[1]);
+        assert_eq!(solo.replica.status().waiting, None, "n {n}: others go on");
+    }
+}
+
+#[test]
 fn one_payload_takes_four_views_and_then_all_is_silent() {
     for n in [4, 7] {
         let mut cluster = Cluster::new(n, round_robin(8192));

@@ -83,6 +83,37 @@ fn of_each_member_one_view_change_is_kept_and_none_beyond_the_window() {
     }
 }
 
+/// One that lags hears of what is stable elsewhere again and again, and of slots above it each time:
+/// what lies between is fetched when it comes to that, and not kept until then.
+#[test]
+fn one_who_lags_behind_checkpoint_after_checkpoint_keeps_two_windows_at_most() {
+    use super::super::message::Reached;
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let craft = Craft::new(n);
+        for round in 0..20 {
+            let low = round * 3 * EVERY;
+            if low > 0 {
+                let reached = Reached::Stable(craft.stable(low));
+                solo.deliver(2, Message::Certificate(reached));
+            }
+            // All but the next one, which it lacks.
+            for height in low + 2..=low + 3 * EVERY {
+                let assigned = craft.assigned(1, height, &payload(height));
+                solo.deliver(2, craft.prepare(2, assigned));
+                solo.deliver(3, craft.commit(3, assigned));
+            }
+            let slots = solo.replica.log.slots().count();
+            assert!(
+                slots as u64 <= 6 * EVERY,
+                "n {n}, round {round}: {slots} slots"
+            );
+        }
+        assert_eq!(solo.replica.log.committed(), Height(0));
+        assert_eq!(solo.replica.log.low(), Height(57 * EVERY));
+    }
+}
+
 /// Certificates of slots far above are shown by nobody honest: they take no room.
 #[test]
 fn certificates_beyond_what_is_kept_leave_nothing_behind() {

@@ -273,6 +273,23 @@ fn one_that_was_away_for_long_keeps_no_more_than_others_do() {
 }
 
 #[test]
+fn who_gave_a_view_up_alone_says_so_only_while_nothing_moves() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.work();
+        solo.pass(Time::millis(301));
+        assert_eq!(solo.wanted(), 2);
+        let waiting = |solo: &Solo| crate::Protocol::status(&solo.replica).waiting;
+        let said = waiting(&solo).unwrap();
+        assert!(said.contains("gave up view 1"), "{said}");
+        let craft = solo.craft.clone();
+        solo.deliver(2, slots(&craft, 1..=1, 1));
+        assert_eq!(solo.heights(), [1]);
+        assert_eq!(waiting(&solo), None, "n {n}: others go on");
+    }
+}
+
+#[test]
 fn slots_are_taken_no_further_than_they_may_be_kept() {
     for n in [4, 7] {
         let mut solo = Solo::start(n, 0);

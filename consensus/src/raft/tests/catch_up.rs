@@ -3,7 +3,7 @@
 use super::super::{Body, Proof, Record};
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, appended, conflict, entries, position};
-use crate::{Anchor, Input, Loaded};
+use crate::{Anchor, Input, Loaded, Token};
 use crypto::{Digest, Height, NodeId, Time, View};
 
 /// A leader in term 3 that has nothing up to height 8 in memory, but all on disk.
@@ -78,13 +78,34 @@ fn a_store_that_no_longer_has_it_is_asked_again_and_nothing_wrong_is_sent() {
 fn an_answer_of_the_store_that_nobody_waits_for_changes_nothing() {
     let mut solo = leader();
     solo.deliver(1, conflict(3, 8, (0, 3)));
-    let (token, _) = solo.loads[0];
-    solo.input(Input::Connected { peer: NodeId(1) });
+    let (Token(token), _) = solo.loads[0];
     let sent = solo.sent.len();
     let records = entries(1, &[1, 1]).into_iter().map(Record::Entry).collect();
+    let token = Token(token + 1);
     solo.input(Input::Loaded(Loaded { token, records }));
     assert_eq!(solo.sent.len(), sent);
-    assert!(solo.loads.len() > 1, "the next question is under way");
+    assert_eq!(solo.loads.len(), 1, "the question is still under way");
+}
+
+/// A connection that comes and goes, or a follower that complains again, piles nothing up in front of
+/// a store that is slow.
+#[test]
+fn one_load_at_a_time_for_each_follower() {
+    let mut solo = leader();
+    solo.deliver(1, conflict(3, 8, (0, 3)));
+    for _ in 0..10 {
+        solo.input(Input::Connected { peer: NodeId(1) });
+    }
+    solo.deliver(1, conflict(3, 2, (0, 1)));
+    assert_eq!(solo.loads.len(), 1);
+    assert_eq!(solo.appends(1), 1);
+    // What comes is no longer what is needed: then that is asked for.
+    solo.load();
+    assert_eq!(solo.loads.len(), 1);
+    assert_eq!(solo.loads[0].1.start, Height(0));
+    solo.load();
+    let sent = solo.last_append(1).unwrap();
+    assert_eq!((sent.previous, sent.entries.len()), (position(0, 0), 9));
 }
 
 #[test]

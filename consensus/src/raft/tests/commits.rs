@@ -4,7 +4,7 @@ use super::super::Body;
 use super::super::message::Appended;
 use super::cluster::Cluster;
 use super::craft::{
-    Craft, Solo, append, appended, conflict, entry, grant, payload, pre_grant, request_vote,
+    Craft, Solo, append, appended, conflict, entry, grant, heard, payload, pre_grant, request_vote,
 };
 use crate::Input;
 use crypto::{Height, NodeId, Payload, Time, View};
@@ -37,6 +37,28 @@ fn figure_8_an_entry_of_the_own_term_commits_all_before_it() {
     assert_eq!(solo.heights(), [1, 2, 3], "oldest first, each once");
     assert_eq!(solo.commits[1].payload, payload(2002));
     assert_eq!(solo.commits[2].payload, Payload::EMPTY);
+}
+
+#[test]
+fn a_leader_says_that_it_waits_for_disks_only_when_they_are_late() {
+    let mut solo = Solo::new(Craft::new(3), 0);
+    solo.elect();
+    let term = solo.term();
+    solo.deliver(1, appended(term, 1));
+    let waiting = |solo: &Solo| crate::Protocol::status(&solo.replica).waiting;
+    solo.submit(1);
+    assert_eq!(waiting(&solo), None, "under way");
+    solo.deliver(1, heard(term, 1));
+    solo.pass(Time::millis(250));
+    assert!(solo.leads());
+    let said = waiting(&solo).unwrap();
+    assert!(said.contains("height 2 is on 1 of the 2 disks"), "{said}");
+    solo.deliver(1, appended(term, 2));
+    assert_eq!(waiting(&solo), None, "committed");
+    solo.deliver(1, heard(term, 2));
+    solo.pass(Time::millis(250));
+    solo.submit(2);
+    assert_eq!(waiting(&solo), None, "under way again, after a rest");
 }
 
 #[test]

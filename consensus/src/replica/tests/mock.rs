@@ -6,7 +6,7 @@ use crate::{
 };
 use crypto::{
     Authenticate, BatchRef, Digest, Epoch, Hasher, Height, Kind, NodeId, Payload, Reject,
-    Signature, Slot, Statement, Time, Verifier, View,
+    Signature, Size, Slot, Statement, Time, Verifier, View,
 };
 use serde::{Deserialize, Serialize};
 
@@ -258,6 +258,7 @@ impl Protocol for Mock {
             waiting: None,
         }
     }
+    fn sizes(&self, _: &mut Vec<Size>) {}
     fn check_proof(_: &Committed<u64>, _: &Verifier) -> Result<(), Reject> {
         Ok(())
     }
