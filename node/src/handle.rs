@@ -1,6 +1,7 @@
 //! What the rest of the program (RPC, HTTP, command line, tests) may ask of a running node.
 
 use crate::runtime::metrics::Metrics;
+use crate::runtime::pulse::Pulse;
 use crate::runtime::requests::{Answer, Question, Requests};
 use crypto::{Height, NodeId, PublicKey, Reject, Time, Transaction};
 use engine::{Refusal, Reply, RequestId, Status, Wait};
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) ask: Box<dyn Fn(Question) + Send + Sync>,
     pub(crate) requests: Arc<Requests>,
     pub(crate) status: Arc<RwLock<Arc<Status>>>,
+    pub(crate) pulse: Arc<Pulse>,
     pub(crate) state: StateReader,
     pub(crate) log: Log,
     pub(crate) executed: watch::Receiver<Height>,
@@ -119,14 +121,23 @@ impl NodeHandle {
         }
     }
 
-    /// The machine's state a moment ago (a snapshot, taken at most every few milliseconds).
+    /// The machine's state a moment ago (a snapshot, taken at most every few milliseconds). A machine
+    /// that hangs tells nothing any more: then that is what the node waits for.
     #[must_use]
     pub fn status(&self) -> Arc<Status> {
-        self.shared
+        let status = self
+            .shared
             .status
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+            .clone();
+        match self.shared.pulse.stopped() {
+            None => status,
+            why => Arc::new(Status {
+                waiting: why,
+                ..(*status).clone()
+            }),
+        }
     }
 
     /// The key-value state as far as it is executed here.

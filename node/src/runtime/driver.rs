@@ -7,6 +7,7 @@ use super::inbox::Outlet;
 use super::metrics::{Metrics, Stage};
 use super::network::Network;
 use super::occasionally::Occasionally;
+use super::pulse::Pulse;
 use super::requests::{Answer, Requests, Times};
 use super::storage_thread::Task;
 use consensus::Window;
@@ -47,6 +48,7 @@ pub(crate) struct Driver<M: Machine> {
     pub(crate) outlet: Outlet<M::Checked>,
     pub(crate) window: Arc<RwLock<Window>>,
     pub(crate) status: Arc<RwLock<Arc<Status>>>,
+    pub(crate) pulse: Arc<Pulse>,
     /// Lengths of the queues in front of the machine.
     pub(crate) waiting: Box<dyn Fn() -> usize + Send>,
     pub(crate) outward: Outward,
@@ -68,12 +70,15 @@ impl<M: Machine> Driver<M> {
                 let age = published.map_or(SNAPSHOT, |at| at.elapsed());
                 patience = patience.min(SNAPSHOT.saturating_sub(age));
             }
+            self.pulse.rests();
             let goes_on = self.outlet.take(patience, BATCH, &mut inputs);
+            self.pulse.works();
             let active = !inputs.is_empty() | self.step_all(&mut inputs, &mut effects);
             self.outward.begin_all(&mut effects);
             stale |= active;
             if !goes_on {
                 self.publish();
+                self.pulse.rests();
                 return;
             }
             if stale && published.is_none_or(|at| at.elapsed() >= SNAPSHOT) {

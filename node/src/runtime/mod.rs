@@ -18,6 +18,7 @@ mod inbox;
 pub mod metrics;
 pub mod network;
 mod occasionally;
+pub(crate) mod pulse;
 pub(crate) mod requests;
 mod start;
 mod storage_thread;

@@ -7,6 +7,7 @@ use super::inbox::Inbox;
 use super::metrics::Metrics;
 use super::network::{Network, NetworkConfig};
 use super::occasionally::Occasionally;
+use super::pulse::Pulse;
 use super::requests::Requests;
 use super::verify::Verification;
 use super::{executor_thread, storage_thread};
@@ -102,12 +103,14 @@ where
         )
         .context("cannot start a thread")?;
     let checks = parts.verification.clone();
+    let pulse = Arc::new(Pulse::new());
     let driver = Driver {
         machine,
         clock: config.clock,
         outlet,
         window,
         status: status.clone(),
+        pulse: pulse.clone(),
         waiting: Box::new(move || checks.waiting()),
         outward,
     };
@@ -121,6 +124,7 @@ where
         ask: Box::new(move |question| checks.ask(question)),
         requests,
         status,
+        pulse,
         state,
         log,
         executed,
