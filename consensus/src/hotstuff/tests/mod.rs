@@ -7,6 +7,7 @@ mod craft;
 mod catch_up;
 mod golden;
 mod messages;
+mod others;
 mod puppeteer;
 mod random;
 mod reads;

@@ -10,6 +10,7 @@ mod golden;
 mod liars;
 mod messages;
 mod opening;
+mod others;
 mod puppeteer;
 mod random;
 mod reads;

@@ -1,0 +1,92 @@
+//! Bugs that others had, and the tests that keep us from having them: `testdata/bugs_of_others.txt`, a
+//! list that cannot rot, since this fails when one of the tests is gone.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How many there are.
+const BUGS: usize = 31;
+
+fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap().into()
+}
+
+/// Where a file of tests is.
+fn path(name: &str) -> String {
+    let (folder, file) = name.split_once('/').unwrap();
+    match folder {
+        "hotstuff" | "pbft" | "raft" => format!("consensus/src/{folder}/tests/{file}.rs"),
+        "shell" => format!("consensus/src/replica/tests/{file}.rs"),
+        _ => format!("{name}.rs"),
+    }
+}
+
+/// Whether there is a test of this name in the text: the function, with its attribute above.
+fn is_test(text: &str, name: &str) -> bool {
+    let wanted = format!("fn {name}(");
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|line| line.contains(&wanted));
+    at.is_some_and(|at| {
+        let above = lines[..at].iter().rev();
+        let mut above = above.take_while(|line| !line.trim().is_empty() && !line.starts_with('}'));
+        above.any(|line| line.contains("#[test]") || line.contains("#[tokio::test"))
+    })
+}
+
+/// What is wrong with the list.
+fn faults(list: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut tests: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut bug = "";
+    for line in list
+        .lines()
+        .filter(|it| !it.starts_with('#') && !it.is_empty())
+    {
+        let Some(test) = line.strip_prefix("    ") else {
+            bug = line;
+            tests.insert(bug, 0);
+            if !line.contains(" | ") {
+                faults.push(format!("{line}: whose?"));
+            }
+            continue;
+        };
+        *tests.entry(bug).or_default() += 1;
+        if test.starts_with("not yet: ") {
+            continue;
+        }
+        let (file, name) = test.split_once(' ').unwrap_or((test, ""));
+        let file = path(file);
+        if !read(&file).is_some_and(|text| is_test(&text, name)) {
+            faults.push(format!("{bug}: {file} has no test {name}"));
+        }
+    }
+    let none = tests.iter().filter(|(_, tests)| **tests == 0);
+    faults.extend(none.map(|(bug, _)| format!("{bug}: no test")));
+    if tests.len() != BUGS {
+        faults.push(format!("{} bugs are listed", tests.len()));
+    }
+    faults
+}
+
+#[test]
+fn every_bug_that_others_had_has_its_test() {
+    let list = root().join("tests/testdata/bugs_of_others.txt");
+    let list = fs::read_to_string(list).unwrap();
+    let faults = faults(&list, |file| fs::read_to_string(root().join(file)).ok());
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_test_that_is_gone_is_noticed() {
+    let text = "#[test]\nfn one() {\n}\n\nfn two() {\n}\n\n#[test]\n#[inline]\nfn three() {";
+    assert!(is_test(text, "one") && is_test(text, "three"));
+    assert!(!is_test(text, "two") && !is_test(text, "four") && !is_test(text, "on"));
+    let list = "a | b\n    raft/x one\n    raft/x two\n    raft/y one\nc\nd | e\n    not yet: f\n";
+    let read = |file: &str| file.ends_with("x.rs").then(|| text.to_owned());
+    let found = faults(list, read);
+    assert_eq!(found.len(), 5, "{found:?}");
+}
