@@ -5,7 +5,7 @@ use crate::sim::Chance;
 use bytes::Bytes;
 use consensus::Window;
 use consensus::replica::ReplicaInput;
-use crypto::{NodeId, Time};
+use crypto::{NodeId, Size, Time};
 use engine::{Checked, Class, Effect, Engine, Input, Machine, Status};
 use std::sync::Arc;
 
@@ -148,5 +148,8 @@ impl<P: Tongue> Machine for Disguised<P> {
     }
     fn status(&self) -> Status {
         self.node.status()
+    }
+    fn sizes(&self) -> Vec<Size> {
+        self.node.sizes()
     }
 }

@@ -2,8 +2,11 @@
 //! watch what the nodes show to the outside, and share no predicate with what they judge.
 
 mod agreed;
+mod bounded;
+mod candid;
 mod carried_over;
 mod exactly_once;
+mod genuine;
 mod history;
 mod honesty;
 mod linearizable;
@@ -18,10 +21,14 @@ mod register;
 mod retention;
 mod signers;
 mod state;
+mod uncensored;
 
 pub use agreed::{Agreed, Agreement};
+pub use bounded::{Bounded, Caps};
+pub use candid::{Candid, Mood, Sample};
 pub use carried_over::CarriedOver;
 pub use exactly_once::ExactlyOnce;
+pub use genuine::{Genuine, kind};
 pub use history::History;
 pub use honesty::Honesty;
 pub use linearizable::Linearizable;
@@ -35,8 +42,9 @@ pub use proof::{Link, Proof, Proven};
 pub use register::{Cell, Step, Test, Way};
 pub use retention::Retention;
 pub use state::State;
+pub use uncensored::Uncensored;
 
-use crypto::{Digest, Height, NodeId, PublicKey, Reject, Time};
+use crypto::{Digest, Height, NodeId, PublicKey, Reject, Size, Time};
 
 /// A signed statement as it stands in a frame: at most one content for each (signer, slot), ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,6 +182,47 @@ pub enum Seen {
         /// What he signed.
         id: Digest,
     },
+    /// A height was committed at a node, with so many batches.
+    Ordered {
+        /// Where.
+        node: NodeId,
+        /// Which.
+        height: Height,
+        /// How many.
+        batches: usize,
+    },
+    /// A client brought a transaction to a node, after the faults had ended.
+    Submitted {
+        /// To which.
+        node: NodeId,
+        /// Who.
+        client: PublicKey,
+        /// His number for it.
+        sequence: u64,
+    },
+    /// The node refused it, or could not see it ordered before it expired, and said so.
+    Refused {
+        /// Which.
+        node: NodeId,
+        /// Whose.
+        client: PublicKey,
+        /// His number for it.
+        sequence: u64,
+    },
+    /// What a node says of itself, asked now and then.
+    Sampled {
+        /// Who.
+        node: NodeId,
+        /// What.
+        sample: Sample,
+    },
+    /// How full a node's queues, maps and caches are.
+    Measured {
+        /// Whose.
+        node: NodeId,
+        /// All of them.
+        sizes: Vec<Size>,
+    },
     /// A node told a client that his transaction took effect.
     Acknowledged(NodeId, Receipt),
     /// A client begins a linearizable read.
@@ -240,6 +289,11 @@ impl Seen {
             | Seen::Placed { node, .. }
             | Seen::Executed(node, _)
             | Seen::Acknowledged(node, _)
+            | Seen::Ordered { node, .. }
+            | Seen::Submitted { node, .. }
+            | Seen::Refused { node, .. }
+            | Seen::Sampled { node, .. }
+            | Seen::Measured { node, .. }
             | Seen::ReadServed { node, .. }
             | Seen::Accused { node, .. }
             | Seen::Rejected { from: node, .. } => Some(*node),
@@ -260,6 +314,19 @@ pub struct Violation {
     pub at: Time,
     /// How.
     pub what: String,
+}
+
+/// What a cluster without faults achieves, and in which time it says that it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Views that a leader keeps.
+    pub tenure: u64,
+    /// Leader changes within which a transaction is committed.
+    pub changes: u64,
+    /// Batches of others that are ordered before it at most.
+    pub batches: u64,
+    /// How long nothing may move before a node has to say so.
+    pub silence: Time,
 }
 
 /// A property.
@@ -330,6 +397,19 @@ impl Checks {
         ]);
         Self(all)
     }
+    /// And S11, by these caps.
+    #[must_use]
+    pub fn bounded(mut self, caps: Caps) -> Self {
+        self.0.push(Box::new(Bounded::new(caps)));
+        self
+    }
+    /// And L3 and L4.
+    #[must_use]
+    pub fn alive(mut self, expected: Expected) -> Self {
+        self.0.push(Box::new(Uncensored::new(&expected)));
+        self.0.push(Box::new(Candid::new(&expected)));
+        self
+    }
     /// Keeps only the one of this name, if it is here.
     pub fn only(&mut self, property: &str) {
         self.0.retain(|check| check.property() == property);
@@ -366,5 +446,7 @@ impl Checks {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_alive;
 #[cfg(test)]
 mod tests_pbft;

@@ -1,5 +1,5 @@
 //! S3: an honest key never signs two conflicting statements, across crashes and restarts: a ledger
-//! of everything that any key ever signed. And, across kinds: no new vote in a tenure that its
+//! of everything that any honest key ever signed, whether it left or a crash kept it back. And, across kinds: no new vote in a tenure that its
 //! signer gave up (PBFT: in a view below one that it has asked for). (One that was stored before may leave later, as if it had been delayed.)
 
 use super::{Check, Promise, Seen, Slot};

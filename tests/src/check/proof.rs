@@ -1,7 +1,6 @@
 //! S4: every commit carries a proof that convinces whoever knows only the validators: its block and
 //! at least two more, each certifying the one before, the last three of them in consecutive views,
-//! and a certificate of the last by a quorum. (That signatures are genuine is judged where frames
-//! come in: no node of a run without liars sends another's.)
+//! and a certificate of the last with genuine votes of a quorum of distinct members.
 
 use super::{Check, Seen, signers};
 use crypto::{Digest, NodeId};
@@ -32,8 +31,8 @@ pub struct Proven {
     pub links: Vec<Link>,
     /// What the last certificate certifies, of which view.
     pub certified: (Digest, u64),
-    /// Its signers.
-    pub signers: Vec<NodeId>,
+    /// Who voted for it, and whether the signature is genuine.
+    pub signers: Vec<(NodeId, bool)>,
 }
 
 /// See the module.
@@ -76,7 +75,11 @@ impl Proof {
             "a certificate of another block",
         )?;
         demand(
-            signers::are_quorum(it.signers.iter().copied(), self.nodes),
+            it.signers.iter().all(|(_, genuine)| *genuine),
+            "a signature that is not genuine",
+        )?;
+        demand(
+            signers::are_quorum(it.signers.iter().map(|(node, _)| *node), self.nodes),
             "fewer signers than a quorum",
         )
     }

@@ -313,7 +313,7 @@ fn s4_a_commit_without_proof() {
         payload: digest(100),
         links: vec![link(7, 3), link(8, 4), link(9, 5)],
         certified: (digest(9), 9),
-        signers: [0, 2, 3].map(NodeId).to_vec(),
+        signers: [0, 2, 3].map(|node| (NodeId(node), true)).to_vec(),
     };
     let with = |change: &dyn Fn(&mut Proven)| {
         let mut it = sound.clone();
@@ -334,7 +334,7 @@ fn s4_a_commit_without_proof() {
         it.links = vec![first, second, link(8, 5), link(9, 6)];
     };
     assert_eq!(with(&longer), None);
-    let broken: [&dyn Fn(&mut Proven); 8] = [
+    let broken: [&dyn Fn(&mut Proven); 9] = [
         &|it| it.links.clear(),
         &|it| it.links.truncate(2),
         &|it| it.height = 4,
@@ -345,7 +345,8 @@ fn s4_a_commit_without_proof() {
             it.links[1].parent.1 = 6;
         },
         &|it| it.certified.1 = 8,
-        &|it| it.signers = [0, 2, 2].map(NodeId).to_vec(),
+        &|it| it.signers[2].0 = NodeId(2),
+        &|it| it.signers[1].1 = false,
     ];
     for (i, change) in broken.into_iter().enumerate() {
         assert_eq!(with(change), Some("S4"), "change {i}");

@@ -110,7 +110,7 @@ impl<S: System> World<S> {
                 self.trace.say(self.now, || {
                     format!("{node} commits {height}: {transactions} in {batches:?}")
                 });
-                self.committed(height, !batches.is_empty());
+                self.committed(node, height, batches.len());
             }
             Effect::Halt { .. } if !self.system.honest(node) => self.crash(node),
             Effect::Halt { reason } => {

@@ -3,15 +3,15 @@
 use super::Scenario;
 use super::counters::{Counters, Sometimes};
 use super::inspect::{EPOCH, Inspect, Inspected, Legible, content, frame};
-use super::system::Simulated;
-use crate::check::{Certified, Checks, Link, Proven, Report, Seen};
+use super::system::{Simulated, genuine};
+use crate::check::{Caps, Certified, Checks, Genuine, Link, Proven, Report, Seen, kind};
 use bytes::Bytes;
 use consensus::Committed;
 use consensus::hotstuff::message::Vote;
 use consensus::hotstuff::{
     Block, Header, HotStuff, Message, Proof, QuorumCertificate, Record, TimeoutCertificate,
 };
-use crypto::{Digest, Height, NodeId, Time, codec};
+use crypto::{Digest, Hasher, Height, NodeId, Time, codec};
 use mempool::Dissemination;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{CommitRow, Op, SafetyPolicy, Table};
@@ -48,6 +48,7 @@ struct Known {
 pub struct HotStuffInspector {
     /// Views of a tenure.
     tenure: u64,
+    genuine: Genuine,
     /// Parent and height of proposed blocks.
     blocks: BTreeMap<Digest, (Digest, u64)>,
     nodes: Vec<Known>,
@@ -56,15 +57,26 @@ pub struct HotStuffInspector {
 }
 
 impl HotStuffInspector {
-    /// For this many nodes, and tenures of this many views.
+    /// For the cluster of a plan.
     #[must_use]
-    pub fn new(nodes: usize, tenure: u64) -> Self {
+    pub fn new(plan: &Scenario) -> Self {
         Self {
-            tenure,
+            tenure: plan.tenure,
+            genuine: genuine(plan),
             blocks: BTreeMap::new(),
-            nodes: vec![Known::default(); nodes],
+            nodes: vec![Known::default(); plan.nodes],
             views: BTreeSet::new(),
         }
+    }
+
+    /// Who voted for what a certificate certifies, and whether the signature is genuine.
+    fn signers(&self, it: &QuorumCertificate) -> Vec<(NodeId, bool)> {
+        let voted = Hasher::new("quorate/v1/vote")
+            .number(it.height.0)
+            .digest(&it.block)
+            .finish();
+        let signed = self.genuine.statement(kind::VOTE, (it.view.0, 0), &voted);
+        self.genuine.signers(signed, &it.certificate)
     }
 
     /// Whether a block descends from another, as far as is known.
@@ -118,6 +130,20 @@ impl HotStuffInspector {
         let view = vote.view;
         Some(Seen::Voted { node, view })
     }
+}
+
+/// What is certified of a block, from the written format.
+fn digest(header: &Header) -> Digest {
+    let part = |bytes: &[u8]| Hasher::new("quorate/v1/certificate").bytes(bytes).finish();
+    Hasher::new("quorate/v1/block")
+        .number(header.epoch.0)
+        .number(header.view.0)
+        .number(header.height.0)
+        .digest(&header.parent)
+        .digest(&part(&codec::encode(&header.justify)))
+        .digest(&part(&codec::encode(&header.timeout)))
+        .digest(&header.payload)
+        .finish()
 }
 
 fn quorum(it: &QuorumCertificate, into: &mut Inspected) {
@@ -231,14 +257,17 @@ impl Legible for HotStuff {
         into
     }
     fn shown(node: NodeId, it: &Committed<Proof>) -> Option<Seen> {
-        let proven = proven(it.height, it.payload.digest(), &it.proof);
+        // Who plays without bytes has checked signatures where they came in.
+        let signers = it.proof.certificate.certificate.signers.iter();
+        let signers = signers.map(|signer| (signer, true)).collect();
+        let proven = proven(it.height, it.payload.digest(), &it.proof, signers);
         Some(Seen::Committed(node, proven))
     }
 }
 
-fn proven(height: Height, payload: Digest, proof: &Proof) -> Proven {
+fn proven(height: Height, payload: Digest, proof: &Proof, signers: Vec<(NodeId, bool)>) -> Proven {
     let link = |header: &Header| Link {
-        block: header.digest(),
+        block: digest(header),
         view: header.view.0,
         height: header.height.0,
         parent: (header.parent, header.justify.view.0),
@@ -249,7 +278,7 @@ fn proven(height: Height, payload: Digest, proof: &Proof) -> Proven {
         payload,
         links: proof.headers.iter().map(link).collect(),
         certified: (proof.certificate.block, proof.certificate.view.0),
-        signers: proof.certificate.certificate.signers.iter().collect(),
+        signers,
     }
 }
 
@@ -258,10 +287,12 @@ impl Simulated for HotStuff {
     const SAFETY: SafetyPolicy = SafetyPolicy::EachFence;
 
     fn inspector(plan: &Scenario) -> Box<dyn Inspect> {
-        Box::new(HotStuffInspector::new(plan.nodes, plan.tenure))
+        Box::new(HotStuffInspector::new(plan))
     }
     fn checks(plan: &Scenario) -> Checks {
         Checks::hotstuff(plan.nodes, plan.tenure)
+            .bounded(Caps::hotstuff(plan.nodes, plan.tight))
+            .alive(plan.expected())
     }
     /// Each node asks one peer a span where it stands, and is answered; twice that, since spans do
     /// not begin together.
@@ -318,7 +349,8 @@ impl Inspect for HotStuffInspector {
 
     fn commit(&mut self, node: NodeId, row: &CommitRow, _: &mut Counters) -> Option<Seen> {
         let proof: Proof = codec::decode(&row.proof).ok()?;
-        let proven = proven(row.height, row.payload.digest(), &proof);
+        let signers = self.signers(&proof.certificate);
+        let proven = proven(row.height, row.payload.digest(), &proof, signers);
         Some(Seen::Committed(node, proven))
     }
 

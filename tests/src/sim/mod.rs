@@ -14,6 +14,7 @@ mod coup;
 mod crash_point;
 mod effects;
 mod event;
+mod expected;
 pub mod history;
 mod host;
 mod hotstuff;

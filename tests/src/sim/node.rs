@@ -381,13 +381,28 @@ impl<S: System> World<S> {
     /// Begins what a step wants done, in order; a crash cuts the rest off.
     fn carry_out(&mut self, node: NodeId, effects: Vec<Effect>) {
         let process = self.process(node);
-        for effect in effects {
+        let mut effects = effects.into_iter();
+        while let Some(effect) = effects.next() {
             self.effect(node, effect);
             if self.alive(process).is_none() {
-                return;
+                return effects.for_each(|it| self.signed_in_vain(node, &it));
             }
         }
         self.rearm(node);
+    }
+
+    /// A crash keeps back what was signed already: that counts as if it had left.
+    fn signed_in_vain(&mut self, node: NodeId, effect: &Effect) {
+        let (Effect::Send { frame, .. } | Effect::Broadcast { frame, .. }) = effect else {
+            return;
+        };
+        let it = self.watch.inspector.read(node, frame);
+        self.see(Seen::Sent {
+            node,
+            promises: it.promises,
+            certified: it.certified,
+            led: it.led,
+        });
     }
 
     /// Sees to it that the machine is woken at its deadline.

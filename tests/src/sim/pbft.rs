@@ -1,10 +1,10 @@
 //! PBFT's frames and records, read from the outside.
 
+use super::Scenario;
 use super::counters::{Counters, Sometimes};
 use super::inspect::{EPOCH, Inspect, Inspected, Legible, content, frame};
-use super::system::{CHAIN, Simulated, scheme};
-use super::{Scenario, mock};
-use crate::check::{Agreed, Certified, Checks, Report, Seen};
+use super::system::{Simulated, genuine};
+use crate::check::{Agreed, Caps, Certified, Checks, Genuine, Report, Seen, kind};
 use bytes::Bytes;
 use consensus::pbft::message::{Reached, Vote};
 use consensus::pbft::{
@@ -12,13 +12,9 @@ use consensus::pbft::{
     ViewChange,
 };
 use consensus::replica::StableCheckpoint;
-use crypto::{
-    Certificate, Context, Digest, Epoch, Hasher, Height, Kind, NodeId, Payload, PublicKey, Scheme,
-    Slot, Statement, Time, View, codec,
-};
+use crypto::{Digest, Hasher, Height, Kind, NodeId, Payload, Slot, Time, View, codec};
 use mempool::Dissemination;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use storage::{CommitRow, Op, SafetyPolicy, Table};
 
 /// What was seen of one node.
@@ -38,8 +34,7 @@ struct Known {
 pub struct PbftInspector {
     /// Heights between checkpoints.
     interval: u64,
-    keys: Vec<PublicKey>,
-    scheme: Arc<dyn Scheme>,
+    genuine: Genuine,
     nodes: Vec<Known>,
     /// Views that were opened.
     opened: BTreeSet<u64>,
@@ -49,11 +44,9 @@ impl PbftInspector {
     /// For the cluster of a plan.
     #[must_use]
     pub fn new(plan: &Scenario) -> Self {
-        let key = |i| mock::key("validator", i).public();
         Self {
             interval: plan.checkpoints,
-            keys: (0..plan.nodes as u64).map(key).collect(),
-            scheme: scheme(plan),
+            genuine: genuine(plan),
             nodes: vec![Known::default(); plan.nodes],
             opened: BTreeSet::new(),
         }
@@ -129,34 +122,16 @@ impl PbftInspector {
         }
     }
 
-    /// Who signed a commit, and whether the signature is genuine: computed here, from the format.
+    /// Who signed a commit, and whether the signature is genuine.
     fn signers(&self, it: &CommitCertificate) -> Vec<(NodeId, bool)> {
-        let statement = Statement {
-            slot: Slot {
-                kind: Kind::Commit,
-                epoch: Epoch(EPOCH),
-                view: it.assigned.view,
-                height: it.assigned.height,
-            },
-            content: it.assigned.digest,
-        };
-        let context = Context {
-            chain: CHAIN,
-            epoch: Epoch(EPOCH),
-        };
-        let digest = statement.digest(&context);
-        let Certificate {
-            signers,
-            signatures,
-        } = &it.certificate;
-        let genuine = |(i, node): (usize, NodeId)| {
-            let signed = self.keys.get(node.index()).zip(signatures.get(i));
-            let valid = |(key, signature): (&PublicKey, &crypto::Signature)| {
-                self.scheme.verify(&[(*key, digest, *signature)]) == [true]
-            };
-            (node, signed.is_some_and(valid))
-        };
-        signers.iter().enumerate().map(genuine).collect()
+        let Assigned {
+            height,
+            view,
+            digest,
+        } = it.assigned;
+        let place = (view.0, height.0);
+        let signed = self.genuine.statement(kind::COMMIT, place, &digest);
+        self.genuine.signers(signed, &it.certificate)
     }
 }
 
@@ -295,6 +270,8 @@ impl Simulated for Pbft {
     }
     fn checks(plan: &Scenario) -> Checks {
         Checks::pbft(plan.nodes)
+            .bounded(Caps::pbft(plan.nodes, plan.tight, plan.checkpoints))
+            .alive(plan.expected())
     }
     /// Each node asks one peer a span where it stands, and is answered; twice that, since spans do
     /// not begin together.

@@ -4,7 +4,7 @@ use super::counters::{Counters, Sometimes};
 use super::inspect::{EPOCH, Inspect, Inspected, content, frame};
 use super::system::Simulated;
 use super::{Chance, Scenario};
-use crate::check::{Checks, Led, Report, Seen};
+use crate::check::{Caps, Checks, Led, Report, Seen};
 use bytes::Bytes;
 use consensus::raft::{Body, Entry, Message, Proof, Raft, Record};
 use crypto::{Digest, NodeId, Time, codec};
@@ -128,6 +128,8 @@ impl Simulated for Raft {
     }
     fn checks(plan: &Scenario) -> Checks {
         Checks::raft(plan.nodes)
+            .bounded(Caps::raft(plan.nodes, plan.tight))
+            .alive(plan.expected())
     }
     /// The leader beats for ever, and each follower answers.
     fn frames_at_rest(plan: &Scenario, span: Time) -> u64 {

@@ -453,6 +453,13 @@ impl Scenario {
         self
     }
 
+    /// Whether nothing is to go wrong in it.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        self.crash_point.is_none()
+            && self.net == NetFaults::default()
+            && self.process == ProcessFaults::default()
+    }
     /// The node that hoards its batches or is deaf, in a run that has one.
     #[must_use]
     pub fn odd_one(&self) -> NodeId {

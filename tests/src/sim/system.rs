@@ -3,7 +3,7 @@
 use super::host::executor_config;
 use super::inspect::Inspect;
 use super::{MockScheme, Scenario, mock};
-use crate::check::Checks;
+use crate::check::{Checks, Genuine};
 use consensus::replica::ShellConfig;
 use consensus::{LeaderSchedule, Protocol};
 use crypto::{
@@ -70,6 +70,14 @@ pub fn scheme(plan: &Scenario) -> Arc<dyn Scheme> {
     } else {
         Arc::new(MockScheme)
     }
+}
+
+/// The validators of a run, for whoever verifies what they signed.
+#[must_use]
+pub fn genuine(plan: &Scenario) -> Genuine {
+    let key = |i| mock::key("validator", i).public();
+    let keys = (0..plan.nodes as u64).map(key).collect();
+    Genuine::new(CHAIN, keys, scheme(plan))
 }
 
 /// What the simulator has to know of a protocol.

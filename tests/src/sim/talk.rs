@@ -122,6 +122,7 @@ impl<S: System> World<S> {
         let admitted = self.system.ingress().admit_transactions(vec![transaction]);
         match admitted.into_iter().next() {
             Some(Ok(transaction)) => {
+                self.handed_in(node, transaction.transaction());
                 self.reach(node, request, |request| Input::Submit {
                     request,
                     transaction,
@@ -134,6 +135,35 @@ impl<S: System> World<S> {
             }
         }
         request
+    }
+
+    /// A client brings a transaction to a node: from the heal on, that has to see it ordered.
+    fn handed_in(&mut self, node: NodeId, transaction: &Transaction) {
+        let host = &self.hosts[node.index()];
+        if self.healed.is_some() && host.life.is_some() && host.paused <= self.now {
+            self.see(Seen::Submitted {
+                node,
+                client: transaction.client,
+                sequence: transaction.sequence,
+            });
+        }
+    }
+
+    /// A node refuses what a client has brought.
+    pub(super) fn not_taken(&mut self, request: RequestId) {
+        let Some(asked) = self.clients.open.get(&request) else {
+            return;
+        };
+        let node = asked.node;
+        let task = self.clients.list[asked.client].task.as_ref();
+        let transaction = task.and_then(|task| task.transactions.get(asked.which));
+        if let Some((client, sequence)) = transaction.map(|it| (it.client, it.sequence)) {
+            self.see(Seen::Refused {
+                node,
+                client,
+                sequence,
+            });
+        }
     }
 
     /// Hands a request to a node, if that is up.

@@ -7,7 +7,9 @@ use super::host::Host;
 use super::inspect::Inspect;
 use super::system::System;
 use super::world::World;
-use crate::check::{Checks, ExecutedHeight, Receipt, Report, Seen, Standing, Step, Violation, Way};
+use crate::check::{
+    Checks, ExecutedHeight, Mood, Receipt, Report, Sample, Seen, Standing, Step, Violation, Way,
+};
 use bytes::Bytes;
 use crypto::{Height, NodeId, Time};
 use engine::{Machine, Reply, RequestId};
@@ -210,8 +212,13 @@ impl<S: System> World<S> {
     }
 
     /// A node committed a height.
-    pub(super) fn committed(&mut self, height: Height, payload: bool) {
-        self.watch.committed.insert(height.0, payload);
+    pub(super) fn committed(&mut self, node: NodeId, height: Height, batches: usize) {
+        self.watch.committed.insert(height.0, batches > 0);
+        self.see(Seen::Ordered {
+            node,
+            height,
+            batches,
+        });
         if std::mem::take(&mut self.blackout) {
             self.counters.hit(Sometimes::CommittedAfterCrashAll);
         }
@@ -243,12 +250,58 @@ impl<S: System> World<S> {
         self.see(Seen::Executed(node, executed));
     }
 
+    /// Now and then every node is asked how it is.
+    pub(super) fn sample(&mut self) {
+        if self.now >= self.sample_at {
+            self.sample_at = self.now.plus(Time(self.plan.timing.timeout.0 / 2));
+            self.sample_all(Mood::Calm);
+        }
+    }
+
+    /// All is done and at rest: nobody has anything to wait for.
+    pub(super) fn sample_at_rest(&mut self) {
+        self.sample_all(Mood::AtRest);
+    }
+
+    /// `mood`: how the cluster is, unless somebody lies or something else goes wrong.
+    fn sample_all(&mut self, mood: Mood) {
+        let honest = self.plan.attack.is_none();
+        let mood = match mood {
+            Mood::Calm if honest && self.plan.is_calm() => Mood::Calm,
+            Mood::AtRest if honest => Mood::AtRest,
+            _ => Mood::Any,
+        };
+        for i in 0..self.hosts.len() {
+            let host = &self.hosts[i];
+            // A process that is stopped says nothing.
+            let Some(life) = host.life.as_ref().filter(|_| host.paused <= self.now) else {
+                continue;
+            };
+            let (node, status) = (host.id, life.machine.status());
+            let sizes = life.machine.sizes();
+            let (ordered, executed) = (status.consensus.height, status.state_height);
+            let sample = Sample {
+                at: self.now,
+                mood,
+                ordered,
+                executed,
+                work: status.pending.batches > 0
+                    || status.pending.transactions > 0
+                    || executed < ordered,
+                waiting: status.waiting,
+            };
+            self.see(Seen::Measured { node, sizes });
+            self.see(Seen::Sampled { node, sample });
+        }
+    }
+
     /// A node answers a request.
     pub(super) fn replied(&mut self, node: NodeId, request: RequestId, reply: &Reply) {
         self.trace.say(self.now, || {
             format!("{node} answers {}: {reply:?}", request.0)
         });
         match reply {
+            Reply::Refused(_) => self.not_taken(request),
             Reply::Executed(it) if took_effect(&it.outcome) => {
                 self.see(Seen::Acknowledged(node, receipt(it)));
             }

@@ -80,6 +80,8 @@ pub struct World<S: System> {
     pub(super) struck: u64,
     /// How often a member came back with an old disk.
     pub(super) lapses: u64,
+    /// When every node is asked next how it is.
+    pub(super) sample_at: Time,
     /// The read that is being put in: what answers it at once needs nobody else.
     pub(super) reading: Option<RequestId>,
 }
@@ -119,6 +121,7 @@ impl<S: System> World<S> {
             visits: 0,
             struck: 0,
             lapses: 0,
+            sample_at: Time(0),
             reading: None,
             plan,
             system,
@@ -147,6 +150,7 @@ impl<S: System> World<S> {
                     .end("storm", at, format!("{MOST_EVENTS} events and no end"));
                 break;
             }
+            self.sample();
             let happening = AssertUnwindSafe(|| self.happen(event));
             if let Err(panic) = catch_unwind(happening) {
                 self.watch.end("panic", at, text(&*panic));
@@ -187,9 +191,7 @@ impl<S: System> World<S> {
 
     fn prepare(&mut self) {
         let plan = &self.plan;
-        let calm = plan.crash_point.is_none()
-            && plan.net == super::scenario::NetFaults::default()
-            && plan.process == super::scenario::ProcessFaults::default();
+        let calm = plan.is_calm();
         if calm {
             self.counters.hit(Sometimes::Calm);
         }
@@ -406,6 +408,7 @@ impl<S: System> World<S> {
             return self.watch.end("idle", self.now, what);
         } else if self.now > since {
             self.counters.hit(Sometimes::Idle);
+            self.sample_at_rest();
             self.read_everything();
             self.done = true;
             return;
