@@ -2,6 +2,7 @@
 
 use crate::{Context, Digest, Epoch, Hasher, Height, View};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What a statement is about. Its number is part of what is signed, on the wire and on disk: never
 /// reuse one.
@@ -29,6 +30,45 @@ pub enum Kind {
     NewView,
 }
 
+impl Kind {
+    /// All kinds, by number.
+    pub const ALL: [Kind; 10] = [
+        Kind::Proposal,
+        Kind::Vote,
+        Kind::Timeout,
+        Kind::Checkpoint,
+        Kind::Grant,
+        Kind::PrePrepare,
+        Kind::Prepare,
+        Kind::Commit,
+        Kind::ViewChange,
+        Kind::NewView,
+    ];
+
+    /// Its name in files, metrics and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Proposal => "proposal",
+            Kind::Vote => "vote",
+            Kind::Timeout => "timeout",
+            Kind::Checkpoint => "checkpoint",
+            Kind::Grant => "grant",
+            Kind::PrePrepare => "pre-prepare",
+            Kind::Prepare => "prepare",
+            Kind::Commit => "commit",
+            Kind::ViewChange => "view-change",
+            Kind::NewView => "new-view",
+        }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// The place for which a key makes at most one statement, ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Slot {
@@ -40,6 +80,26 @@ pub struct Slot {
     pub view: View,
     /// The height where the kind has one, else 0.
     pub height: Height,
+}
+
+/// In words, for instance `vote in view 7`, or `prepare in view 2 at height 40`. The epoch is left out.
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.name())?;
+        let place = match self.kind {
+            Kind::Timeout => "of tenure",
+            Kind::Grant => "in term",
+            Kind::ViewChange => "to view",
+            _ => "in view",
+        };
+        if self.kind != Kind::Checkpoint || self.view != View(0) {
+            write!(f, " {place} {}", self.view)?;
+        }
+        if self.kind == Kind::Checkpoint || self.height != Height(0) {
+            write!(f, " at height {}", self.height)?;
+        }
+        Ok(())
+    }
 }
 
 /// A slot and the content that is promised for it.

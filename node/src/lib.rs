@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod cli;
 pub mod client;
+pub mod evidence;
 pub mod handle;
 pub mod rpc;
 pub mod runtime;

@@ -9,7 +9,8 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
-    /// Log: the fence and whatever else exists once.
+    /// Log: the fence and whatever else exists once, the names of batches that are not committed, and
+    /// proofs that somebody lied.
     Meta = 0,
     /// Log: the protocol's records.
     Record = 1,

@@ -41,6 +41,9 @@ pub enum LogOp<P: Protocol> {
     Commit(Arc<Committed<P::Proof>>),
     /// The newest stable checkpoint; replaces the former: comes back as [`super::Stored::stable`].
     Checkpoint(StableCheckpoint),
+    /// A proof that somebody lied, one for each signer and slot: comes back as
+    /// [`super::Stored::evidence`].
+    Evidence(Evidence),
 }
 
 /// One effect. The order of effects is the order in which they have to be taken up.
@@ -105,7 +108,8 @@ pub enum Effect<P: Protocol> {
         /// Who has it.
         holders: NodeSet,
     },
-    /// A proof that somebody lied. Once for each (signer, slot) while it is remembered.
+    /// A proof that somebody lied. Once for each signer and slot, restarts included; the first few of
+    /// each signer only. Its write comes before it.
     Evidence(Evidence),
     /// A peer's fault, to be counted.
     Reject(NodeId, Reject),

@@ -1,7 +1,7 @@
 //! What goes into the shell.
 
 use super::{Checkpoint, Fence, StableCheckpoint, Wire};
-use crate::{Anchor, Input, Protocol};
+use crate::{Anchor, Evidence, Input, Protocol};
 use crypto::{Digest, Height, Kind, NodeId, Reject, Slot, Verified, Verifier};
 use std::num::NonZeroU64;
 
@@ -26,6 +26,8 @@ pub struct Stored<P: Protocol> {
     pub floors: Vec<(Kind, Slot)>,
     /// The newest stable checkpoint.
     pub stable: Option<StableCheckpoint>,
+    /// The proofs of lies, in any order.
+    pub evidence: Vec<Evidence>,
     /// `history` of committed heights that will be executed again, as far as they are multiples of
     /// [`ShellConfig::checkpoint_every`]. Without them no checkpoint is signed at those heights.
     pub histories: Vec<(Height, Digest)>,
@@ -43,6 +45,7 @@ impl<P: Protocol> Stored<P> {
             guard: Vec::new(),
             floors: Vec::new(),
             stable: None,
+            evidence: Vec::new(),
             histories: Vec::new(),
             fence: Fence::default(),
         }

@@ -7,8 +7,10 @@ use super::gate::{Gate, Held};
 use super::guard::{Damaged, Guard};
 use super::wire::{Promise, Wire};
 use super::{Checkpoint, Effect, LogOp, ReplicaInput, ShellConfig, StableCheckpoint, Stored};
-use crate::{Config, Draft, Input, Message, Output, Outputs, Protocol, Status, To, Window};
-use crypto::{Kind, NodeId, Reject, Signature, Signer, Size, Statement, Time, Verified};
+use crate::{
+    Config, Draft, Evidence, Input, Message, Output, Outputs, Protocol, Status, To, Window,
+};
+use crypto::{Kind, NodeId, Reject, Signature, Signer, Size, Slot, Statement, Time, Verified};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -36,6 +38,8 @@ struct Turn<P: Protocol> {
     ops: Vec<LogOp<P>>,
     held: Vec<(To, Queued<P>)>,
     effects: Vec<Effect<P>>,
+    /// Whether it is synced though no send waits for it.
+    sync: bool,
 }
 
 impl<P: Protocol> Replica<P> {
@@ -58,6 +62,7 @@ impl<P: Protocol> Replica<P> {
             guard,
             floors,
             stable,
+            evidence,
             histories,
             fence,
         } = stored;
@@ -78,7 +83,7 @@ impl<P: Protocol> Replica<P> {
             guard,
             commits,
             checkpoints,
-            witness: Witness::default(),
+            witness: Witness::restore(&evidence),
             inbox: VecDeque::new(),
             signed: None,
             refused: 0,
@@ -155,6 +160,10 @@ impl<P: Protocol> Replica<P> {
         self.guard.sizes(into);
         self.checkpoints.sizes(into);
         self.witness.sizes(into);
+    }
+    /// Who has lied, and in which slot, as far as the proofs are kept: see [`Effect::Evidence`].
+    pub fn proven(&self) -> impl Iterator<Item = (NodeId, Slot)> {
+        self.witness.proven()
     }
     /// How many sends wait for the disk.
     #[must_use]
@@ -276,7 +285,10 @@ impl<P: Protocol> Replica<P> {
                 Output::Load { token, heights } => Effect::Load { token, heights },
                 Output::Read(id, at) => Effect::Read(id, at),
                 Output::Behind { target, holders } => Effect::Behind { target, holders },
-                Output::Evidence(evidence) => Effect::Evidence(evidence),
+                Output::Evidence(evidence) => {
+                    self.accuse(evidence, turn);
+                    continue;
+                }
                 Output::Reject(from, reject) => Effect::Reject(from, reject),
                 Output::Leader(leader) => Effect::Leader(leader),
             };
@@ -329,8 +341,14 @@ impl<P: Protocol> Replica<P> {
 
     /// Emits the write, then what need not wait for it; holds the rest.
     fn finish(&mut self, turn: Turn<P>, out: &mut Vec<Effect<P>>) {
-        let Turn { ops, held, effects } = turn;
-        if let Some(write) = self.gate.write(!ops.is_empty(), !held.is_empty()) {
+        let Turn {
+            ops,
+            held,
+            effects,
+            sync,
+        } = turn;
+        let sync = sync || !held.is_empty();
+        if let Some(write) = self.gate.write(!ops.is_empty(), sync) {
             out.push(Effect::Write {
                 fence: write.fence,
                 ops,
@@ -432,7 +450,17 @@ impl<P: Protocol> Replica<P> {
 
     fn witness(&mut self, node: NodeId, it: Statement, signature: Signature, turn: &mut Turn<P>) {
         if let Some(evidence) = self.witness.observe(node, it, signature) {
+            self.accuse(evidence, turn);
+        }
+    }
+
+    /// A proof that somebody lied. It is synced: the liar may never speak again, and then nothing
+    /// else would be written.
+    fn accuse(&mut self, evidence: Evidence, turn: &mut Turn<P>) {
+        if self.witness.keep(&evidence) {
+            turn.ops.push(LogOp::Evidence(evidence.clone()));
             turn.effects.push(Effect::Evidence(evidence));
+            turn.sync = true;
         }
     }
 
@@ -448,6 +476,7 @@ impl<P: Protocol> Turn<P> {
             ops: Vec::new(),
             held: Vec::new(),
             effects: Vec::new(),
+            sync: false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A disk: what a node finds when it starts again.
 
 use crate::replica::{Fence, LogOp, StableCheckpoint, Stored};
-use crate::{Anchor, Protocol, Record as _, RecordKey};
+use crate::{Anchor, Evidence, Protocol, Record as _, RecordKey};
 use crypto::{Digest, Height, Kind, Slot};
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ pub struct Image<P: Protocol> {
     pub guard: BTreeMap<Slot, Vec<u8>>,
     floors: BTreeMap<Kind, Slot>,
     stable: Option<StableCheckpoint>,
+    evidence: Vec<Evidence>,
     /// `history` at each committed height.
     histories: BTreeMap<Height, Digest>,
     fence: Fence,
@@ -25,6 +26,7 @@ impl<P: Protocol> Image<P> {
             guard: BTreeMap::new(),
             floors: BTreeMap::new(),
             stable: None,
+            evidence: Vec::new(),
             histories: BTreeMap::new(),
             fence: Fence::default(),
         }
@@ -58,6 +60,7 @@ impl<P: Protocol> Image<P> {
                     .records
                     .retain(|key, _| !matches!(key, RecordKey::At(height, _) if height < below)),
                 LogOp::Checkpoint(stable) => self.stable = Some(stable.clone()),
+                LogOp::Evidence(it) => self.evidence.push(it.clone()),
             }
         }
     }
@@ -86,6 +89,7 @@ impl<P: Protocol> Image<P> {
             .collect();
         stored.floors = self.floors.iter().map(|(kind, it)| (*kind, *it)).collect();
         stored.stable = self.stable.clone();
+        stored.evidence = self.evidence.clone();
         stored.histories = self.unstable().collect();
         stored.fence = self.fence;
         stored

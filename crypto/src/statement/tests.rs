@@ -2,19 +2,6 @@
 use super::*;
 use crate::{ChainId, codec};
 
-const KINDS: [Kind; 10] = [
-    Kind::Proposal,
-    Kind::Vote,
-    Kind::Timeout,
-    Kind::Checkpoint,
-    Kind::Grant,
-    Kind::PrePrepare,
-    Kind::Prepare,
-    Kind::Commit,
-    Kind::ViewChange,
-    Kind::NewView,
-];
-
 fn context() -> Context {
     Context {
         chain: ChainId(Digest([1; 32])),
@@ -38,7 +25,7 @@ fn statement() -> Statement {
 /// The numbers are on disk, on the wire and in signatures: none may ever change.
 #[test]
 fn kinds_keep_their_numbers() {
-    for (number, kind) in KINDS.into_iter().enumerate() {
+    for (number, kind) in Kind::ALL.into_iter().enumerate() {
         assert_eq!(kind as usize, number);
         assert_eq!(codec::encode(&kind), (number as u32).to_le_bytes());
     }
@@ -118,7 +105,7 @@ fn every_part_changes_the_signed_digest() {
         .digest(&at),
     ];
     digests.extend(
-        KINDS
+        Kind::ALL
             .into_iter()
             .filter(|kind| *kind != base.slot.kind)
             .map(|kind| {
@@ -133,4 +120,39 @@ fn every_part_changes_the_signed_digest() {
     digests.sort();
     digests.dedup();
     assert_eq!(digests.len(), count);
+}
+
+#[test]
+fn kinds_have_names_of_their_own() {
+    for kind in Kind::ALL {
+        assert_eq!(Kind::named(kind.name()), Some(kind));
+    }
+    assert_eq!(Kind::named("Vote"), None);
+}
+
+#[test]
+fn slots_are_told_in_words_that_tell_them_apart() {
+    let words = |kind, view, height| {
+        let slot = Slot {
+            kind,
+            epoch: Epoch(0),
+            view: View(view),
+            height: Height(height),
+        };
+        slot.to_string()
+    };
+    assert_eq!(words(Kind::Vote, 7, 0), "vote in view 7");
+    assert_eq!(words(Kind::Vote, 7, 1), "vote in view 7 at height 1");
+    assert_eq!(words(Kind::Timeout, 2, 0), "timeout of tenure 2");
+    assert_eq!(words(Kind::Checkpoint, 0, 128), "checkpoint at height 128");
+    assert_eq!(
+        words(Kind::Checkpoint, 1, 0),
+        "checkpoint in view 1 at height 0"
+    );
+    assert_eq!(
+        words(Kind::Prepare, 2, 40),
+        "prepare in view 2 at height 40"
+    );
+    assert_eq!(words(Kind::ViewChange, 3, 0), "view-change to view 3");
+    assert_eq!(words(Kind::Grant, 3, 0), "grant in term 3");
 }

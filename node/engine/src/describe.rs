@@ -21,6 +21,7 @@ impl<P: Protocol> Engine<P> {
             pending: self.pool.stats(),
             connected: self.connected,
             requests: self.requests.len(),
+            evidence: self.replica.proven().collect(),
             may_end: self.may_end(),
             waiting: self.waiting(),
         }

@@ -27,6 +27,6 @@ pub use ingress::{Checked, Gatekeeper};
 pub use input::{Input, RequestId, Wait};
 pub use machine::{Ingress, Machine, Status};
 pub use recover::Recovered;
-pub use rows::payload_of;
+pub use rows::{evidence, payload_of};
 pub use setup::{Setup, rules, state_limits};
 pub use wire::{Frame, decode};

@@ -2,7 +2,7 @@
 
 use crate::{Effect, Input};
 use bytes::Bytes;
-use crypto::{Digest, FaultModel, Height, NodeId, NodeSet, Reject, Size, Time, Transaction};
+use crypto::{Digest, FaultModel, Height, NodeId, NodeSet, Reject, Size, Slot, Time, Transaction};
 
 /// A node without I/O. An adversary in the tests is one that wraps another.
 pub trait Machine: Send + 'static {
@@ -66,6 +66,9 @@ pub struct Status {
     pub connected: NodeSet,
     /// Requests of clients that wait.
     pub requests: usize,
+    /// Who has signed two contradicting statements, and for which slot, as far as the proofs are kept
+    /// here: the first few of each liar. Ascending.
+    pub evidence: Vec<(NodeId, Slot)>,
     /// After [`crate::Input::Shutdown`]: nobody waits for this node any more.
     pub may_end: bool,
     /// What the whole node waits for, in a sentence; `None` while it makes progress or is idle in

@@ -64,6 +64,7 @@ impl<P: Protocol> Recovered<P> {
         for (_, value) in log.store().scan(Table::Checkpoint, &Scan::all())? {
             stored.stable = Some(rows::decode(&value, "the stable checkpoint")?);
         }
+        stored.evidence = rows::evidence(log)?;
         let mut recovered = Self {
             stored,
             pool: mempool::Recovered::default(),

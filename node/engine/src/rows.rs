@@ -1,10 +1,11 @@
 //! How the shell's writes become rows of the log, and rows become what it starts from.
 
+use bytes::Bytes;
 use consensus::replica::LogOp;
-use consensus::{Protocol, Record, RecordKey};
-use crypto::{BatchRef, Digest, Height, Kind, Payload, Slot, codec};
+use consensus::{Evidence, Protocol, Record, RecordKey};
+use crypto::{BatchRef, Digest, Height, Kind, NodeId, Payload, Slot, codec};
 use serde::de::DeserializeOwned;
-use storage::{CommitRow, REPLACE_NODE, RecordAt, StoreError, Table, WriteBatch, log};
+use storage::{CommitRow, Log, REPLACE_NODE, RecordAt, Scan, StoreError, Table, WriteBatch, log};
 
 /// First byte of the guard's keys: an entry, or a floor.
 const ENTRY: u8 = 0;
@@ -45,6 +46,13 @@ pub(crate) fn write<P: Protocol>(op: LogOp<P>, batch: &mut WriteBatch) {
                 Table::Checkpoint,
                 log::height_key(Height(0)),
                 codec::encode(&stable),
+            );
+        }
+        LogOp::Evidence(evidence) => {
+            batch.put(
+                Table::Meta,
+                evidence_key(evidence.about()),
+                codec::encode(&evidence),
             );
         }
     }
@@ -92,6 +100,37 @@ pub(crate) fn committed(payload: &Payload, batch: &mut WriteBatch) {
             batch.delete(Table::Meta, uncommitted_key(&reference.digest));
         }
     }
+}
+
+/// First byte of the keys in [`Table::Meta`] under which the proofs of lies are: one for each signer
+/// and slot.
+const EVIDENCE: u8 = b'e';
+
+fn evidence_key((node, slot): (NodeId, Slot)) -> Vec<u8> {
+    [
+        &[EVIDENCE],
+        &node.0.to_be_bytes()[..],
+        &codec::encode(&slot),
+    ]
+    .concat()
+}
+
+/// The proofs of lies that a node's log holds, by signer and slot.
+///
+/// # Errors
+/// See [`StoreError`].
+pub fn evidence(log: &Log) -> Result<Vec<Evidence>, StoreError> {
+    let keys = Scan::range(
+        Bytes::from_static(&[EVIDENCE]),
+        Some(Bytes::from_static(&[EVIDENCE + 1])),
+    );
+    let rows = log.store().scan(Table::Meta, &keys)?;
+    let mut list = rows
+        .iter()
+        .map(|(_, value)| decode(value, "a proof of a lie"))
+        .collect::<Result<Vec<Evidence>, _>>()?;
+    list.sort_by_key(Evidence::about);
+    Ok(list)
 }
 
 /// What a row of the guard holds.

@@ -39,6 +39,7 @@ struct Report {
     state_digest: String,
     pending: usize,
     peers: Vec<Peer>,
+    evidence: Vec<Lie>,
     waiting: Option<String>,
 }
 
@@ -46,6 +47,16 @@ struct Report {
 struct Peer {
     node: u16,
     connected: bool,
+}
+
+/// A slot for which a node signed two contradicting statements.
+#[derive(Debug, Serialize)]
+struct Lie {
+    node: u16,
+    kind: &'static str,
+    epoch: u64,
+    view: u64,
+    height: u64,
 }
 
 type Shared = Arc<(NodeHandle, NodeInfo)>;
@@ -89,6 +100,13 @@ async fn status(State(shared): State<Shared>) -> Json<Report> {
             connected: status.connected.contains(node),
         })
         .collect();
+    let evidence = status.evidence.iter().map(|(node, slot)| Lie {
+        node: node.0,
+        kind: slot.kind.name(),
+        epoch: slot.epoch.0,
+        view: slot.view.0,
+        height: slot.height.0,
+    });
     Json(Report {
         node: status.node.0,
         chain: info.chain.to_string(),
@@ -106,6 +124,7 @@ async fn status(State(shared): State<Shared>) -> Json<Report> {
         state_digest: status.state_digest.to_string(),
         pending: status.pending.transactions,
         peers,
+        evidence: evidence.collect(),
         waiting: status.waiting.clone(),
     })
 }

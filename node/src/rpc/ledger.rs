@@ -3,7 +3,7 @@
 use super::convert::{bytes_of, invalid, public_key, receipt};
 use super::deadline::deadline;
 use super::proto::{
-    Block, BlocksRequest, Consistency, Failure, GetReceiptRequest, Peer, RangeRequest,
+    Block, BlocksRequest, Consistency, Failure, GetReceiptRequest, Lie, Peer, RangeRequest,
     RangeResponse, Receipt, SessionRequest, SessionResponse, StatusRequest, StatusResponse,
     SubmitRequest, TaggedRequest, TaggedResponse, Wait, ledger_server::Ledger, tagged_response,
 };
@@ -234,6 +234,13 @@ impl LedgerService {
             node: node.0.into(),
             connected: status.connected.contains(node),
         });
+        let evidence = status.evidence.iter().map(|(node, slot)| Lie {
+            node: node.0.into(),
+            kind: slot.kind.name().to_owned(),
+            epoch: slot.epoch.0,
+            view: slot.view.0,
+            height: slot.height.0,
+        });
         StatusResponse {
             node: status.node.0.into(),
             chain: bytes_of(&self.info.chain.0),
@@ -253,6 +260,7 @@ impl LedgerService {
             peers: peers.collect(),
             waiting: status.waiting.clone().unwrap_or_default(),
             executed: self.handle.metrics().transactions.get(),
+            evidence: evidence.collect(),
         }
     }
 }

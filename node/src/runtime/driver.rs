@@ -162,8 +162,12 @@ impl Outward {
             }
             Effect::Reply { request, reply } => self.reply(request, reply),
             Effect::Evidence(evidence) => {
-                self.metrics.evidence.inc();
-                tracing::warn!(node = %evidence.node, "a validator signed two conflicting statements");
+                let (node, slot) = evidence.about();
+                self.metrics.evidence(node, slot.kind);
+                tracing::warn!(
+                    %node, %slot, epoch = %slot.epoch,
+                    "a validator signed two contradicting statements: `quorate inspect evidence` has the proof"
+                );
             }
             Effect::Rejected { from, reject } => {
                 self.metrics.reject(reject);

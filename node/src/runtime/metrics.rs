@@ -1,6 +1,6 @@
 //! What an operator watches: counted here, read by `/metrics`.
 
-use crypto::Reject;
+use crypto::{Kind, NodeId, Reject};
 use engine::{Class, Status};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +15,8 @@ use std::time::Duration;
 type Label = [(&'static str, &'static str); 1];
 /// Class and direction of bytes.
 type Labels = [(&'static str, &'static str); 2];
+/// Who lied, and about what.
+type Accused = [(&'static str, String); 2];
 
 /// A stage on the way of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +58,11 @@ pub struct Metrics {
     pub transactions: Counter,
     /// Committed batches: transactions by batches is how well they are gathered.
     pub batches: Counter,
-    /// Proofs that a validator lied.
-    pub evidence: Counter,
     /// Peers that went out of touch.
     pub disconnects: Counter,
     /// Leaders that followed another one.
     pub leader_changes: Counter,
+    evidence: Family<Accused, Counter>,
     view: Gauge,
     height: Gauge,
     executed_height: Gauge,
@@ -95,9 +96,9 @@ impl Metrics {
             written_bytes: Counter::default(),
             transactions: Counter::default(),
             batches: Counter::default(),
-            evidence: Counter::default(),
             disconnects: Counter::default(),
             leader_changes: Counter::default(),
+            evidence: Family::default(),
             view: Gauge::default(),
             height: Gauge::default(),
             executed_height: Gauge::default(),
@@ -140,7 +141,7 @@ impl Metrics {
             r.register("batches", "Committed batches", self.batches.clone());
             r.register(
                 "evidence",
-                "Proofs that a validator lied",
+                "Proofs that a validator lied, by liar and kind of statement",
                 self.evidence.clone(),
             );
             r.register("view", "Current view or term", self.view.clone());
@@ -255,6 +256,13 @@ impl Metrics {
     pub fn reject(&self, reject: Reject) {
         self.rejects
             .get_or_create(&[("reason", reject.name())])
+            .inc();
+    }
+
+    /// Counts a proof that a validator lied about a statement of this kind.
+    pub fn evidence(&self, node: NodeId, kind: Kind) {
+        self.evidence
+            .get_or_create(&[("node", node.to_string()), ("kind", kind.name().to_owned())])
             .inc();
     }
 

@@ -122,6 +122,7 @@ impl Machine for Toy {
             pending: mempool::Stats::default(),
             connected: NodeSet::EMPTY,
             requests: self.reads.len(),
+            evidence: Vec::new(),
             may_end: self.reads.is_empty(),
             waiting: None,
         }

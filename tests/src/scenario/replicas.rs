@@ -115,7 +115,7 @@ impl<P: Spoken> Disk<P> {
                     self.anchor.proof = Some(committed.proof.clone());
                     self.committed.extend(P::batches(&committed.payload));
                 }
-                LogOp::Checkpoint(_) => {}
+                LogOp::Checkpoint(_) | LogOp::Evidence(_) => {}
             }
         }
     }

@@ -81,6 +81,7 @@ fn every_command_has_help_with_an_example() {
         vec!["inspect", "log"],
         vec!["inspect", "safety"],
         vec!["inspect", "state"],
+        vec!["inspect", "evidence"],
         vec!["inspect", "verify"],
     ] {
         let output = run(&[&command[..], &["--help"]].concat());

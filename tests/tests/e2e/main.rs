@@ -11,6 +11,7 @@ mod command_line;
 mod crash;
 mod disk;
 mod durable;
+mod evidence;
 mod handover;
 mod inspect;
 mod requests;

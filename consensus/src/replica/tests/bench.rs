@@ -107,6 +107,7 @@ impl Disk {
                         stored.anchor.proof = Some(committed.proof);
                     }
                     LogOp::Checkpoint(stable) => stored.stable = Some(stable.clone()),
+                    LogOp::Evidence(it) => stored.evidence.push(it.clone()),
                     LogOp::Truncate(_) | LogOp::Forget(_) => {}
                 }
             }

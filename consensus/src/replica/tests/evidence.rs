@@ -3,7 +3,7 @@
 use super::bench::{Bench, ME, signer, verifier};
 use super::mock::{Act, MockMessage, statement};
 use crate::Evidence;
-use crate::replica::{Effect, Wire};
+use crate::replica::{Effect, LogOp, Wire};
 use crypto::{Kind, NodeId, Reject};
 use proptest::prelude::*;
 
@@ -90,6 +90,71 @@ fn evidence_that_proves_nothing_is_recognised() {
         second: one(2),
     };
     assert_eq!(framed.check(&by), Err(Reject::BadSignature));
+}
+
+#[test]
+fn a_proof_is_synced_in_the_step_that_finds_it_and_known_after_a_restart() {
+    let mut bench = Bench::new();
+    bench.hear(LIAR, said(LIAR, Kind::Vote, 1, 7));
+    bench.hear(LIAR, said(LIAR, Kind::Vote, 1, 8));
+    let (_, sync, ops) = bench.disk.writes.last().unwrap();
+    let stored: Vec<_> = ops
+        .iter()
+        .filter_map(|op| match op {
+            LogOp::Evidence(evidence) => Some(evidence),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stored, evidence(&bench));
+    assert!(*sync, "the liar may be silent from now on");
+    let proven = [(LIAR, statement(Kind::Vote, 1, 0, 7).slot)];
+    assert!(bench.replica.proven().eq(proven));
+
+    bench.sync();
+    let mut bench = bench.crash(0);
+    assert!(bench.replica.proven().eq(proven));
+    bench.hear(LIAR, said(LIAR, Kind::Vote, 1, 7));
+    bench.hear(LIAR, said(LIAR, Kind::Vote, 1, 9));
+    assert!(evidence(&bench).is_empty(), "told once, restarts included");
+    bench.hear(LIAR, said(LIAR, Kind::Vote, 2, 7));
+    bench.hear(LIAR, said(LIAR, Kind::Vote, 2, 9));
+    assert_eq!(evidence(&bench).len(), 1);
+    assert_eq!(bench.replica.proven().count(), 2);
+}
+
+#[test]
+fn a_proof_of_the_protocol_and_one_of_the_shell_are_one() {
+    let mut bench = Bench::new();
+    let one = |content| {
+        let statement = statement(Kind::Vote, 1, 0, content);
+        (statement, signer(LIAR).sign(&statement))
+    };
+    let found = Box::new(Evidence {
+        node: LIAR,
+        first: one(7),
+        second: one(8),
+    });
+    bench.tell(&[Act::Accuse(found.clone()), Act::Accuse(found)]);
+    bench.hear(LIAR, said(LIAR, Kind::Vote, 1, 7));
+    bench.hear(LIAR, said(LIAR, Kind::Vote, 1, 8));
+    assert_eq!(evidence(&bench).len(), 1);
+}
+
+/// S11: who lies all day fills no disk, and keeps nobody else's lies out.
+#[test]
+fn proofs_against_one_liar_are_few_and_leave_room_for_another() {
+    let mut bench = Bench::new();
+    let lie = |bench: &mut Bench, by, view| {
+        bench.hear(by, said(by, Kind::Vote, view, 1));
+        bench.hear(by, said(by, Kind::Vote, view, 2));
+    };
+    (0..100).for_each(|view| lie(&mut bench, LIAR, view));
+    assert_eq!(evidence(&bench).len(), 16);
+    lie(&mut bench, NodeId(3), 5);
+    assert_eq!(evidence(&bench).len(), 17);
+    let of = |node| bench.replica.proven().filter(move |it| it.0 == node);
+    assert!(of(LIAR).map(|(_, slot)| slot.view.0).eq(0..16));
+    assert_eq!(of(NodeId(3)).count(), 1);
 }
 
 proptest! {

@@ -1,8 +1,8 @@
 //! A protocol that does as it is told: by a peer's message, or by a record when it recovers.
 
 use crate::{
-    Anchor, Committed, Config, Draft, Input, Message, Outputs, Protocol, Record, RecordKey, Status,
-    To, Window,
+    Anchor, Committed, Config, Draft, Evidence, Input, Message, Outputs, Protocol, Record,
+    RecordKey, Status, To, Window,
 };
 use crypto::{
     Authenticate, BatchRef, Digest, Epoch, Hasher, Height, Kind, NodeId, Payload, Reject,
@@ -29,6 +29,8 @@ pub enum Act {
     Commit(u64),
     /// Commit this height with this history, right or wrong.
     Claim(u64, u64),
+    /// Report a liar.
+    Accuse(Box<Evidence>),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -182,6 +184,7 @@ impl Mock {
                     proof: number,
                 });
             }
+            Act::Accuse(evidence) => out.evidence(*evidence),
             Act::Claim(height, history) => out.commit(Committed {
                 height: Height(height),
                 payload: payload(height),

@@ -3,10 +3,11 @@
 use crate::{Effect, Engine, Gatekeeper, Ingress, Input, Machine, Recovered, Reply, RequestId};
 use crate::{Setup, Wait, rules};
 use bytes::Bytes;
-use consensus::hotstuff::HotStuff;
+use consensus::hotstuff::{HotStuff, Message};
+use consensus::replica::{Checkpoint, Wire};
 use crypto::{
-    ChainId, Context, Ed25519, Height, NodeId, SecretKey, Signature, Signer, Time, Transaction,
-    View,
+    ChainId, Context, Digest, Ed25519, Height, NodeId, SecretKey, Signature, Signer, Time,
+    Transaction, View,
 };
 use genesis::{BuiltTestnet, Ports, Testnet};
 use std::collections::{BTreeMap, VecDeque};
@@ -38,6 +39,10 @@ pub(super) struct Cluster {
     events: VecDeque<Event>,
     pub(super) replies: BTreeMap<RequestId, Reply>,
     pub(super) rejects: Vec<(NodeId, crypto::Reject)>,
+    /// Who lies, if anybody does.
+    pub(super) liar: Option<NodeId>,
+    /// Who told of whom.
+    pub(super) evidence: Vec<(usize, consensus::Evidence)>,
     requests: u64,
 }
 
@@ -65,6 +70,8 @@ impl Cluster {
             events: VecDeque::new(),
             replies: BTreeMap::new(),
             rejects: Vec::new(),
+            liar: None,
+            evidence: Vec::new(),
             requests: 0,
         };
         for i in 0..n {
@@ -198,7 +205,10 @@ impl Cluster {
             }
             Effect::Rejected { from, reject } => self.rejects.push((from, reject)),
             Effect::Halt { reason } => panic!("node {i} halts: {reason}"),
-            Effect::Evidence(evidence) => panic!("honest nodes accused: {evidence:?}"),
+            Effect::Evidence(evidence) => {
+                assert_eq!(self.liar, Some(evidence.node), "S10: {evidence:?}");
+                self.evidence.push((i, evidence));
+            }
             Effect::Notice(_) | Effect::Committed { .. } => {}
         }
     }
@@ -314,6 +324,33 @@ impl Cluster {
         self.events
             .push_back(Event::Input(i, Input::Read { request }));
         request
+    }
+
+    /// One node tells another two things about one height.
+    pub(super) fn lie(&mut self, from: usize, to: usize, height: u64) {
+        let node = NodeId(from as u16);
+        let context = self.built.genesis.context();
+        for state in [1, 2] {
+            let mut it = Checkpoint {
+                node,
+                height: Height(height),
+                history: Digest::ZERO,
+                state: Digest([state; 32]),
+                signature: Signature::NONE,
+            };
+            let digest = it.statement(&context).digest(&context);
+            let key = SecretKey::from_seed(&self.built.nodes[from].consensus_key.seed());
+            it.signature = key.sign(&digest);
+            let wire = Wire::<Message>::Checkpoint(it);
+            let (_, frame) = crate::wire::encode_replica(&wire);
+            self.events.push_back(Event::Frame(from, to, frame));
+        }
+    }
+
+    /// The proofs in a node's log.
+    pub(super) fn stored_evidence(&self, i: usize) -> Vec<consensus::Evidence> {
+        let log = Log::new(self.nodes[i].log.clone(), crate::payload_of::<HotStuff>);
+        crate::evidence(&log).unwrap()
     }
 
     pub(super) fn view(&self, i: usize) -> View {

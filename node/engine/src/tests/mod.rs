@@ -4,7 +4,7 @@ mod cluster;
 
 use crate::{Machine as _, Refusal, Reply};
 use cluster::Cluster;
-use crypto::{SecretKey, Time};
+use crypto::{NodeId, SecretKey, Time};
 
 fn client(i: u8) -> SecretKey {
     SecretKey::from_seed(&[i; 32])
@@ -272,4 +272,47 @@ fn batch_of(bytes: usize) -> crypto::SealedBatch {
         transactions: vec![transaction],
     };
     batch.seal()
+}
+
+#[test]
+fn proofs_of_lies_are_stored_told_once_and_known_after_a_restart() {
+    let mut cluster = Cluster::new(4);
+    cluster.liar = Some(NodeId(3));
+    for height in [2048, 1024] {
+        cluster.lie(3, 0, height);
+        cluster.run(Time::millis(10));
+    }
+    let told: Vec<_> = cluster
+        .evidence
+        .iter()
+        .map(|(by, it)| (*by, it.about().1.height.0))
+        .collect();
+    assert_eq!(told, [(0, 2048), (0, 1024)]);
+    let known = |cluster: &Cluster, i: usize| -> Vec<_> {
+        let status = cluster.nodes[i].engine.status();
+        status
+            .evidence
+            .iter()
+            .map(|(node, slot)| (node.0, slot.height.0))
+            .collect()
+    };
+    assert_eq!(known(&cluster, 0), [(3, 1024), (3, 2048)]);
+    assert_eq!(known(&cluster, 1), [], "nobody told it");
+
+    cluster.stop(0);
+    cluster.restart(0);
+    assert_eq!(known(&cluster, 0), [(3, 1024), (3, 2048)]);
+    let stored = cluster.stored_evidence(0);
+    let heights: Vec<_> = stored.iter().map(|it| it.about().1.height.0).collect();
+    assert_eq!(heights, [1024, 2048]);
+    let by = crypto::Verifier {
+        context: cluster.built.genesis.context(),
+        validators: cluster.built.genesis.validator_set(),
+        scheme: std::sync::Arc::new(crypto::Ed25519),
+    };
+    assert!(stored.iter().all(|it| it.check(&by).is_ok()));
+
+    cluster.lie(3, 0, 1024);
+    cluster.run(Time::millis(10));
+    assert_eq!(cluster.evidence.len(), 2, "told once, restarts included");
 }

@@ -2,8 +2,9 @@
 
 use crate::cli::output;
 use crate::rpc::proto::operation_result::Result as Operation;
-use crate::rpc::proto::{Block, KeyValue, OperationResult, Receipt, StatusResponse};
+use crate::rpc::proto::{Block, KeyValue, Lie, OperationResult, Peer, Receipt, StatusResponse};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A key with its value, as JSON.
 pub(super) fn pair(pair: &KeyValue) -> String {
@@ -93,30 +94,63 @@ pub(super) fn block(block: &Block, json: bool) -> String {
     )
 }
 
-/// A node's state; the JSON has the fields of the operator's `/status`.
+fn lie(lie: &Lie) -> Value {
+    json!({
+        "node": lie.node,
+        "kind": lie.kind,
+        "epoch": lie.epoch,
+        "view": lie.view,
+        "height": lie.height,
+    })
+}
+
+/// Who lied, and how often that was proven; nothing if nobody did.
+fn liars(evidence: &[Lie]) -> Option<String> {
+    let mut counts = BTreeMap::<u32, usize>::new();
+    for lie in evidence {
+        *counts.entry(lie.node).or_default() += 1;
+    }
+    let list: Vec<String> = counts
+        .iter()
+        .map(|(node, count)| {
+            let proofs = if *count == 1 { "proof" } else { "proofs" };
+            format!("node {node} ({count} {proofs})")
+        })
+        .collect();
+    let list = list.join(", ");
+    (!list.is_empty())
+        .then(|| format!("liars         {list}; export one with quorate inspect evidence"))
+}
+
+/// A node's state, with the fields of the operator's `/status`.
+fn status_object(s: &StatusResponse) -> Value {
+    let peer = |peer: &Peer| json!({ "node": peer.node, "connected": peer.connected });
+    json!({
+        "node": s.node,
+        "chain": hex::encode(&s.chain),
+        "fault_model": s.fault_model,
+        "protocol": s.protocol,
+        "n": s.n,
+        "f": s.f,
+        "quorum": s.quorum,
+        "election_quorum": s.election_quorum,
+        "view": s.view,
+        "leader": s.leader,
+        "height": s.height,
+        "history": hex::encode(&s.history),
+        "state_height": s.state_height,
+        "state_digest": hex::encode(&s.state_digest),
+        "pending": s.pending,
+        "peers": s.peers.iter().map(peer).collect::<Vec<_>>(),
+        "evidence": s.evidence.iter().map(lie).collect::<Vec<_>>(),
+        "waiting": if s.waiting.is_empty() { Value::Null } else { s.waiting.clone().into() },
+    })
+}
+
+/// A node's state.
 pub(super) fn status(s: &StatusResponse, json: bool) -> String {
     if json {
-        let peer = |peer: &crate::rpc::proto::Peer| json!({ "node": peer.node, "connected": peer.connected });
-        return json!({
-            "node": s.node,
-            "chain": hex::encode(&s.chain),
-            "fault_model": s.fault_model,
-            "protocol": s.protocol,
-            "n": s.n,
-            "f": s.f,
-            "quorum": s.quorum,
-            "election_quorum": s.election_quorum,
-            "view": s.view,
-            "leader": s.leader,
-            "height": s.height,
-            "history": hex::encode(&s.history),
-            "state_height": s.state_height,
-            "state_digest": hex::encode(&s.state_digest),
-            "pending": s.pending,
-            "peers": s.peers.iter().map(peer).collect::<Vec<_>>(),
-            "waiting": if s.waiting.is_empty() { Value::Null } else { s.waiting.clone().into() },
-        })
-        .to_string();
+        return status_object(s).to_string();
     }
     let leader = s
         .leader
@@ -134,7 +168,7 @@ pub(super) fn status(s: &StatusResponse, json: bool) -> String {
     } else {
         &s.waiting
     };
-    [
+    let lines = [
         format!("node          {}", s.node),
         format!("chain         {}", hex::encode(&s.chain)),
         format!("protocol      {} ({})", s.protocol, s.fault_model),
@@ -158,6 +192,7 @@ pub(super) fn status(s: &StatusResponse, json: bool) -> String {
         format!("pending       {}", s.pending),
         format!("peers         {}", peers.collect::<Vec<_>>().join(", ")),
         format!("waiting for   {waiting}"),
-    ]
-    .join("\n")
+    ];
+    let lines = lines.into_iter().chain(liars(&s.evidence));
+    lines.collect::<Vec<_>>().join("\n")
 }

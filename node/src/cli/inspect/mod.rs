@@ -1,10 +1,12 @@
-//! `quorate inspect`: what a node's disk says. Nothing is written.
+//! `quorate inspect`: what a node's disk says. Nothing in it is written.
 
+mod evidence;
 mod log;
 mod safety;
 mod state;
 mod verify;
 
+use super::Usage;
 use anyhow::{Result, bail};
 use crypto::{Height, KeyFile, PublicKey};
 use genesis::{Genesis, Home, NodeConfig};
@@ -24,12 +26,12 @@ const PAGE_BYTES: usize = 8 << 20;
 #[derive(Debug, clap::Args)]
 #[command(
     arg_required_else_help = true,
-    after_help = "Example:\n  quorate inspect --home testnet/node0 log --from 100\n  quorate inspect --home testnet/node0 safety\n  quorate inspect --home testnet/node0 state\n  quorate inspect --home testnet/node0 verify"
+    after_help = "Example:\n  quorate inspect --home testnet/node0 log --from 100\n  quorate inspect --home testnet/node0 safety\n  quorate inspect --home testnet/node0 state\n  quorate inspect --home testnet/node0 verify\n  quorate inspect --home testnet/node0 evidence --out liar.json\n  quorate inspect verify liar.json --genesis testnet/node0/genesis.toml"
 )]
 pub(super) struct Args {
     /// The node's directory.
-    #[arg(long, value_name = "DIR")]
-    home: PathBuf,
+    #[arg(long, value_name = "DIR", global = true)]
+    home: Option<PathBuf>,
     /// Print JSON, one object a line.
     #[arg(long, global = true)]
     json: bool,
@@ -66,21 +68,59 @@ enum Command {
         #[arg(long, value_name = "N", requires = "prefix")]
         limit: Option<u64>,
     },
+    /// Print which validators signed two contradicting statements, as far as this node has seen both,
+    /// or write the proof of it to a file that convinces a third party.
+    #[command(
+        after_help = "Example:\n  quorate inspect --home testnet/node0 evidence\n  quorate inspect --home testnet/node0 evidence --number 2 --out liar.json"
+    )]
+    Evidence {
+        /// Write one proof to this new file.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Which one, as they are listed.
+        #[arg(long, value_name = "N", requires = "out", default_value_t = 1)]
+        number: usize,
+    },
     /// Check the whole log: heights, histories, batches, clients' signatures, and for each height
-    /// the proof that a quorum committed it.
-    #[command(after_help = "Example:\n  quorate inspect --home testnet/node0 verify")]
-    Verify,
+    /// the proof that a quorum committed it. Or check a file of evidence, without any node.
+    #[command(
+        after_help = "Example:\n  quorate inspect --home testnet/node0 verify\n  quorate inspect verify liar.json --genesis genesis.toml"
+    )]
+    Verify {
+        /// What `quorate inspect evidence` wrote: needs the genesis file only.
+        #[arg(value_name = "FILE", conflicts_with = "home", requires = "genesis")]
+        file: Option<PathBuf>,
+        /// The genesis file of the chain that the evidence is about.
+        #[arg(long, value_name = "GENESIS", requires = "file")]
+        genesis: Option<PathBuf>,
+    },
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let node = Node::open(&args.home)?;
+    if let Command::Verify {
+        file: Some(file),
+        genesis: Some(genesis),
+    } = &args.command
+    {
+        return evidence::verify(file, genesis, args.json);
+    }
+    let Some(home) = &args.home else {
+        let why = "--home is missing: name the node's directory, such as testnet/node0";
+        return Err(Usage(why.into()).into());
+    };
+    let node = Node::open(home)?;
     match &args.command {
         Command::Log { from, limit } => log::print(&node, Height(*from), *limit, args.json),
         Command::Safety => safety::print(&node, args.json),
         Command::State { prefix, limit } => {
             state::print(&node, prefix.as_deref(), *limit, args.json)
         }
-        Command::Verify => verify::print(&node, args.json),
+        Command::Evidence { out: None, .. } => evidence::print(&node, args.json),
+        Command::Evidence {
+            out: Some(out),
+            number,
+        } => evidence::export(&node, *number, out, args.json),
+        Command::Verify { .. } => verify::print(&node, args.json),
     }
 }
 
