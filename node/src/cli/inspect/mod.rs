@@ -88,7 +88,7 @@ enum Command {
     )]
     Verify {
         /// What `quorate inspect evidence` wrote: needs the genesis file only.
-        #[arg(value_name = "FILE", conflicts_with = "home", requires = "genesis")]
+        #[arg(value_name = "FILE", requires = "genesis")]
         file: Option<PathBuf>,
         /// The genesis file of the chain that the evidence is about.
         #[arg(long, value_name = "GENESIS", requires = "file")]
@@ -102,11 +102,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
         genesis: Some(genesis),
     } = &args.command
     {
+        if args.home.is_some() {
+            return usage("evidence is checked against the genesis file alone: leave out --home");
+        }
         return evidence::verify(file, genesis, args.json);
     }
     let Some(home) = &args.home else {
-        let why = "--home is missing: name the node's directory, such as testnet/node0";
-        return Err(Usage(why.into()).into());
+        return usage("--home is missing: name the node's directory, such as testnet/node0");
     };
     let node = Node::open(home)?;
     match &args.command {
@@ -122,6 +124,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         } => evidence::export(&node, *number, out, args.json),
         Command::Verify { .. } => verify::print(&node, args.json),
     }
+}
+
+fn usage(why: &str) -> Result<()> {
+    Err(Usage(why.into()).into())
 }
 
 /// A node's files.
