@@ -163,7 +163,7 @@ impl Outward {
             Effect::Reply { request, reply } => self.reply(request, reply),
             Effect::Evidence(evidence) => {
                 let (node, slot) = evidence.about();
-                self.metrics.evidence(node, slot.kind);
+                self.metrics.lie(node, slot.kind);
                 tracing::warn!(
                     %node, %slot, epoch = %slot.epoch,
                     "a validator signed two contradicting statements: `quorate inspect evidence` has the proof"

@@ -58,11 +58,13 @@ pub struct Metrics {
     pub transactions: Counter,
     /// Committed batches: transactions by batches is how well they are gathered.
     pub batches: Counter,
+    /// Proofs that a validator lied, as far as they are kept.
+    pub evidence: Counter,
     /// Peers that went out of touch.
     pub disconnects: Counter,
     /// Leaders that followed another one.
     pub leader_changes: Counter,
-    evidence: Family<Accused, Counter>,
+    lies: Family<Accused, Counter>,
     view: Gauge,
     height: Gauge,
     executed_height: Gauge,
@@ -96,9 +98,10 @@ impl Metrics {
             written_bytes: Counter::default(),
             transactions: Counter::default(),
             batches: Counter::default(),
+            evidence: Counter::default(),
             disconnects: Counter::default(),
             leader_changes: Counter::default(),
-            evidence: Family::default(),
+            lies: Family::default(),
             view: Gauge::default(),
             height: Gauge::default(),
             executed_height: Gauge::default(),
@@ -141,7 +144,7 @@ impl Metrics {
             r.register("batches", "Committed batches", self.batches.clone());
             r.register(
                 "evidence",
-                "Proofs that a validator lied, by liar and kind of statement",
+                "Proofs that a validator lied",
                 self.evidence.clone(),
             );
             r.register("view", "Current view or term", self.view.clone());
@@ -203,6 +206,11 @@ impl Metrics {
                 "Leaders that followed another one",
                 self.leader_changes.clone(),
             );
+            r.register(
+                "lies",
+                "Proofs that a validator lied, by liar and kind of statement",
+                self.lies.clone(),
+            );
         });
     }
 
@@ -260,8 +268,9 @@ impl Metrics {
     }
 
     /// Counts a proof that a validator lied about a statement of this kind.
-    pub fn evidence(&self, node: NodeId, kind: Kind) {
-        self.evidence
+    pub fn lie(&self, node: NodeId, kind: Kind) {
+        self.evidence.inc();
+        self.lies
             .get_or_create(&[("node", node.to_string()), ("kind", kind.name().to_owned())])
             .inc();
     }

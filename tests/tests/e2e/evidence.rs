@@ -180,7 +180,8 @@ async fn a_liar_is_named_and_a_stranger_can_check_the_proof() {
     let known = liar.lie(&world, 0, liar.votes(900_000)).await;
     let expected = r#"[{"node":3,"kind":"vote","epoch":0,"view":900000,"height":0}]"#;
     assert_eq!(known, serde_json::from_str::<Value>(expected).unwrap());
-    let name = "quorate_evidence_total{node=\"3\",kind=\"vote\"}";
+    assert_eq!(world.metric(0, "quorate_evidence_total"), 1);
+    let name = "quorate_lies_total{node=\"3\",kind=\"vote\"}";
     assert_eq!(world.metric(0, name), 1);
     let home = world.cluster.home(0).clone();
     let log = fs::read_to_string(home.log_file()).unwrap();
