@@ -2,13 +2,16 @@
 //! file checks their proof, without a node.
 
 use crate::command_line::{fails, run};
-use crate::world::{PATIENCE, World, fresh_session, pbft, put};
+use crate::world::{
+    PATIENCE, World, Writer, fresh_session, hotstuff as hotstuff_testnet, pbft, put,
+};
 use bytes::Bytes;
 use consensus::replica::{Checkpoint, Wire};
 use consensus::{Protocol, hotstuff, pbft as pbft_protocol};
 use crypto::{Context, Digest, Epoch, Height, NodeId, Reject, Signature, Statement, View, codec};
 use engine::{Class, Frame};
-use genesis::{Home, Loaded};
+use genesis::{Home, Loaded, Testnet};
+use quorate::cli::cluster::free_ports;
 use quorate::runtime::metrics::Metrics;
 use quorate::runtime::network::hello::{Hello, WIRE_VERSION};
 use quorate::runtime::network::peer::{LaneLimits, PeerConfig, Permit};
@@ -324,6 +327,42 @@ async fn a_liar_is_named_under_pbft() {
         proven["key"],
         liar.loaded.consensus_key.public().to_string()
     );
+    world.end().await;
+}
+
+/// A live attack: whoever was told both things can prove it, at once and later.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_adversary_did_is_proven_to_a_stranger() {
+    let testnet = Testnet {
+        tenure: 8,
+        ..hotstuff_testnet(free_ports(4).unwrap())
+    };
+    let world = World::attacked(&testnet, &[(LIAR, "equivocate")]).await;
+    let honest = world.but(LIAR);
+    let writer = Writer::start(world.client(&honest), "attacked");
+    let end = Instant::now() + PATIENCE;
+    let nothing = Value::Array(Vec::new());
+    let witness = loop {
+        if let Some(node) = honest.iter().find(|it| evidence(&world, **it) != nothing) {
+            break *node;
+        }
+        assert!(Instant::now() < end, "nobody noticed");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let (dir, genesis) = stranger(&world);
+    let file = dir.path().join("liar.json");
+    let home = world.cluster.home(witness);
+    says(&arguments(home, &["--out", file.to_str().unwrap()]));
+    let proven = says(&verify(&file, &genesis));
+    assert!(proven.starts_with("proven: node 3 signed two"), "{proven}");
+    assert!(!writer.finish().await.is_empty());
+    world.agrees(&honest).await;
+    for node in honest {
+        let known = evidence(&world, node);
+        let liars = known.as_array().unwrap().iter().map(|lie| &lie["node"]);
+        assert!(liars.clone().all(|node| *node == LIAR), "S10: {known}");
+        assert!(liars.count() <= 16, "S11: {known}");
+    }
     world.end().await;
 }
 
