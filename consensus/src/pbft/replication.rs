@@ -72,7 +72,9 @@ impl Pbft {
             }
             return;
         }
-        if from != self.me() && !self.has_room(it) {
+        // What it said of this slot before a restart it does not know before that is read.
+        let unread = it.height <= self.log.committed() && !self.recovery.is_complete();
+        if from != self.me() && (unread || !self.has_room(it)) {
             return;
         }
         let accepted = self.log.get(it.height).and_then(|slot| slot.accepted);

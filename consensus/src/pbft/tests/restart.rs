@@ -267,6 +267,36 @@ fn what_was_prepared_is_read_however_many_payloads_a_slot_was_given() {
     }
 }
 
+/// A committed slot may be prepared again for those who lag, but in no other words than before: as long
+/// as those are not read, not at all.
+#[test]
+fn a_committed_slot_is_not_prepared_anew_before_it_is_read() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        for height in 1..=3 {
+            solo.order(1, height, height);
+        }
+        let mut anchor = solo.craft.anchor();
+        let last = solo.commits[2].clone();
+        (anchor.height, anchor.history) = (last.height, last.history);
+        anchor.proof = Some(last.proof);
+        let all = solo.records;
+        let mut solo = Solo::recover(solo.craft, 0, Time(0), anchor, Vec::new());
+        solo.records = all;
+        solo.slow_loads = true;
+        solo.checkpoint(None);
+        solo.pre_prepare(1, 2, &payload(9));
+        assert!(solo.said("prepare").is_empty(), "it has prepared another");
+        while !solo.loads.is_empty() {
+            solo.load();
+        }
+        solo.pre_prepare(1, 2, &payload(9));
+        assert!(solo.said("prepare").is_empty(), "it has prepared another");
+        solo.pre_prepare(1, 4, &payload(4));
+        assert_eq!(solo.said("prepare"), [(1, 4)]);
+    }
+}
+
 /// All lose power after slots were committed everywhere, and come back without their primary: the
 /// new view has to carry the committed slots over, though each start is given none of them.
 #[test]
