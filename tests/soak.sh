@@ -57,6 +57,11 @@ twins() {
         --seed "$from" --seconds $((share / 2)) --jobs "$jobs"
 }
 
+puppeteer() {
+    withstands "$1" || return 0
+    part "puppeteer, $1" "$bin/puppeteer" --protocol "$1" --seeds "$seeds" --seconds "$share" --jobs "$jobs"
+}
+
 mutants() {
     RUSTFLAGS="--cfg planted" cargo build --profile planted --quiet --target-dir "$target/planted" \
         -p quorate-tests --bin sim || return

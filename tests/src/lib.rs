@@ -15,6 +15,7 @@ mod conformance;
 pub mod mutants;
 #[cfg(feature = "e2e")]
 pub mod processes;
+pub mod puppeteer;
 pub mod report;
 pub mod scenario;
 pub mod sim;

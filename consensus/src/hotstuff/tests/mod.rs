@@ -8,7 +8,6 @@ mod catch_up;
 mod golden;
 mod messages;
 mod others;
-mod puppeteer;
 mod random;
 mod reads;
 mod replication;

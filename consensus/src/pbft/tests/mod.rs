@@ -11,7 +11,6 @@ mod liars;
 mod messages;
 mod opening;
 mod others;
-mod puppeteer;
 mod random;
 mod reads;
 mod replication;

@@ -1,0 +1,212 @@
+//! An honest member: the protocol as it is, without shell and engine. Its disk is as fast as can be,
+//! own messages come back at once, payload is held. What a shell would add, the judge demands: that it
+//! never makes two statements for one slot.
+
+use super::Played;
+use super::judge::Judge;
+use super::troupe::{Troupe, payload};
+use consensus::{Anchor, Committed, Draft as _, Input, Loaded, Output, Outputs, Record as _};
+use consensus::{Config, RecordKey, To, Token};
+use crypto::{Digest, Epoch, Height, NodeId, Payload, Signature, Statement, Time, Verified, View};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+/// See the module.
+pub struct Puppet<P: Played> {
+    /// Who it is.
+    pub me: NodeId,
+    core: P,
+    /// Empty; its room is used again.
+    out: Outputs<P>,
+    config: Config,
+    inbox: VecDeque<Input<P>>,
+    /// What it has said to others and nobody has listened to.
+    pub sent: Vec<(To, P::Message)>,
+    /// All that was ever stored, in order.
+    records: Vec<P::Record>,
+    last: Option<Committed<P::Proof>>,
+    /// Numbers of the batches that wait here.
+    pub pool: Vec<u64>,
+    signed: Option<(Statement, Signature)>,
+    /// Steps taken.
+    pub steps: u64,
+}
+
+impl<P: Played> Puppet<P> {
+    /// At genesis.
+    #[must_use]
+    pub fn new(config: Config, troupe: &Troupe, judge: &mut Judge<P>) -> Self {
+        let mut out = Outputs::default();
+        let core = P::recover(config.clone(), Time(0), anchor(None), Vec::new(), &mut out);
+        let mut puppet = Self {
+            me: config.me,
+            core,
+            out: Outputs::default(),
+            config,
+            inbox: VecDeque::new(),
+            sent: Vec::new(),
+            records: Vec::new(),
+            last: None,
+            pool: Vec::new(),
+            signed: None,
+            steps: 0,
+        };
+        puppet.take(out, troupe, judge);
+        puppet.work_off(Time(0), troupe, judge);
+        puppet
+    }
+    /// Stops, and starts again with what its disk holds.
+    pub fn restart(&mut self, now: Time, troupe: &Troupe, judge: &mut Judge<P>) {
+        judge.tell(|| format!("node {} starts again", self.me));
+        let anchor = anchor(self.last.as_ref());
+        let given = self.stored(|height| height >= anchor.height);
+        let mut out = Outputs::default();
+        self.inbox.clear();
+        self.signed = None;
+        self.core = P::recover(self.config.clone(), now, anchor, given, &mut out);
+        self.take(out, troupe, judge);
+        self.work_off(now, troupe, judge);
+    }
+    /// The view that it is in, or wants.
+    #[must_use]
+    pub fn view(&self) -> u64 {
+        let View(view) = self.core.view();
+        view
+    }
+    /// What it has committed.
+    #[must_use]
+    pub fn height(&self) -> u64 {
+        self.last.as_ref().map_or(0, |it| it.height.0)
+    }
+    /// When to wake it.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        self.core.deadline()
+    }
+    /// Why it waits, in words.
+    #[must_use]
+    pub fn waiting(&self) -> Option<String> {
+        self.core.status().waiting
+    }
+
+    /// One input, and what follows at once.
+    pub fn input(&mut self, now: Time, input: Input<P>, troupe: &Troupe, judge: &mut Judge<P>) {
+        self.inbox.push_back(input);
+        self.work_off(now, troupe, judge);
+    }
+    fn work_off(&mut self, now: Time, troupe: &Troupe, judge: &mut Judge<P>) {
+        while let Some(input) = self.inbox.pop_front() {
+            let mut out = std::mem::take(&mut self.out);
+            self.core.step(now, input, &mut out);
+            self.steps += 1;
+            self.take(out, troupe, judge);
+        }
+    }
+    fn take(&mut self, mut out: Outputs<P>, troupe: &Troupe, judge: &mut Judge<P>) {
+        for output in out.0.drain(..) {
+            match output {
+                Output::Persist(record) => {
+                    P::recorded(self.me, &record, judge);
+                    self.records.push(record);
+                }
+                Output::Send(to, draft) => self.send(to, draft, troupe, judge),
+                Output::Commit(committed) => self.commit(committed, judge),
+                Output::WantPayload {
+                    ticket, exclude, ..
+                } => {
+                    let payload = self.offer(&exclude);
+                    self.inbox.push_back(Input::Payload { ticket, payload });
+                }
+                Output::CheckPayload { block, .. } => {
+                    let held = Ok(());
+                    self.inbox.push_back(Input::Checked { block, held });
+                }
+                Output::Load { token, heights } => {
+                    let loaded = self.load(token, &heights);
+                    self.inbox.push_back(Input::Loaded(loaded));
+                }
+                Output::Evidence(it) => judge.accused(self.me, &it, troupe),
+                Output::Reject(from, reject) => {
+                    judge.tell(|| format!("node {} refuses node {from}: {reject}", self.me));
+                }
+                Output::Truncate(_)
+                | Output::Forget(_)
+                | Output::Checkpoint(_)
+                | Output::DropCheck(_)
+                | Output::Return(_)
+                | Output::Read(..)
+                | Output::Behind { .. }
+                | Output::Leader(_) => {}
+            }
+        }
+        self.out = out;
+    }
+    fn send(&mut self, to: To, draft: P::Draft, troupe: &Troupe, judge: &mut Judge<P>) {
+        let statement = draft.statement();
+        let signature = statement.map(|statement| {
+            let again = self.signed.filter(|(last, _)| *last == statement);
+            let (_, signature) = again.unwrap_or_else(|| {
+                judge.signs(self.me, &statement);
+                (statement, troupe.sign(self.me.0, &statement))
+            });
+            self.signed = Some((statement, signature));
+            signature
+        });
+        let message = draft.seal(signature);
+        judge.tell(|| format!("node {} to {to:?}: {}", self.me, P::words(&message)));
+        if matches!(to, To::All | To::Me) || to == To::One(self.me) {
+            let message = Verified::own(message.clone(), &troupe.pass);
+            let from = self.me;
+            self.inbox.push_back(Input::Message { from, message });
+        }
+        if to != To::Me && to != To::One(self.me) {
+            self.sent.push((to, message));
+        }
+    }
+    fn commit(&mut self, committed: Committed<P::Proof>, judge: &mut Judge<P>) {
+        judge.commits(self.me, self.height(), &committed);
+        let waiting = self.pool.len();
+        if let Payload::Refs(refs) = &committed.payload {
+            self.pool
+                .retain(|number| !refs.iter().any(|it| it.number == *number));
+        }
+        if self.pool.len() < waiting {
+            let oldest = (!self.pool.is_empty()).then_some(Time(0));
+            self.inbox.push_back(Input::Pending { oldest });
+        }
+        self.last = Some(committed);
+    }
+    /// The first batch that waits and is not under way.
+    fn offer(&self, exclude: &[Digest]) -> Payload {
+        let free = |number: &&u64| !exclude.contains(&super::troupe::batch(**number).digest);
+        let first = self.pool.iter().find(free);
+        first.map_or(Payload::EMPTY, |number| payload(*number))
+    }
+    fn load(&self, token: Token, heights: &Range<Height>) -> Loaded<P> {
+        let mut records = self.stored(|height| heights.contains(&height));
+        records.retain(|record| matches!(record.key(), RecordKey::At(..)));
+        Loaded { token, records }
+    }
+    /// The records that the disk holds: the latest of each kind, and those at some heights.
+    fn stored(&self, wanted: impl Fn(Height) -> bool) -> Vec<P::Record> {
+        let mut stored: BTreeMap<RecordKey, &P::Record> = BTreeMap::new();
+        for record in &self.records {
+            let key = record.key();
+            if !matches!(key, RecordKey::At(height, _) if !wanted(height)) {
+                stored.insert(key, record);
+            }
+        }
+        stored.into_values().cloned().collect()
+    }
+}
+
+/// Where a start begins.
+fn anchor<Proof: Clone>(last: Option<&Committed<Proof>>) -> Anchor<Proof> {
+    Anchor {
+        epoch: Epoch(0),
+        height: last.map_or(Height(0), |it| it.height),
+        history: last.map_or(Digest::ZERO, |it| it.history),
+        state: Digest::ZERO,
+        proof: last.map(|it| it.proof.clone()),
+    }
+}
