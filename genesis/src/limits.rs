@@ -84,7 +84,7 @@ impl Limits {
         )?;
         within("operations", self.operations.into(), 1, 4_096)?;
         within("lifetime", self.lifetime, 100, 1_000_000_000)?;
-        within("max_sessions", self.max_sessions.into(), 1, 16 << 20)?;
+        within("max_sessions", self.max_sessions.into(), 1, 1 << 20)?;
         within("session_window", self.session_window.into(), 1, 65_536)?;
         within("batch_bytes", self.batch_bytes.into(), 3 << 10, 16 << 20)?;
         within(

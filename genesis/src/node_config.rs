@@ -361,28 +361,33 @@ impl NodeConfig {
 
     fn check_caps(&self) -> Result<(), Fault> {
         let p = &self.pool;
-        for (name, value, low) in [
-            ("pool.transactions", p.transactions, 1),
-            ("pool.bytes", p.bytes, 1 << 20),
-            ("pool.per_client", p.per_client, 1),
-            ("pool.control_bytes", p.control_bytes, 1 << 20),
-            ("pool.bulk_bytes", p.bulk_bytes, 1 << 20),
-            ("rpc.connections", self.rpc.connections, 1),
-            ("rpc.requests", self.rpc.requests, 1),
-            ("rpc.range_entries", self.rpc.range_entries, 1),
+        let (mib, gib) = (1 << 20, 1 << 30);
+        for (name, value, low, high) in [
+            ("pool.transactions", p.transactions, 1, 1 << 24),
+            ("pool.bytes", p.bytes, mib, 64 * gib),
+            ("pool.per_client", p.per_client, 1, 1 << 24),
+            ("pool.control_bytes", p.control_bytes, mib, 64 * gib),
+            ("pool.bulk_bytes", p.bulk_bytes, mib, 64 * gib),
+            ("rpc.connections", self.rpc.connections, 1, 1 << 20),
+            ("rpc.requests", self.rpc.requests, 1, 1 << 24),
+            ("rpc.range_entries", self.rpc.range_entries, 1, 1 << 24),
             (
                 "store.flush_bytes",
                 usize::try_from(self.store.flush_bytes).unwrap_or(usize::MAX),
-                1 << 20,
+                mib,
+                // With more the store would flush by itself, without a sync of the log before.
+                64 * mib,
             ),
         ] {
-            if value < low {
-                return Err(Fault::new(
-                    name,
-                    format!("{value} is below {low}"),
-                    "raise it, or leave the key out for the default",
-                ));
-            }
+            let (problem, remedy) = if value < low {
+                (format!("{value} is below {low}"), "raise it")
+            } else if value > high {
+                (format!("{value} is above {high}"), "lower it")
+            } else {
+                continue;
+            };
+            let remedy = format!("{remedy}, or leave the key out for the default");
+            return Err(Fault::new(name, problem, remedy));
         }
         Ok(())
     }

@@ -26,6 +26,17 @@ pub trait Protocol: Sized + Send + 'static {
         records: Vec<Self::Record>,
         out: &mut Outputs<Self>,
     ) -> Self;
+    /// Whether these records can be what an instance with this anchor has stored: asked before
+    /// [`Protocol::recover`], which takes that for granted.
+    ///
+    /// # Errors
+    /// In words, what is wrong with them.
+    fn check_stored(
+        _anchor: &Anchor<Self::Proof>,
+        _records: &[Self::Record],
+    ) -> Result<(), String> {
+        Ok(())
+    }
     /// One deterministic step. Infallible: a peer's fault is a counted [`crypto::Reject`], ours is
     /// an assertion.
     fn step(&mut self, now: Time, input: Input<Self>, out: &mut Outputs<Self>);

@@ -52,6 +52,31 @@ impl Stored {
     }
 }
 
+/// The last commit proves itself, and what may be signed again is of the epoch that goes on.
+///
+/// # Errors
+/// See [`crate::Protocol::check_stored`].
+pub fn check(anchor: &Anchor<Proof>, records: &[Record]) -> Result<(), String> {
+    if let Some(proof) = &anchor.proof {
+        let proven = proof.headers.first().map(|header| header.height);
+        if proven != Some(anchor.height) {
+            return Err(format!("commit {} is not what it proves", anchor.height));
+        }
+    }
+    for record in records {
+        let epoch = match record {
+            Record::Block(block) => block.header.epoch,
+            Record::Timeout(timeout) => timeout.epoch,
+            Record::Vote(_) | Record::Progress(_) | Record::Commit { .. } => continue,
+        };
+        if epoch != anchor.epoch {
+            let now = anchor.epoch;
+            return Err(format!("a record is of epoch {epoch}, the epoch is {now}"));
+        }
+    }
+    Ok(())
+}
+
 fn root(config: &Config, anchor: &Anchor<Proof>) -> Root {
     let committed: Option<&Header> = anchor
         .proof

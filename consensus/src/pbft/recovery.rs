@@ -71,6 +71,30 @@ impl Stored {
     }
 }
 
+/// The last commit proves itself, and what may be signed again is of the epoch that goes on.
+///
+/// # Errors
+/// See [`crate::Protocol::check_stored`].
+pub fn check(anchor: &Anchor<Proof>, records: &[Record]) -> Result<(), String> {
+    if let Some(Proof(certificate)) = &anchor.proof
+        && certificate.assigned.height != anchor.height
+    {
+        return Err(format!("commit {} is not what it proves", anchor.height));
+    }
+    for record in records {
+        let epoch = match record {
+            Record::ViewChange(it) => it.change.epoch,
+            Record::NewView(it) => it.epoch,
+            Record::Accepted(_) | Record::Prepared(_) | Record::Committed(_) => continue,
+        };
+        if epoch != anchor.epoch {
+            let now = anchor.epoch;
+            return Err(format!("a record is of epoch {epoch}, the epoch is {now}"));
+        }
+    }
+    Ok(())
+}
+
 /// See [`crate::Protocol::recover`].
 ///
 /// The view is the last one entered; whoever had asked for a higher one before still has no part in

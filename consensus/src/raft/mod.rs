@@ -78,6 +78,10 @@ impl Protocol for Raft {
         recovery::recover(config, now, &anchor, records, out)
     }
 
+    fn check_stored(anchor: &Anchor<Proof>, records: &[Record]) -> Result<(), String> {
+        recovery::check(anchor, records)
+    }
+
     fn step(&mut self, now: Time, input: Input<Self>, out: &mut Out) {
         match input {
             Input::Message { from, message } => {

@@ -44,6 +44,33 @@ pub fn recover(
     }
 }
 
+/// Entries from the last commit up are without a gap, and their terms do not go down: all that was
+/// acknowledged is there.
+///
+/// # Errors
+/// See [`crate::Protocol::check_stored`].
+pub fn check(anchor: &Anchor<Proof>, records: &[Record]) -> Result<(), String> {
+    let mut last = anchor.proof.map_or(Position::START, |proof| proof.0);
+    if last.height != anchor.height {
+        return Err(format!("commit {} is not what it proves", anchor.height));
+    }
+    let (_, _, entries) = sort(records.to_vec());
+    for entry in entries.iter().filter(|it| it.at.height > anchor.height) {
+        let Position { term, height } = entry.at;
+        if height != last.height.next() || height == last.height {
+            return Err(format!("entry {height} follows entry {}", last.height));
+        }
+        if term < last.term {
+            return Err(format!(
+                "entry {height} is of term {term}, the one before of {}",
+                last.term
+            ));
+        }
+        last = entry.at;
+    }
+    Ok(())
+}
+
 /// The stored records, by kind; entries ascending.
 fn sort(records: Vec<Record>) -> (View, Option<NodeId>, Vec<Arc<Entry>>) {
     let (mut term, mut voted, mut entries) = (View(0), None, Vec::new());

@@ -49,12 +49,13 @@ impl<P: Protocol> Recovered<P> {
         }
         let anchor = anchor::<P>(setup, last)?;
         let mut stored = Stored::empty(anchor);
-        for (_, value) in log.latest_records()? {
-            stored.records.push(rows::decode(&value, "a record")?);
+        for (key, value) in log.latest_records()? {
+            stored.records.push(rows::record::<P>(&key, &value)?);
         }
-        for (_, value) in log.records(&(tip..Height(u64::MAX)), usize::MAX)? {
-            stored.records.push(rows::decode(&value, "a record")?);
+        for (key, value) in log.records(&(tip..Height(u64::MAX)), usize::MAX)? {
+            stored.records.push(rows::record::<P>(&key, &value)?);
         }
+        P::check_stored(&stored.anchor, &stored.records).map_err(|why| rows::damaged(&why))?;
         for (key, value) in log.promises()? {
             match rows::guard_row(&key, &value)? {
                 GuardRow::Entry(slot, draft) => stored.guard.push((slot, draft)),

@@ -133,6 +133,16 @@ pub fn evidence(log: &Log) -> Result<Vec<Evidence>, StoreError> {
     Ok(list)
 }
 
+/// Reads a record, which lies where its content says.
+pub(crate) fn record<P: Protocol>(key: &[u8], value: &[u8]) -> Result<P::Record, StoreError> {
+    let record: P::Record = decode(value, "a record")?;
+    if record_at(record.key()).key() == key {
+        Ok(record)
+    } else {
+        Err(damaged("a record lies at another's place"))
+    }
+}
+
 /// What a row of the guard holds.
 pub(crate) enum GuardRow {
     Entry(Slot, Vec<u8>),
@@ -163,7 +173,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T,
     codec::decode(bytes).map_err(|error| damaged(&format!("{what} is {error}")))
 }
 
-fn damaged(what: &str) -> StoreError {
+pub(crate) fn damaged(what: &str) -> StoreError {
     StoreError::Damaged {
         at: "data/log".into(),
         what: what.into(),
