@@ -9,16 +9,19 @@ DURATION ?=
 ARGS ?=
 # make soak SOAK_SECONDS=600 SOAK_FROM=1000000 SOAK_PARTS="simulator adversaries" SOAK_PROTOCOLS=raft
 export SOAK_SECONDS SOAK_FROM SOAK_PARTS SOAK_PROTOCOLS
+# make fuzz FUZZ_SECONDS=600 ARGS="node_pbft state"
+FUZZ_SECONDS ?= 60
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build testnet test mutants soak versus-etcd
+.PHONY: help setup build testnet test mutants soak fuzz versus-etcd
 
 help:
 	@echo "make testnet   run a testnet of $(NODES) nodes here (NODES=7, DURATION=30s, ARGS='--fresh')"
 	@echo "make test      every check: format, lints, tests, the simulator"
 	@echo "make mutants   whether the simulator finds every planted bug (ARGS='--most 500 --starts 3')"
 	@echo "make soak      all that looks for bugs, for an hour, and a report (SOAK_SECONDS=600, SOAK_PROTOCOLS=raft)"
+	@echo "make fuzz      every fuzzer for a minute (FUZZ_SECONDS=600, ARGS='node_pbft state'; needs cargo-fuzz)"
 	@echo "make versus-etcd  Raft mode beside a real etcd (ARGS='--rounds 1 --seconds 3 --restart 20000')"
 	@echo "make build     the program, optimised: $(TARGET)/release/quorate"
 	@echo "make setup     install what a fresh Debian 12 lacks"
@@ -46,6 +49,9 @@ mutants: setup
 
 soak: setup
 	@tests/soak.sh
+
+fuzz: setup
+	@tests/fuzz.sh $(FUZZ_SECONDS) $(ARGS)
 
 versus-etcd: setup
 	@tests/etcd.sh $(ARGS)

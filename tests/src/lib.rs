@@ -11,6 +11,7 @@ pub mod adversary;
 pub mod check;
 #[cfg(test)]
 mod conformance;
+pub mod fuzz;
 #[cfg(planted)]
 pub mod mutants;
 #[cfg(feature = "e2e")]

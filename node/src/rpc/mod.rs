@@ -13,7 +13,7 @@ mod refusal;
 mod serve;
 
 pub use info::NodeInfo;
-pub use serve::{Listeners, serve};
+pub use serve::{Listeners, ledger, serve};
 
 /// The messages and services of `quorate.v1`, generated from `proto/quorate/v1/ledger.proto`.
 pub mod proto {

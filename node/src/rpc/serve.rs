@@ -7,10 +7,14 @@ use super::proto::ledger_server::LedgerServer;
 use super::{NodeInfo, admin};
 use crate::handle::NodeHandle;
 use anyhow::{Context as _, Result};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -73,10 +77,8 @@ pub async fn serve(listeners: Listeners, handle: NodeHandle, info: NodeInfo) -> 
     let (health, health_service) = tonic_health::server::health_reporter();
     let watch = tokio::spawn(report_health(health, handle.clone()));
     let admin = admin::serve(listeners.admin, handle.clone(), info.clone(), stop.clone());
-    let largest = info.transaction_bytes() + OVERHEAD;
     let most = info.caps.connections;
-    let ledger =
-        LedgerServer::new(LedgerService { handle, info }).max_decoding_message_size(largest);
+    let ledger = ledger(handle, info);
     let connections = CappedListener::new(listeners.rpc, most, Owes::Preface, PATIENCE);
     let connections = connections.into_stream();
     let rpc = Server::builder()
@@ -87,7 +89,7 @@ pub async fn serve(listeners: Listeners, handle: NodeHandle, info: NodeInfo) -> 
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .add_service(health_service)
-        .add_service(InTime::new(ledger))
+        .add_service(ledger)
         .serve_with_incoming_shutdown(Box::pin(connections), stop.clone().cancelled_owned());
     let both = async {
         tokio::try_join!(
@@ -103,6 +105,26 @@ pub async fn serve(listeners: Listeners, handle: NodeHandle, info: NodeInfo) -> 
     result
 }
 
+/// The gRPC service without connections: for the servers above, and for who calls it himself.
+#[must_use]
+pub fn ledger(
+    handle: NodeHandle,
+    info: NodeInfo,
+) -> impl Service<
+    http::Request<Body>,
+    Response = http::Response<Body>,
+    Error = Infallible,
+    Future: Send + 'static,
+> + NamedService
++ Clone
++ Send
++ Sync
++ 'static {
+    let largest = info.transaction_bytes() + OVERHEAD;
+    let service = LedgerServer::new(LedgerService { handle, info });
+    InTime::new(service.max_decoding_message_size(largest))
+}
+
 /// A client that keeps a stream open must not keep the node from stopping.
 async fn grace(stop: &CancellationToken) {
     stop.cancelled().await;
@@ -110,7 +132,7 @@ async fn grace(stop: &CancellationToken) {
 }
 
 async fn report_health(reporter: HealthReporter, handle: NodeHandle) {
-    let name = <LedgerServer<LedgerService> as tonic::server::NamedService>::NAME;
+    let name = <LedgerServer<LedgerService> as NamedService>::NAME;
     loop {
         let status = match handle.status().waiting {
             None => ServingStatus::Serving,

@@ -6,7 +6,7 @@ mod model;
 mod rules;
 
 use super::*;
-use crate::kv::{Compare, End, Operation, Outcome, Relation, Reply, Request, Span, Test};
+use crate::kv::{Compare, End, Operation, Outcome, Pair, Relation, Reply, Request, Span, Test};
 use crate::{CommitRow, Memory, StateReader, WriteBatch, memory::Fault};
 use crypto::{
     Batch, BatchRef, ChainId, NodeId, Payload, PublicKey, Signature, Transaction,

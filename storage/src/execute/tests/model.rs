@@ -1,7 +1,7 @@
 //! The state machine again, written to be obvious: a whole copy of all keys for every revision, and
 //! all that was ever executed.
 
-use crate::kv::{
+use super::{
     Compare, End, Limits, Operation, Outcome, Pair, Receipt, Relation, Reply, Request, Span, Test,
 };
 use crypto::{Digest, Height, PublicKey, Transaction};

@@ -1,0 +1,70 @@
+//! What is fuzzed, as ordinary functions of bytes: `tests/fuzz` hands them to cargo-fuzz, and a test
+//! runs what it has found, and a little more, whenever all tests run.
+//!
+//! None of them may panic, whatever the bytes, or allocate without bound.
+
+mod cluster;
+pub mod files;
+mod forge;
+mod forge_hotstuff;
+mod forge_pbft;
+mod forge_raft;
+mod mutate;
+pub mod node;
+pub mod records;
+#[cfg(feature = "e2e")]
+pub mod rpc;
+#[cfg(feature = "e2e")]
+mod rpc_node;
+mod seeds;
+mod source;
+pub mod state;
+mod twist;
+pub mod wire;
+
+pub use mutate::mutated;
+pub use seeds::seeds;
+pub use source::Source;
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name: of the program that fuzzes it, and of its corpus.
+    pub name: &'static str,
+    /// Runs it once.
+    pub run: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    target("wire_hotstuff", wire::hotstuff),
+    target("wire_pbft", wire::pbft),
+    target("wire_raft", wire::raft),
+    target("batches", wire::batches),
+    target("node_hotstuff", node::hotstuff),
+    target("node_pbft", node::pbft),
+    target("node_raft", node::raft),
+    target("records_hotstuff", records::hotstuff),
+    target("records_pbft", records::pbft),
+    target("records_raft", records::raft),
+    target("rows", records::rows),
+    target("genesis_toml", files::genesis),
+    target("node_toml", files::node),
+    target("key_file", files::key),
+    target("state", state::execute),
+    #[cfg(feature = "e2e")]
+    target("rpc", rpc::requests),
+];
+
+/// Runs a target once, for the programs that fuzz.
+///
+/// # Panics
+/// If there is none of this name, or it has found something.
+pub fn run(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|it| it.name == name);
+    (target.expect("a fuzzer is named like a target").run)(data);
+}
+
+const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+    Target { name, run }
+}
