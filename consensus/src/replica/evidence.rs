@@ -19,18 +19,24 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    /// The most slots that are remembered of one signer and kind.
-    pub(super) fn sizes(&self, into: &mut Vec<Size>) {
-        let most = self.seen.values().map(BTreeMap::len).max().unwrap_or(0);
-        into.push(Size::new("statements of one", most, MOST_SLOTS));
-    }
-
     /// Knows the proofs that an earlier run has kept.
     pub(super) fn restore(stored: &[Evidence]) -> Self {
         Self {
             seen: BTreeMap::new(),
             proven: stored.iter().map(Evidence::about).collect(),
         }
+    }
+
+    /// The most slots that are remembered of one signer and kind.
+    pub(super) fn sizes(&self, into: &mut Vec<Size>) {
+        let most = self.seen.values().map(BTreeMap::len).max().unwrap_or(0);
+        into.push(Size::new("statements of one", most, MOST_SLOTS));
+        let mut proofs: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for (node, _) in self.proven() {
+            *proofs.entry(node).or_default() += 1;
+        }
+        let most = proofs.into_values().max().unwrap_or(0);
+        into.push(Size::new("proofs against one", most, MOST_PROOFS));
     }
 
     /// Remembers a statement whose signature was checked. Returns a proof if it contradicts the

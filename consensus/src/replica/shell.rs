@@ -153,6 +153,10 @@ impl<P: Protocol> Replica<P> {
     pub fn stable(&self) -> Option<&StableCheckpoint> {
         self.checkpoints.stable()
     }
+    /// Who has lied, and in which slot, as far as the proofs are kept: see [`Effect::Evidence`].
+    pub fn proven(&self) -> impl Iterator<Item = (NodeId, Slot)> {
+        self.witness.proven()
+    }
     /// See [`Protocol::sizes`]: the protocol's and the shell's own.
     pub fn sizes(&self, into: &mut Vec<Size>) {
         self.protocol.sizes(into);
@@ -160,10 +164,6 @@ impl<P: Protocol> Replica<P> {
         self.guard.sizes(into);
         self.checkpoints.sizes(into);
         self.witness.sizes(into);
-    }
-    /// Who has lied, and in which slot, as far as the proofs are kept: see [`Effect::Evidence`].
-    pub fn proven(&self) -> impl Iterator<Item = (NodeId, Slot)> {
-        self.witness.proven()
     }
     /// How many sends wait for the disk.
     #[must_use]

@@ -46,6 +46,7 @@ impl Caps {
             ("checkpoints of one", 4),
             ("stable checkpoints", 4),
             ("statements of one", 32),
+            ("proofs against one", 16),
             ("requests", 1_000),
             ("loads", n * (loads + 2) + fetches + 1),
             ("bytes handed over", 12 * MIB),
