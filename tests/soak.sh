@@ -62,6 +62,12 @@ puppeteer() {
     part "puppeteer, $1" "$bin/puppeteer" --protocol "$1" --seeds "$seeds" --seconds "$share" --jobs "$jobs"
 }
 
+# Each round takes its own time, and in the end a replica sleeps for a minute.
+rounds() {
+    part "fault rounds on real processes, $1" "$bin/rounds" --protocol "$1" --seed "$from" \
+        --rounds 1000000 --seconds "$share"
+}
+
 mutants() {
     RUSTFLAGS="--cfg planted" cargo build --profile planted --quiet --target-dir "$target/planted" \
         -p quorate-tests --bin sim || return

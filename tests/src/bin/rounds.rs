@@ -44,6 +44,9 @@ struct Args {
     /// Write the report as JSON to this file, too.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Append what came of it to this file, for the report of a soak run.
+    #[arg(long)]
+    report: Option<PathBuf>,
     /// Keep the nodes' logs and data here: a directory that is new or empty.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -88,6 +91,10 @@ async fn main() -> Result<ExitCode> {
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let Some(path) = &args.report {
+        let appended = report.section().append(path);
+        appended.with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(match report.failure {
         None => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@ use super::{BOUND, Campaign, more};
 use crate::processes::book::Tally;
 use crate::processes::pauses::Slept;
 use crate::processes::{Broken, Most, Plan};
+use crate::report::Section;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -168,6 +169,31 @@ impl Report {
             replay,
             kept,
         });
+    }
+
+    /// Its section in the report of a soak run.
+    #[must_use]
+    pub fn section(&self) -> Section {
+        let (asked, answered) = self.operations();
+        let kept: usize = self.rounds.iter().map(|round| round.kept).sum();
+        let slowest = self.rounds.iter().map(|round| round.back_ms).max();
+        let part = format!("fault rounds on real processes, {}", self.protocol);
+        let mut section = Section::new(part, self.seconds)
+            .figure("nodes", self.nodes as f64)
+            .figure("rounds", self.rounds.len() as f64)
+            .figure("operations", asked as f64)
+            .figure("of them answered", answered as f64)
+            .figure("unique writes found again", kept as f64)
+            .figure(
+                "ms until all served again, at most",
+                slowest.unwrap_or_default() as f64,
+            )
+            .figure("MiB held by a node, at most", (self.memory >> 20) as f64)
+            .figure("files open at a node, at most", self.files as f64);
+        if let Some(failure) = &self.failure {
+            section.fail(failure.to_string(), failure.replay.clone());
+        }
+        section
     }
 
     /// What clients asked for in all rounds, and what was answered of it.
