@@ -56,17 +56,17 @@ fn a_seed_takes_its_own_course_and_words_and_checks_change_nothing() {
     }
 }
 
-/// What must not be borne has to break agreement, or the judge is blind.
+/// What must not be borne has to break agreement, or the judge is blind. Two certificates for one view
+/// are the end of it, and are often seen before the two logs that follow.
 #[test]
 fn one_liar_more_breaks_agreement() {
     for plan in Plan::all() {
         let troupe = Troupe::with(plan.nodes, Troupe::of(plan.nodes).f + 1);
-        let broken = |seed| {
+        let forks = |seed| {
             let outcome = play(plan.with(seed), &troupe, Manner::default());
-            outcome.violation.map_or("", |it| it.property)
+            let broken = outcome.violation.map_or("", |it| it.property);
+            matches!(broken, "S1" | "S2")
         };
-        let all: Vec<&str> = (0..200).map(broken).collect();
-        let forks = all.iter().filter(|it| **it == "S1").count();
-        assert!(forks > 0, "{}: {all:?}", plan.name());
+        assert!((0..200).any(forks), "{}", plan.name());
     }
 }
