@@ -108,6 +108,8 @@ mod chosen {
         JoinAnyone,
         /// PBFT: a restart forgets what was prepared up to the last commit.
         ForgetPrepared,
+        /// PBFT: a restart forgets which checkpoint was shown to be stable.
+        ForgetStable,
         /// PBFT: commits that come before their pre-prepare are lost.
         DropEarlyCommits,
         /// Evidence: every statement of every member is remembered for ever.

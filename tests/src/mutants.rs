@@ -118,6 +118,8 @@ const fn broken(bug: Bug) -> [Broken; 3] {
         Bug::ForgetBranch => hotstuff(&["L2"]),
         Bug::CommitUnprepared => pbft(&["S1", "S10"]),
         Bug::DropPrepared | Bug::TrustNewView | Bug::ForgetPrepared => pbft(&["S1"]),
+        // Its fork takes two restarts at the right time: a unit test has it.
+        Bug::ForgetStable => pbft(&["S11", "S1"]),
         // Whoever has committed something else refuses the view, before it can fork.
         Bug::CarryLowest => pbft(&["S10", "S1"]),
         Bug::GoOnAfterChange => pbft(&["S3"]),

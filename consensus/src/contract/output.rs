@@ -1,9 +1,11 @@
 //! What comes out of a protocol.
 
 use super::{Protocol, ReadId, Ticket, Token};
+use crate::replica::StableCheckpoint;
 use crypto::{Digest, Height, NodeId, NodeSet, Payload, Reject, Signature, Statement};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// To whom a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,9 @@ pub enum Output<P: Protocol> {
     /// Send the own newest checkpoint once more, if it is not stable yet: what was lost may be what
     /// the watermarks wait for.
     Checkpoint(To),
+    /// A stable checkpoint that a peer has shown, its certificate checked. It is durable before any
+    /// later send, and comes back at a start: what moved the watermarks must not be forgotten.
+    Stable(Arc<StableCheckpoint>),
     /// Committed: in order of height, each once.
     Commit(Committed<P::Proof>),
     /// Ask for something to order.
@@ -147,6 +152,10 @@ impl<P: Protocol> Outputs<P> {
     /// Sends the own checkpoint again that is not stable yet.
     pub fn checkpoint(&mut self, to: To) {
         self.0.push(Output::Checkpoint(to));
+    }
+    /// Makes durable that a checkpoint is stable.
+    pub fn stable(&mut self, stable: &Arc<StableCheckpoint>) {
+        self.0.push(Output::Stable(Arc::clone(stable)));
     }
     /// Commits the next height.
     pub fn commit(&mut self, committed: Committed<P::Proof>) {

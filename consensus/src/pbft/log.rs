@@ -13,8 +13,6 @@ use crypto::{Digest, Height, NodeId, Payload, Signature, Size, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Checkpoints are this far apart until the shell says otherwise.
-const INTERVAL: u64 = 128;
 /// Of how many views a member's commits for one slot are kept, the highest: commits of any view
 /// count, but only those of one view with each other.
 const COMMIT_VIEWS: usize = 2;
@@ -138,6 +136,8 @@ impl Slot {
 /// The log.
 #[derive(Debug)]
 pub struct Log {
+    /// How far checkpoints are apart. Before the shell has said it, nothing is between the watermarks:
+    /// what is promised beyond them might not be shown in a view change.
     interval: u64,
     /// The highest stable checkpoint known; its height is the low watermark.
     stable: Option<Arc<StableCheckpoint>>,
@@ -152,7 +152,7 @@ impl Log {
     /// Without slots.
     pub fn new(height: Height, history: Digest, last: Option<Arc<CommitCertificate>>) -> Self {
         Self {
-            interval: INTERVAL,
+            interval: 0,
             stable: None,
             slots: BTreeMap::new(),
             height,

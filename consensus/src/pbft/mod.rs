@@ -18,7 +18,8 @@
 //! carries the highest of what was prepared over; everybody computes the same again.
 //!
 //! Before a pre-prepare or prepare leaves, view, slot and payload are durable; before a commit, the
-//! prepared certificate; before a view change, the whole of it; before anything of a new view, that.
+//! prepared certificate; before a view change, the whole of it; before anything of a new view, that;
+//! before anything in slots that a stable checkpoint has moved the watermarks to, that checkpoint.
 //!
 //! A restart is given the records from the last commit up only. What it has prepared between the low
 //! watermark and there, it reads before it may ask for another view: `recovery.rs`.

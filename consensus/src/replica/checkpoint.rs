@@ -239,7 +239,8 @@ impl Checkpoints {
         let (_, newest) = self.own.last_key_value()?;
         (self.stable().map(|it| it.height) < Some(newest.height)).then_some(*newest)
     }
-    /// A member's checkpoint, its signature checked. Returns the new stable one if this makes it.
+    /// A member's checkpoint, its signature checked. Returns the new stable one, for
+    /// [`Checkpoints::adopt`], if this makes it.
     ///
     /// # Errors
     /// [`Reject::Malformed`] at a height without checkpoints, [`Reject::Conflict`] if it
@@ -267,6 +268,18 @@ impl Checkpoints {
         trim(claims, MOST_HEIGHTS);
         Ok(self.certify(&it))
     }
+    /// Keeps a stable checkpoint, if it is the newest.
+    pub(super) fn adopt(&mut self, stable: &StableCheckpoint) -> bool {
+        let newest = self.stable().map(|it| it.height) < Some(stable.height);
+        if newest {
+            self.stable.insert(stable.height, stable.clone());
+            trim(&mut self.stable, MOST_HEIGHTS);
+            for claims in self.claims.values_mut() {
+                claims.retain(|at, _| *at > stable.height);
+            }
+        }
+        newest
+    }
     /// What is wrong with the own state at a height that has just become stable.
     ///
     /// # Errors
@@ -290,7 +303,7 @@ impl Checkpoints {
                 .is_some_and(|every| height.0.is_multiple_of(every))
     }
     /// Makes the certificate if enough members agree with this one.
-    fn certify(&mut self, it: &Checkpoint) -> Option<StableCheckpoint> {
+    fn certify(&self, it: &Checkpoint) -> Option<StableCheckpoint> {
         let Checkpoint {
             height,
             history,
@@ -308,18 +321,12 @@ impl Checkpoints {
             return None;
         }
         let certificate = Certificate::collect(agree);
-        let stable = StableCheckpoint {
+        Some(StableCheckpoint {
             height,
             history,
             state,
             certificate,
-        };
-        self.stable.insert(height, stable.clone());
-        trim(&mut self.stable, MOST_HEIGHTS);
-        for claims in self.claims.values_mut() {
-            claims.retain(|at, _| *at > height);
-        }
-        Some(stable)
+        })
     }
 }
 

@@ -252,6 +252,10 @@ impl<P: Protocol> Replica<P> {
                     self.send_checkpoint(to, turn);
                     continue;
                 }
+                Output::Stable(stable) => {
+                    self.adopt(&stable, turn);
+                    continue;
+                }
                 Output::Commit(committed) => {
                     self.commits.extend(&committed);
                     self.checkpoints
@@ -425,15 +429,24 @@ impl<P: Protocol> Replica<P> {
         match self.checkpoints.add(checkpoint) {
             Ok(None) => {}
             Ok(Some(stable)) => {
-                let height = stable.height;
-                turn.ops.push(LogOp::Checkpoint(stable.clone()));
-                turn.effects.push(Effect::Stable(stable));
-                if let Err(reason) = self.checkpoints.compare(height) {
-                    return self.halt(reason, turn);
+                self.adopt(&stable, turn);
+                if !self.halted {
+                    self.tell_checkpoint(now, turn);
                 }
-                self.tell_checkpoint(now, turn);
             }
             Err(reject) => turn.effects.push(Effect::Reject(from, reject)),
+        }
+    }
+
+    /// A checkpoint is stable: it is kept, and the own state is held against it.
+    fn adopt(&mut self, stable: &StableCheckpoint, turn: &mut Turn<P>) {
+        if !self.checkpoints.adopt(stable) {
+            return;
+        }
+        turn.ops.push(LogOp::Checkpoint(stable.clone()));
+        turn.effects.push(Effect::Stable(stable.clone()));
+        if let Err(reason) = self.checkpoints.compare(stable.height) {
+            self.halt(reason, turn);
         }
     }
 

@@ -78,8 +78,8 @@ pub struct Cluster<P: Subject> {
     pub evidence: Vec<Evidence>,
     /// Decides on a message whether it is lost.
     pub filter: Option<Filter<P>>,
-    /// Whether checkpoints of the shell are lost.
-    pub lose_checkpoints: bool,
+    /// Whom no checkpoints of the shell reach.
+    pub lose_checkpoints: BTreeSet<u16>,
     /// Crash a node at its k-th sync.
     pub crash_at_sync: BTreeMap<u16, u64>,
 }
@@ -113,7 +113,7 @@ impl<P: Subject> Cluster<P> {
             reads: Vec::new(),
             evidence: Vec::new(),
             filter: None,
-            lose_checkpoints: false,
+            lose_checkpoints: BTreeSet::new(),
             crash_at_sync: BTreeMap::new(),
         };
         (0..n).for_each(|i| cluster.start(i));

@@ -232,7 +232,7 @@ impl<P: Subject> Cluster<P> {
         let filtered = match (&**message, &mut self.filter) {
             (Wire::Protocol(inner), Some(filter)) => filter(from, to, inner),
             (Wire::Protocol(_), None) => false,
-            (Wire::Checkpoint(_), _) => self.lose_checkpoints,
+            (Wire::Checkpoint(_), _) => self.lose_checkpoints.contains(&to.0),
         };
         let (loss, twice) = (self.net.loss, self.net.twice);
         if filtered || self.net.cut.contains(&(from.0, to.0)) || self.chance(loss) {

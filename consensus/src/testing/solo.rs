@@ -2,6 +2,7 @@
 
 use super::batches::{digest, numbers, payload};
 use super::{Members, Subject};
+use crate::replica::StableCheckpoint;
 use crate::{
     Anchor, Committed, Draft as _, Evidence, Input, Loaded, Message as _, Output, Outputs, ReadId,
     Record as _, RecordKey, Retry, To, Token,
@@ -9,6 +10,7 @@ use crate::{
 use crypto::*;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A replica. Its disk is as fast as can be, own messages come back at once, and payload is held
 /// unless it is withheld.
@@ -21,6 +23,8 @@ pub struct Solo<P: Subject> {
     pub sent: Vec<(To, P::Said)>,
     /// What its disk holds.
     pub records: Vec<P::Record>,
+    /// The newest stable checkpoint that it was shown.
+    pub stable: Option<Arc<StableCheckpoint>>,
     pub commits: Vec<Committed<P::Proof>>,
     pub rejects: Vec<Reject>,
     pub evidence: Vec<Evidence>,
@@ -53,19 +57,23 @@ impl<P: Subject> Solo<P> {
         records: Vec<P::Record>,
     ) -> Self {
         let given = records.clone();
-        Self::recover_with(craft, me, now, anchor, given, records)
+        Self::recover_with(craft, me, now, anchor, (given, records), None)
     }
-    /// The same, where a start is given some of what the disk holds; the rest it may load.
+    /// The same, where a start is given some of the records that the disk holds; the rest it may
+    /// load. `first`: what the shell says before anything leaves.
     pub fn recover_with(
         craft: Members<P>,
         me: u16,
         now: Time,
         anchor: Anchor<P::Proof>,
-        given: Vec<P::Record>,
-        records: Vec<P::Record>,
+        (given, records): (Vec<P::Record>, Vec<P::Record>),
+        first: Option<Input<P>>,
     ) -> Self {
         let mut out = Outputs::default();
-        let replica = P::recover(craft.config(me), now, anchor, given, &mut out);
+        let mut replica = P::recover(craft.config(me), now, anchor, given, &mut out);
+        if let Some(first) = first {
+            replica.step(now, first, &mut out);
+        }
         let mut solo = Self {
             craft,
             me,
@@ -73,6 +81,7 @@ impl<P: Subject> Solo<P> {
             now,
             sent: Vec::new(),
             records,
+            stable: None,
             commits: Vec::new(),
             rejects: Vec::new(),
             evidence: Vec::new(),
@@ -156,6 +165,7 @@ impl<P: Subject> Solo<P> {
                     self.records.retain(|old| old.key() != record.key());
                     self.records.push(record);
                 }
+                Output::Stable(stable) => self.stable = Some(stable),
                 Output::Truncate(from) => self.keep(|height| height < from),
                 Output::Forget(below) => self.keep(|height| height >= below),
                 Output::Send(to, draft) => self.send(to, draft, &mut next),

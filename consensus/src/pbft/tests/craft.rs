@@ -250,14 +250,27 @@ impl Solo {
             anchor.history = last.history;
             anchor.proof = Some(last.proof.clone());
         }
-        let all = self.records;
+        let (all, stable) = (self.records, self.stable);
         let wanted = |it: &&super::super::Record| match crate::Record::key(*it) {
             crate::RecordKey::Latest(_) => true,
             crate::RecordKey::At(height, _) => height >= anchor.height,
         };
         let given = all.iter().filter(wanted).cloned().collect();
-        let mut solo = Self::recover_with(self.craft, self.me, self.now, anchor, given, all);
-        solo.checkpoint(None);
+        let every = NonZeroU64::new(EVERY);
+        let checkpoint = Input::Checkpoint {
+            every,
+            stable: stable.clone(),
+        };
+        let records = (given, all);
+        let mut solo = Self::recover_with(
+            self.craft,
+            self.me,
+            self.now,
+            anchor,
+            records,
+            Some(checkpoint),
+        );
+        solo.stable = stable;
         solo
     }
     /// The pre-prepare of the primary.

@@ -426,3 +426,63 @@ fn the_promises_of_an_empty_slot_are_kept_as_well() {
         assert_eq!(again.count(), 1);
     }
 }
+
+/// Three of four know that 16 is stable because they were shown it, and one of them has committed the
+/// slot above, which the others have prepared. Did they forget the checkpoint as they start again, they
+/// would show slots from the beginning to the high watermark of that, and none of those above; the new
+/// view would give height 25 to something else.
+#[test]
+fn a_stable_checkpoint_that_was_shown_is_not_forgotten() {
+    let mut cluster = Cluster::new(4);
+    cluster.lose_checkpoints.extend([0, 2, 3]);
+    let low = 3 * EVERY;
+    for number in 1..=low {
+        cluster.submit(number);
+        let ordered = |it: &Cluster| it.all_done();
+        cluster.run_until(Time::millis(2_000), "the next slot", ordered);
+    }
+    let known = |i| cluster.protocol(i).log.low() >= Height(low - EVERY);
+    assert!(
+        (0..4).all(known),
+        "they were shown it when they stood still"
+    );
+    // Of the next slot only node 0 hears the commits.
+    cluster.filter = Some(Box::new(|_, to, message| {
+        matches!(message, Message::Commit(_)) && to.0 != 0
+    }));
+    cluster.submit(100);
+    cluster.run_until(Time::millis(100), "commit", |it| it.height(0) == low + 1);
+    (0..4).for_each(|i| cluster.crash(i));
+    cluster.filter = None;
+    cluster.lose_checkpoints.clear();
+    for i in [0, 2, 3] {
+        cluster.start(i);
+    }
+    (0..3).for_each(|k| cluster.submit(101 + k));
+    for i in [0, 2, 3] {
+        cluster.input(i, overdue());
+    }
+    cluster.run(Time::millis(500));
+    cluster.start(1);
+    cluster.run_until(Time::millis(3_000), "progress", |it| it.all_done());
+    assert!(cluster.height(0) > low + 1);
+}
+
+/// Until the shell has said where checkpoints are made, nobody knows where the watermarks are: whoever
+/// says a word beyond them would not have to show in a view change what he relied on.
+#[test]
+fn nothing_is_said_beyond_the_watermarks_as_it_starts() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let height = 2 * EVERY + 1;
+        let assigned = solo.pre_prepare(1, height, &payload(1));
+        solo.prepares(assigned, solo.craft.quorum() - 2);
+        let shown = super::super::message::Reached::Prepared(solo.craft.prepared(assigned));
+        solo.deliver(2, Message::Certificate(shown));
+        let mut solo = solo.start_again();
+        assert!(solo.said("prepare").is_empty() && solo.said("commit").is_empty());
+        let stable = solo.craft.stable(EVERY);
+        solo.checkpoint(Some(stable));
+        assert_eq!(solo.said("commit"), [(1, height)]);
+    }
+}

@@ -166,7 +166,7 @@ fn a_primary_that_skips_to_the_high_watermark_costs_null_slots_and_no_more() {
 fn checkpoints_that_were_lost_are_sent_again_when_the_window_is_full() {
     for n in [4, 7] {
         let mut cluster = super::cluster::Cluster::new(n);
-        cluster.lose_checkpoints = true;
+        cluster.lose_checkpoints.extend(0..n);
         for number in 1..=60 {
             cluster.submit(number);
             cluster.run(Time::millis(2));
@@ -177,7 +177,7 @@ fn checkpoints_that_were_lost_are_sent_again_when_the_window_is_full() {
             cluster.views().iter().all(|view| *view == 1),
             "nobody is to blame"
         );
-        cluster.lose_checkpoints = false;
+        cluster.lose_checkpoints.clear();
         cluster.run_until(Time::millis(1_000), "go on", |it| it.all_done());
         assert!(cluster.views().iter().all(|view| *view == 1));
     }

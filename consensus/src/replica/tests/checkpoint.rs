@@ -118,6 +118,30 @@ fn one_who_lags_learns_of_a_stable_checkpoint() {
     assert_eq!(stable(&bench).len(), 1);
 }
 
+/// A protocol may be shown what the shell has not gathered itself.
+#[test]
+fn one_that_was_shown_is_kept_and_the_own_state_is_held_against_it() {
+    let mut bench = Bench::new();
+    let history = reach_checkpoint(&mut bench, 1);
+    for node in [1, 2] {
+        bench.checkpoint(NodeId(node), EVERY, history, 1);
+    }
+    let known = stable(&bench)[0].clone();
+    let mut later = known.clone();
+    later.height = Height(2 * EVERY);
+    for shown in [&known, &later, &known] {
+        bench.tell(&[Act::Stable(Box::new(shown.clone()))]);
+    }
+    assert_eq!(stable(&bench), [&known, &later], "the newest only");
+    let mut bench = bench.crash(9);
+    assert_eq!(bench.replica.stable(), Some(&later));
+    for height in EVERY + 1..=2 * EVERY {
+        bench.tell(&[Act::Commit(height)]);
+        bench.execute(height, 7);
+    }
+    assert!(bench.halted().unwrap().starts_with("history diverged"));
+}
+
 #[test]
 fn state_that_differs_from_a_quorum_stops_the_node() {
     // The quorum is known after, or before, the own execution.

@@ -1,5 +1,6 @@
 //! A protocol that does as it is told: by a peer's message, or by a record when it recovers.
 
+use crate::replica::StableCheckpoint;
 use crate::{
     Anchor, Committed, Config, Draft, Evidence, Input, Message, Outputs, Protocol, Record,
     RecordKey, Status, To, Window,
@@ -9,6 +10,7 @@ use crypto::{
     Signature, Size, Slot, Statement, Time, Verifier, View,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What the mock is told to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,8 @@ pub enum Act {
     Commit(u64),
     /// Commit this height with this history, right or wrong.
     Claim(u64, u64),
+    /// A stable checkpoint was shown.
+    Stable(Box<StableCheckpoint>),
     /// Report a liar.
     Accuse(Box<Evidence>),
 }
@@ -184,6 +188,7 @@ impl Mock {
                     proof: number,
                 });
             }
+            Act::Stable(stable) => out.stable(&Arc::new(*stable)),
             Act::Accuse(evidence) => out.evidence(*evidence),
             Act::Claim(height, history) => out.commit(Committed {
                 height: Height(height),
