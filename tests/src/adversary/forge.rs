@@ -9,7 +9,7 @@ use crypto::{Certificate, NodeId, NodeSet, Signature};
 const WAYS: u64 = 7;
 
 /// Sends what its honest half would say, with a certificate that proves nothing, and what it left
-/// out. The real message follows to half of them, so that the clusters goes on.
+/// out. The real message follows to half of them, so that the cluster goes on.
 #[derive(Default)]
 pub struct Forge {
     turn: u64,

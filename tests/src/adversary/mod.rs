@@ -15,6 +15,7 @@ mod equivocate;
 mod far_future;
 mod forge;
 mod hotstuff;
+mod memory;
 mod mouth;
 mod mutate;
 mod pbft;

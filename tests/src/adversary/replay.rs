@@ -1,5 +1,6 @@
 //! Messages once more, where they do not belong.
 
+use super::memory::Memory;
 use super::mouth::{Said, protocol};
 use super::tongue::Fluent;
 use super::{Adversary, Mouth, Tongue};
@@ -7,20 +8,17 @@ use consensus::Message as _;
 use crypto::{ChainId, Context, Epoch, NodeId, Signature, Time};
 use engine::Class;
 
-/// Messages remembered.
-const REMEMBERED: usize = 64;
-
 /// Says again what it heard and said: as it was; in another view, with the old signature; with the
 /// signature under another kind; and its own signed for another chain or epoch.
 pub struct Replay<P: Tongue> {
-    old: Vec<P::Message>,
+    old: Memory<P::Message>,
     next: Option<Time>,
 }
 
 impl<P: Tongue> Default for Replay<P> {
     fn default() -> Self {
         Self {
-            old: Vec::new(),
+            old: Memory::default(),
             next: None,
         }
     }
@@ -28,19 +26,14 @@ impl<P: Tongue> Default for Replay<P> {
 
 impl<P: Fluent> Replay<P> {
     fn remember(&mut self, message: &P::Message, mouth: &mut Mouth<'_>) {
-        if self.old.len() < REMEMBERED {
-            self.old.push(message.clone());
-        } else if mouth.chance.one_in(8) {
-            let place = mouth.chance.index(REMEMBERED);
-            self.old[place] = message.clone();
-        }
+        self.old.keep(message, mouth.chance);
         let due = || mouth.now.plus(Time(mouth.ring.timing.timeout.0 / 8));
         self.next.get_or_insert_with(due);
     }
     /// One of the remembered messages, misused.
     fn misused(&self, mouth: &mut Mouth<'_>) -> Option<P::Message> {
         use consensus::Signed as _;
-        let mut message = self.old[mouth.chance.index(self.old.len())].clone();
+        let mut message = self.old.any(mouth.chance).clone();
         match mouth.chance.below(4) {
             0 => Some(message),
             1 => {

@@ -4,7 +4,7 @@
 use clap::Parser;
 use quorate_tests::puppeteer::campaign::{Campaign, News};
 use quorate_tests::puppeteer::{Manner, Plan, Protocol, Troupe, play};
-use quorate_tests::sim::campaign::quiet_panics;
+use quorate_tests::sim::campaign::{quiet_panics, seeds};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ struct Args {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4))]
     tenure: Option<u64>,
     /// Which seeds, of each of these.
-    #[arg(long, value_parser = range, default_value = "0..10000")]
+    #[arg(long, value_parser = seeds, default_value = "0..10000")]
     seeds: Range<u64>,
     /// One seed, in words.
     #[arg(long)]
@@ -53,12 +53,6 @@ struct Args {
     /// With --planted: hunt from so many first seeds, of which the median counts.
     #[arg(long, default_value_t = 3)]
     starts: usize,
-}
-
-fn range(text: &str) -> Result<Range<u64>, String> {
-    let (from, to) = text.split_once("..").ok_or("write it as 0..1000")?;
-    let number = |text: &str| text.parse::<u64>().map_err(|e| e.to_string());
-    Ok(number(from)?..number(to)?)
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {

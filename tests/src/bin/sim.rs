@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use quorate_tests::report::{Section, Table};
-use quorate_tests::sim::campaign::{self, Campaign, MEDIAN_PAYLOADS, News, Report};
+use quorate_tests::sim::campaign::{self, Campaign, MEDIAN_PAYLOADS, News, Report, seeds};
 use quorate_tests::sim::{Protocol, Scenario, attack};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 #[command(after_help = "Example: sim --seeds 0..1000 --jobs 2")]
 struct Args {
     /// Which seeds, for instance 0..1000.
-    #[arg(long, value_parser = range, default_value = "0..1000")]
+    #[arg(long, value_parser = seeds, default_value = "0..1000")]
     seeds: Range<u64>,
     /// One seed, with the end of its trace in words.
     #[arg(long)]
@@ -52,12 +52,6 @@ struct Args {
     /// The protocol.
     #[arg(long, default_value = "hotstuff", value_parser = Protocol::named)]
     protocol: Protocol,
-}
-
-fn range(text: &str) -> Result<Range<u64>, String> {
-    let (from, to) = text.split_once("..").ok_or("write it as 0..1000")?;
-    let number = |text: &str| text.parse::<u64>().map_err(|e| e.to_string());
-    Ok(number(from)?..number(to)?)
 }
 
 fn main() -> ExitCode {

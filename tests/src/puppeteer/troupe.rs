@@ -21,20 +21,6 @@ pub const CONTEXT: Context = Context {
 /// well, and whoever waits longer says the same again more often.
 const TIMEOUT: Time = Time::millis(300);
 
-/// In the order of their numbers.
-const KINDS: [Kind; 10] = [
-    Kind::Proposal,
-    Kind::Vote,
-    Kind::Timeout,
-    Kind::Checkpoint,
-    Kind::Grant,
-    Kind::PrePrepare,
-    Kind::Prepare,
-    Kind::Commit,
-    Kind::ViewChange,
-    Kind::NewView,
-];
-
 /// A signature that spells out who signs what. To sign costs no hash; to check costs one, and most
 /// plays check nothing, since only whoever holds a key writes its name: see [`super::Manner`].
 fn spell(node: u16, statement: &Statement) -> Signature {
@@ -62,7 +48,7 @@ fn read(signature: &Signature) -> Option<(u16, Statement)> {
     let mut content = Digest::ZERO;
     content.0.copy_from_slice(&bytes[..32]);
     let slot = Slot {
-        kind: *KINDS.get(usize::from(bytes[34]))?,
+        kind: *Kind::ALL.get(usize::from(bytes[34]))?,
         epoch: Epoch(number(52)),
         view: View(number(36)),
         height: Height(number(44)),
@@ -231,7 +217,7 @@ mod tests {
 
     #[test]
     fn kinds_are_named_by_their_numbers() {
-        let mut numbered = KINDS.iter().enumerate();
+        let mut numbered = Kind::ALL.iter().enumerate();
         assert!(numbered.all(|(i, kind)| *kind as usize == i));
     }
 

@@ -69,6 +69,16 @@ fn finish<S: System>(world: World<S>, only: Option<&'static str>) -> Outcome {
     }
 }
 
+/// Seeds as they are written on the command line: `0..1000`.
+///
+/// # Errors
+/// How to write them.
+pub fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let (from, to) = text.split_once("..").ok_or("write it as 0..1000")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|e| e.to_string());
+    Ok(number(from)?..number(to)?)
+}
+
 /// Keeps panics of the machines out of the log: they are reported as violations.
 pub fn quiet_panics() {
     std::panic::set_hook(Box::new(|_| {}));

@@ -1,6 +1,6 @@
 //! HotStuff's messages.
 
-use super::{Ballot, Fluent, Role, Tongue};
+use super::{Ballot, Fluent, Role, Tongue, flipped};
 use crate::adversary::{Entry, Ring, hotstuff};
 use consensus::hotstuff::message::{Proposal, Vote};
 use consensus::hotstuff::{Block, HotStuff, Message, QuorumCertificate, TimeoutCertificate};
@@ -48,12 +48,6 @@ pub fn build_on(proposal: &mut Proposal, justify: &Arc<QuorumCertificate>) {
     header.parent = justify.block;
     header.height = justify.height.next();
     header.justify = Arc::clone(justify);
-}
-
-fn flipped(digest: &Digest) -> Digest {
-    let mut other = *digest;
-    other.0[0] ^= 1;
-    other
 }
 
 impl Tongue for HotStuff {

@@ -8,7 +8,7 @@ pub use hotstuff::build_on;
 
 use super::{Entry, Ring};
 use consensus::{Protocol, Signed};
-use crypto::{Certificate, NodeId, Payload};
+use crypto::{Certificate, Digest, NodeId, Payload};
 
 /// What a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,4 +69,11 @@ pub trait Fluent: Tongue<Message: Signed> {
     fn misplace(message: &mut Self::Message, draw: u64) -> bool;
     /// Adversaries of this protocol only.
     fn own() -> Vec<Entry<Self>>;
+}
+
+/// Another digest.
+fn flipped(digest: &Digest) -> Digest {
+    let mut other = *digest;
+    other.0[0] ^= 1;
+    other
 }

@@ -1,12 +1,12 @@
 //! PBFT's messages.
 
-use super::{Ballot, Fluent, Role, Tongue};
+use super::{Ballot, Fluent, Role, Tongue, flipped};
 use crate::adversary::{Entry, Ring, pbft};
 use consensus::pbft::message::{Reached, Vote};
 use consensus::pbft::{Message, NewView, Pbft};
 use consensus::replica::StableCheckpoint;
 use consensus::{Message as _, Signed as _};
-use crypto::{Certificate, Digest, Height, NodeId, Payload, Signature, View};
+use crypto::{Certificate, Height, NodeId, Payload, Signature, View};
 use std::sync::Arc;
 
 fn in_checkpoint(it: &mut Arc<StableCheckpoint>) -> &mut Certificate {
@@ -29,12 +29,6 @@ fn in_reached(it: &mut Reached) -> Option<&mut Certificate> {
         Reached::Prepared(it) => Some(&mut Arc::make_mut(it).certificate),
         Reached::Committed(it) => Some(&mut Arc::make_mut(it).certificate),
     }
-}
-
-fn flipped(digest: &Digest) -> Digest {
-    let mut other = *digest;
-    other.0[0] ^= 1;
-    other
 }
 
 impl Tongue for Pbft {
