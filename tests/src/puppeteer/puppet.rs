@@ -9,7 +9,11 @@ use consensus::{Anchor, Committed, Draft as _, Input, Loaded, Output, Outputs, R
 use consensus::{Config, RecordKey, To, Token};
 use crypto::{Digest, Epoch, Height, NodeId, Payload, Signature, Statement, Time, Verified, View};
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU64;
 use std::ops::Range;
+
+/// How far checkpoints are apart: no play comes that far, so none is ever stable.
+const EVERY: NonZeroU64 = NonZeroU64::new(128).unwrap();
 
 /// See the module.
 pub struct Puppet<P: Played> {
@@ -36,8 +40,7 @@ impl<P: Played> Puppet<P> {
     /// At genesis.
     #[must_use]
     pub fn new(config: Config, troupe: &Troupe, judge: &mut Judge<P>) -> Self {
-        let mut out = Outputs::default();
-        let core = P::recover(config.clone(), Time(0), anchor(None), Vec::new(), &mut out);
+        let (core, out) = begin(config.clone(), Time(0), anchor(None), Vec::new());
         let mut puppet = Self {
             me: config.me,
             core,
@@ -60,10 +63,10 @@ impl<P: Played> Puppet<P> {
         judge.tell(|| format!("node {} starts again", self.me));
         let anchor = anchor(self.last.as_ref());
         let given = self.stored(|height| height >= anchor.height);
-        let mut out = Outputs::default();
         self.inbox.clear();
         self.signed = None;
-        self.core = P::recover(self.config.clone(), now, anchor, given, &mut out);
+        let (core, out) = begin(self.config.clone(), now, anchor, given);
+        self.core = core;
         self.take(out, troupe, judge);
         self.work_off(now, troupe, judge);
     }
@@ -132,6 +135,7 @@ impl<P: Played> Puppet<P> {
                 Output::Truncate(_)
                 | Output::Forget(_)
                 | Output::Checkpoint(_)
+                | Output::Stable(_)
                 | Output::DropCheck(_)
                 | Output::Return(_)
                 | Output::Read(..)
@@ -198,6 +202,23 @@ impl<P: Played> Puppet<P> {
         }
         stored.into_values().cloned().collect()
     }
+}
+
+/// A start, and what the shell says before anything leaves.
+fn begin<P: Played>(
+    config: Config,
+    now: Time,
+    anchor: Anchor<P::Proof>,
+    given: Vec<P::Record>,
+) -> (P, Outputs<P>) {
+    let mut out = Outputs::default();
+    let mut core = P::recover(config, now, anchor, given, &mut out);
+    let checkpoint = Input::Checkpoint {
+        every: Some(EVERY),
+        stable: None,
+    };
+    core.step(now, checkpoint, &mut out);
+    (core, out)
 }
 
 /// Where a start begins.
