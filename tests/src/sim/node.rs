@@ -344,7 +344,8 @@ impl<S: System> World<S> {
         let Some(life) = self.alive(process) else {
             return;
         };
-        if life.armed != Some(now) {
+        // While it was paused its hour may have passed; what is armed for later wakes it then.
+        if life.armed.is_none_or(|at| at > now) {
             return;
         }
         life.armed = None;
