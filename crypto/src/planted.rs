@@ -118,6 +118,8 @@ mod chosen {
         HoardVotes,
         /// Mempool: as many transactions are taken as come.
         EndlessPool,
+        /// HotStuff and PBFT: heights are taken however far execution is behind.
+        RunAhead,
         /// Mempool: no leader offers what a certain client signs.
         Censor,
         /// Engine: the operator is told nothing.

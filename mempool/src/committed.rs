@@ -1,7 +1,8 @@
 //! What is committed: a memory of batches, so that none is ordered twice while it could be, and
 //! the heights whose payload is not in the store yet.
 
-use crypto::{BatchRef, Digest, Height};
+use crate::Config;
+use crypto::{BatchRef, Digest, Height, Size};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Committed batches until they expire, at most `cap` of them. Who forgets one early may order it
@@ -48,8 +49,8 @@ impl Memory {
     }
 }
 
-/// Committed heights whose payload is not wholly in the store. Ordering waits when it is too far
-/// ahead of execution, and so bounds them.
+/// Committed heights whose payload is not wholly in the store. The protocol takes no more of them when
+/// it is too far ahead of execution, and so bounds them.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     heights: BTreeMap<Height, BTreeSet<Digest>>,
@@ -83,6 +84,13 @@ impl Backlog {
     }
     pub(crate) fn len(&self) -> usize {
         self.heights.len()
+    }
+    pub(crate) fn sizes(&self, config: &Config, into: &mut Vec<Size>) {
+        let (heights, batches) = (config.backlog, config.backlog * config.block_batches);
+        into.extend([
+            Size::new("pool: heights without payload", self.heights.len(), heights),
+            Size::new("pool: payload that is missing", self.missing.len(), batches),
+        ]);
     }
     /// The next height is committed, and lacks these.
     pub(crate) fn commit(&mut self, height: Height, lacking: Vec<BatchRef>) {

@@ -53,6 +53,9 @@ pub struct Config {
     pub checks: usize,
     /// Batches asked from peers in each `fetch_retry`.
     pub fetches: usize,
+    /// Committed heights whose payload is not in the store: ordering waits when it is so far ahead of
+    /// execution, and a start may find as many again.
+    pub backlog: usize,
     /// Loads from the store at a time for one peer.
     pub loads: usize,
     /// How long a missing batch may be under way before it is asked for, and up to eight times as
@@ -88,6 +91,7 @@ impl Config {
             extra_bytes: 16 << 20,
             extra_batches: 4_096,
             committed_batches: 131_072,
+            backlog: 8_192,
             checks: 64,
             fetches: 256,
             loads: 16,

@@ -158,6 +158,7 @@ impl Mempool {
                 config.committed_batches,
             ),
         ]);
+        self.backlog.sizes(config, into);
         self.batches.sizes(config, into);
         self.wants.sizes(config, into);
         self.loads.sizes(config, into);

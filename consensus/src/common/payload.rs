@@ -1,11 +1,8 @@
 //! What protocols remember about payload: whoever leads, what it may ask the pool for; whoever is to
 //! vote, whether it holds what was proposed.
 
-use crate::Ticket;
+use crate::{Config, Ticket};
 use crypto::{Height, Time};
-
-/// Ordering waits when it is this many heights ahead of execution.
-const EXECUTION_LAG: u64 = 1024;
 
 /// Whether payload that was proposed is held here, and so may be voted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +29,17 @@ pub struct Supply {
     tickets: u64,
     /// Up to where the state machine has executed.
     executed: Height,
+    /// See [`Config::execution_lag`].
+    lag: u64,
 }
 
 impl Supply {
     /// Nothing known but how far execution is.
     #[must_use]
-    pub fn new(executed: Height) -> Self {
+    pub fn new(executed: Height, config: &Config) -> Self {
         Self {
             executed,
+            lag: config.execution_lag,
             ..Self::default()
         }
     }
@@ -61,7 +61,17 @@ impl Supply {
     #[must_use]
     pub fn is_there(&self, committed: Height) -> bool {
         let lag = committed.0.saturating_sub(self.executed.0);
-        self.pending.is_some() && !self.dry && lag < EXECUTION_LAG
+        self.pending.is_some() && !self.dry && lag < self.lag
+    }
+    /// Up to where heights are taken that others have ordered: what is committed and cannot be executed
+    /// yet is kept in memory, and who lags could commit faster than it fetches payload.
+    #[must_use]
+    pub fn reach(&self) -> Height {
+        if crypto::planted!(RunAhead) {
+            return Height(u64::MAX);
+        }
+        let ahead = self.lag.saturating_mul(4);
+        Height(self.executed.0.saturating_add(ahead))
     }
     /// The pool had nothing, or may have something again.
     pub fn set_dry(&mut self, dry: bool) {

@@ -22,6 +22,9 @@ pub struct Config {
     pub seed: [u8; 32],
     /// Most bytes of batches that one block may order.
     pub block_bytes: u32,
+    /// Ordering waits when it is this many heights ahead of execution here. What others have ordered is
+    /// taken up to four times as far.
+    pub execution_lag: u64,
 }
 
 impl Config {

@@ -82,8 +82,8 @@ pub enum Input<P: Protocol> {
     /// At which heights the shell makes checkpoints, and the newest one that a quorum has signed:
     /// said once at the start, and again whenever one becomes stable.
     Checkpoint {
-        /// Every multiple of this height; the same on all replicas. `None`: there are none.
-        every: Option<NonZeroU64>,
+        /// Every multiple of this height; the same on all replicas.
+        every: NonZeroU64,
         /// The newest stable one.
         stable: Option<Arc<StableCheckpoint>>,
     },

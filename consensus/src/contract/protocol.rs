@@ -94,6 +94,8 @@ pub struct Anchor<Proof> {
     pub epoch: Epoch,
     /// The last committed height; 0 at genesis.
     pub height: Height,
+    /// Up to where the state machine has executed.
+    pub executed: Height,
     /// `history` at that height.
     pub history: Digest,
     /// The state digest at the height at which the epoch began (genesis: of the empty state).

@@ -48,7 +48,8 @@ impl HotStuff {
 
     /// Asks for what is missing; one question at a time, the next peer when one does not answer.
     pub(super) fn fetch_missing(&mut self, now: Time, out: &mut Out) {
-        let Some(target) = self.missing().cloned() else {
+        let room = |_: &&Arc<QuorumCertificate>| self.log.top() < self.replication.supply.reach();
+        let Some(target) = self.missing().filter(room).cloned() else {
             self.catch_up.fetching.stop();
             self.catch_up.next = None;
             return;

@@ -131,7 +131,7 @@ pub fn recover(
         high_timeout: None,
         locked,
         log: Log::new(root),
-        replication: Replication::new(anchor.height),
+        replication: Replication::new(anchor.executed, &config),
         pacemaker: Pacemaker::new(stored.timeout),
         timers: Timers::new(config.timing.clone()),
         catch_up: CatchUp::default(),

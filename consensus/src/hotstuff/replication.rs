@@ -6,7 +6,7 @@ use super::message::{CertificatePair, Draft, Message, Proposal, Vote};
 use super::record::{Record, VoteRecord};
 use super::{HotStuff, Out, rules};
 use crate::common::{Held, Supply};
-use crate::{Committed, Evidence, Refused, To};
+use crate::{Committed, Config, Evidence, Refused, To};
 use crypto::{Certificate, Digest, Height, NodeId, Reject, Signature, Size, Statement, Time, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,9 +51,9 @@ pub struct Replication {
 }
 
 impl Replication {
-    pub fn new(executed: Height) -> Self {
+    pub fn new(executed: Height, config: &Config) -> Self {
         Self {
-            supply: Supply::new(executed),
+            supply: Supply::new(executed, config),
             ..Self::default()
         }
     }
@@ -193,6 +193,9 @@ impl HotStuff {
             .map_or(Digest::ZERO, |vote| vote.block);
         let header = &block.header;
         let (justify, timeout) = (Arc::clone(&header.justify), header.timeout.clone());
+        if header.height > self.replication.supply.reach() {
+            return; // it is fetched once execution has come nearer
+        }
         if !self.log.insert(digest, Arc::clone(&block), &keep) {
             return;
         }

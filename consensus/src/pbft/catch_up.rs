@@ -62,7 +62,8 @@ impl Pbft {
 
     /// Asks for what is missing; one question at a time, the next peer when one does not answer.
     pub(super) fn fetch_missing(&mut self, now: Time, out: &mut Out) {
-        let Some(target) = self.missing() else {
+        let full = self.log.committed() >= self.replication.supply.reach();
+        let Some(target) = self.missing().filter(|_| !full) else {
             let catch_up = &mut self.catch_up;
             (catch_up.since, catch_up.due) = (None, None);
             return catch_up.fetching.stop();
@@ -107,7 +108,8 @@ impl Pbft {
 
     /// Whatever is proven is taken, asked for or not, as far as it may be kept.
     pub(super) fn on_slots(&mut self, from: NodeId, answer: Slots) {
-        let (committed, beyond) = (self.log.committed(), self.log.beyond());
+        let (committed, reach) = (self.log.committed(), self.replication.supply.reach());
+        let beyond = self.log.beyond().min(reach);
         let whole = self.is_whole(&answer);
         let mut next = committed.next();
         let mut fresh = false;
@@ -290,8 +292,14 @@ impl Pbft {
     }
 
     /// Tells payloads to the primary of a new view.
-    pub(super) fn on_fetch_payloads(&self, from: NodeId, fetch: &FetchPayloads, out: &mut Out) {
-        if from == self.me() {
+    pub(super) fn on_fetch_payloads(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        fetch: &FetchPayloads,
+        out: &mut Out,
+    ) {
+        if from == self.me() || !self.timers.told.is_due(now, from) {
             return;
         }
         let mut bytes = 0usize;

@@ -240,9 +240,16 @@ impl Log {
         }
         batches
     }
-    /// Commits the next slot if it is known to be committed and its payload is here.
-    pub fn commit_next(&mut self) -> Option<(Arc<Payload>, Arc<CommitCertificate>, Digest)> {
+    /// Commits the next slot, at most at `reach`, if it is known to be committed and its payload is
+    /// here.
+    pub fn commit_next(
+        &mut self,
+        reach: Height,
+    ) -> Option<(Arc<Payload>, Arc<CommitCertificate>, Digest)> {
         let height = self.height.next();
+        if height > reach {
+            return None;
+        }
         let slot = self.slots.get(&height)?;
         let certificate = Arc::clone(slot.committed.as_ref()?);
         let payload = Arc::clone(slot.payload(&certificate.assigned.digest)?);

@@ -180,7 +180,7 @@ impl Pbft {
             Message::AskProgress(ask) => self.on_ask_progress(now, from, ask, out),
             Message::FetchSlots(fetch) => self.on_fetch_slots(now, from, fetch, out),
             Message::Slots(slots) => self.on_slots(from, slots),
-            Message::FetchPayloads(fetch) => self.on_fetch_payloads(from, &fetch, out),
+            Message::FetchPayloads(fetch) => self.on_fetch_payloads(now, from, &fetch, out),
             Message::Payloads(payloads) => self.on_payloads(payloads),
             Message::ReadAsk(ask) => self.on_read_ask(from, ask, out),
             Message::ReadAnswer(answer) => self.on_read_answer(now, from, &answer, out),

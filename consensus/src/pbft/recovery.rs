@@ -114,7 +114,7 @@ pub fn recover(
         view,
         opened,
         log: Log::new(anchor.height, anchor.history, last),
-        replication: Replication::new(anchor.height),
+        replication: Replication::new(anchor.executed, &config),
         changes: Changes::new(view, stored.view_change),
         timers: Timers::new(config.timing.clone()),
         catch_up: CatchUp::default(),

@@ -10,7 +10,7 @@ use super::slot::{self, Assigned};
 use super::{Out, Pbft, rules};
 use crate::common::{Held, Supply};
 use crate::replica::StableCheckpoint;
-use crate::{Committed, Evidence, Refused, To};
+use crate::{Committed, Config, Evidence, Refused, To};
 use crypto::{
     Certificate, Digest, Height, Kind, NodeId, Payload, Reject, Signature, Size, Time, View,
 };
@@ -32,9 +32,9 @@ pub struct Replication {
 }
 
 impl Replication {
-    pub fn new(executed: Height) -> Self {
+    pub fn new(executed: Height, config: &Config) -> Self {
         Self {
-            supply: Supply::new(executed),
+            supply: Supply::new(executed, config),
             ..Self::default()
         }
     }
@@ -414,7 +414,8 @@ impl Pbft {
     /// Commits all that comes next, in order of height.
     pub(super) fn commit_next(&mut self, now: Time, out: &mut Out) {
         let before = self.log.committed();
-        while let Some((payload, certificate, history)) = self.log.commit_next() {
+        let reach = self.replication.supply.reach();
+        while let Some((payload, certificate, history)) = self.log.commit_next(reach) {
             let Assigned { height, digest, .. } = certificate.assigned;
             self.store_payload(height, &payload, None, out);
             out.persist(Record::Committed(Arc::clone(&certificate)));
@@ -483,13 +484,11 @@ impl Pbft {
 
     pub(super) fn on_checkpoint(
         &mut self,
-        every: Option<NonZeroU64>,
+        every: NonZeroU64,
         stable: Option<&Arc<StableCheckpoint>>,
         out: &mut Out,
     ) {
-        if let Some(every) = every {
-            self.log.set_interval(every.get());
-        }
+        self.log.set_interval(every.get());
         if let Some(stable) = stable {
             self.log.stabilise(stable);
         }

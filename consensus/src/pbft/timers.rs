@@ -27,6 +27,8 @@ pub struct Timers {
     pub help: Help,
     /// Whose question was answered lately: a few bytes ask for dozens of signatures.
     pub answers: Help,
+    /// Who was told payloads lately: up to a mebibyte.
+    pub told: Help,
 }
 
 impl Timers {
@@ -39,6 +41,7 @@ impl Timers {
             resend: None,
             help: Help::new(&timing),
             answers: Help::new(&timing),
+            told: Help::new(&timing),
             patience: Patience::new(timing),
         }
     }

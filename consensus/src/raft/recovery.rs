@@ -35,7 +35,7 @@ pub fn recover(
         voted,
         role: Role::Follower,
         leader: None,
-        replication: Replication::new(log.committed()),
+        replication: Replication::new(anchor.executed, &config),
         elections: Elections::new(config.timing.clone(), config.seed, now),
         loads: Loads::default(),
         reads: Reads::new(config.timing.clone(), config.seed, now),

@@ -6,7 +6,7 @@ use super::progress::{MOST_UNDER_WAY, Progress};
 use super::record::Record;
 use super::{Out, Raft, Role, rules};
 use crate::common::Supply;
-use crate::{Committed, Ticket, To};
+use crate::{Committed, Config, Ticket, To};
 use crypto::{Height, NodeId, Payload, Reject, Size, Time, View};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub struct Replication {
 }
 
 impl Replication {
-    pub fn new(executed: Height) -> Self {
+    pub fn new(executed: Height, config: &Config) -> Self {
         Self {
-            supply: Supply::new(executed),
+            supply: Supply::new(executed, config),
             ..Self::default()
         }
     }

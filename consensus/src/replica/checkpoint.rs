@@ -133,7 +133,7 @@ pub(super) struct Checkpoints {
     me: NodeId,
     epoch: Epoch,
     quorum: usize,
-    every: Option<u64>,
+    every: NonZeroU64,
     /// Of committed checkpoint heights that are not executed yet.
     histories: BTreeMap<Height, Digest>,
     /// What was executed here.
@@ -157,7 +157,7 @@ impl Checkpoints {
             me: config.me,
             epoch: config.context.epoch,
             quorum: config.quorums.commit,
-            every: shell.checkpoint_every.map(std::num::NonZero::get),
+            every: shell.checkpoint_every,
             histories: BTreeMap::new(),
             own: own.map(|draft| (draft.height, draft)).collect(),
             claims: BTreeMap::new(),
@@ -183,8 +183,8 @@ impl Checkpoints {
         ]);
     }
     /// At which heights checkpoints are made.
-    pub(super) fn every(&self) -> Option<NonZeroU64> {
-        self.every.and_then(NonZeroU64::new)
+    pub(super) fn every(&self) -> NonZeroU64 {
+        self.every
     }
     /// The newest stable checkpoint.
     pub(super) fn stable(&self) -> Option<&StableCheckpoint> {
@@ -297,10 +297,7 @@ impl Checkpoints {
         statement(self.epoch, it.height, &it.history, &it.state).content
     }
     fn due(&self, height: Height) -> bool {
-        height.0 > 0
-            && self
-                .every
-                .is_some_and(|every| height.0.is_multiple_of(every))
+        height.0 > 0 && height.0.is_multiple_of(self.every.get())
     }
     /// Makes the certificate if enough members agree with this one.
     fn certify(&self, it: &Checkpoint) -> Option<StableCheckpoint> {

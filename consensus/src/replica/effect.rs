@@ -50,7 +50,7 @@ pub enum LogOp<P: Protocol> {
 #[derive(Debug)]
 pub enum Effect<P: Protocol> {
     /// Write, after all earlier writes. A synced one must be answered by
-    /// [`super::ReplicaInput::Durable`] once it is on disk; the answer to another is ignored.
+    /// [`super::ReplicaInput::Durable`] once it is on disk, with all before it; another need not.
     Write {
         /// Its number.
         fence: Fence,

@@ -72,20 +72,14 @@ impl<D, M> Gate<D, M> {
         }
         self.held.push_back((self.written, to, held));
     }
-    /// A write is in the store; and on disk with all before it, if it was asked to be. Sends wait
-    /// for such ones only, so the answer to an unsynced write changes nothing.
+    /// A synced write is on disk, with all before it.
     pub(super) fn durable(&mut self, fence: Fence) {
         assert!(
             fence <= self.written,
             "durable: {fence:?}, written: only {:?}",
             self.written
         );
-        let waits = self
-            .held
-            .binary_search_by_key(&fence, |(behind, ..)| *behind);
-        if waits.is_ok() {
-            self.durable = self.durable.max(fence);
-        }
+        self.durable = self.durable.max(fence);
     }
     /// The next send that waits for nothing any more, in the order in which they were held.
     pub(super) fn release(&mut self) -> Option<(To, Held<D, M>)> {

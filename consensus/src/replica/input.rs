@@ -8,9 +8,8 @@ use std::num::NonZeroU64;
 /// The shell's own settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShellConfig {
-    /// A checkpoint is signed at every multiple of this height; the same on all replicas. `None`:
-    /// never.
-    pub checkpoint_every: Option<NonZeroU64>,
+    /// A checkpoint is signed at every multiple of this height; the same on all replicas.
+    pub checkpoint_every: NonZeroU64,
 }
 
 /// All that an earlier run left on disk.

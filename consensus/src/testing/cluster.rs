@@ -9,7 +9,6 @@ use crypto::*;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 /// Decides on a message whether it is lost.
@@ -144,17 +143,15 @@ impl<P: Subject> Cluster<P> {
         node.life += 1;
         let stored = node.durable.stored();
         let shell = ShellConfig {
-            checkpoint_every: NonZeroU64::new(P::CHECKPOINTS),
+            checkpoint_every: P::CHECKPOINTS,
         };
         let shell = Replica::recover(config, &shell, signer, now, stored, &mut out).unwrap();
         node.shell = Some(shell);
         self.take(i, out);
         self.tell_pending(i);
-        if P::CHECKPOINTS > 0 {
-            let again: Vec<_> = self.durable(i).unstable().collect();
-            for (height, state) in again {
-                self.input(i, Input::Executed { height, state });
-            }
+        let again: Vec<_> = self.durable(i).unstable().collect();
+        for (height, state) in again {
+            self.input(i, Input::Executed { height, state });
         }
         for j in 0..self.n() {
             if j != i && self.up(j) {

@@ -12,6 +12,7 @@ pub struct Members<P> {
     pub quorums: Quorums,
     pub leaders: LeaderSchedule,
     pub timing: Timing,
+    pub execution_lag: u64,
     /// Deriving them for each signature would cost more than all the rest.
     publics: Vec<PublicKey>,
     protocol: PhantomData<fn() -> P>,
@@ -24,6 +25,7 @@ impl<P> Clone for Members<P> {
             quorums: self.quorums,
             leaders: self.leaders.clone(),
             timing: self.timing.clone(),
+            execution_lag: self.execution_lag,
             publics: self.publics.clone(),
             protocol: PhantomData,
         }
@@ -53,6 +55,7 @@ impl<P: Subject> Members<P> {
             },
             leaders,
             timing: Timing::default(),
+            execution_lag: 1024,
             publics,
             protocol: PhantomData,
         }
@@ -75,6 +78,7 @@ impl<P: Subject> Members<P> {
             timing: self.timing.clone(),
             seed: [me as u8; 32],
             block_bytes: 1 << 20,
+            execution_lag: self.execution_lag,
         }
     }
     pub fn signer(&self, me: u16) -> Signer {
@@ -95,6 +99,7 @@ impl<P: Subject> Members<P> {
         Anchor {
             epoch: Epoch(0),
             height: Height(0),
+            executed: Height(0),
             history: Digest::ZERO,
             state: Digest::ZERO,
             proof: None,

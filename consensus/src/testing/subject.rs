@@ -4,6 +4,7 @@ use super::Image;
 use crate::{Committed, Protocol};
 use crypto::{FaultModel, NodeId, Quorums, Reject, View};
 use std::fmt::Debug;
+use std::num::NonZeroU64;
 
 /// A protocol under test.
 pub trait Subject: Protocol {
@@ -11,8 +12,8 @@ pub trait Subject: Protocol {
     const FAULTS: FaultModel;
     /// Whether a payload holds the batches; else references to them.
     const INLINE: bool;
-    /// At which heights its clusters make checkpoints; 0: nowhere.
-    const CHECKPOINTS: u64 = 0;
+    /// At which heights its clusters make checkpoints; most tests do not come so far.
+    const CHECKPOINTS: NonZeroU64 = NonZeroU64::new(1 << 20).unwrap();
     /// What tests see of a message: all of it, or what is left without what is always the same.
     type Said: Clone + Debug + PartialEq;
 

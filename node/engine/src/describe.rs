@@ -76,18 +76,29 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// See [`crate::Machine::sizes`].
+    /// Loads under way: for each peer the pool's and the protocol's, and what this node needs itself.
+    fn most_loads(&self) -> usize {
+        let (n, pool) = (self.setup.config.validators.n(), &self.setup.pool);
+        n * (pool.loads + 2) + pool.fetches + 1
+    }
+
+    /// Writes under way: each load may give one out before its time.
+    fn most_writes(&self) -> usize {
+        self.setup.writes + self.most_loads()
+    }
+
     pub(crate) fn tell_sizes(&self) -> Vec<Size> {
         let mut sizes = Vec::new();
         self.pool.sizes(&mut sizes);
         self.replica.sizes(&mut sizes);
-        let (n, pool) = (self.setup.config.validators.n(), &self.setup.pool);
-        // For each peer the pool's and the protocol's, and what this node needs itself.
-        let loads = n * (pool.loads + 2) + pool.fetches + 1;
+        let (pool, loads) = (&self.setup.pool, self.most_loads());
         sizes.extend([
             Size::new("requests", self.requests.len(), self.setup.requests),
             Size::new("loads", self.loading.len(), loads),
-            self.execution.handed(pool.block_bytes),
+            Size::new("writes under way", self.fences.len(), self.most_writes()),
         ]);
+        self.execution
+            .sizes(pool.block_bytes, self.most_writes(), &mut sizes);
         sizes
     }
 }

@@ -41,7 +41,7 @@ pub struct Engine<P: Protocol> {
     /// What is to be written next.
     pub(crate) writing: Writing,
     pub(crate) internal: VecDeque<Internal<P>>,
-    /// The fences of the writes that are not yet answered, in order of token.
+    /// The fences of the synced writes that are not yet answered, in order of token; the last of each.
     pub(crate) fences: VecDeque<(u64, Fence)>,
     pub(crate) loading: BTreeMap<u64, Loading>,
     pub(crate) last_load: u64,
@@ -112,7 +112,7 @@ impl<P: Protocol> Machine for Engine<P> {
         [
             self.replica.deadline(),
             self.pool.deadline(),
-            self.writing.due(),
+            self.writing.due().filter(|_| !self.is_stalled()),
         ]
         .into_iter()
         .flatten()
@@ -135,6 +135,8 @@ impl<P: Protocol> Machine for Engine<P> {
 impl<P: Protocol> Engine<P> {
     fn dispatch(&mut self, input: Input<Checked<P>>, out: &mut Vec<Effect>) {
         match input {
+            // As if the network had lost it.
+            Input::Message { .. } if self.is_stalled() => {}
             Input::Message {
                 message: Checked::Replica(message),
                 ..
@@ -194,6 +196,12 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// Whether the disk has answered so few writes that no more are given out.
+    fn is_stalled(&self) -> bool {
+        let given = self.writing.token - 1;
+        given.saturating_sub(self.execution.last_written()) >= self.setup.writes as u64
+    }
+
     /// Lets the parts of the node talk until all is said, then emits the step's write.
     pub(crate) fn settle(&mut self, out: &mut Vec<Effect>) {
         let mut effects = Vec::new();
@@ -214,7 +222,7 @@ impl<P: Protocol> Engine<P> {
                 }
             }
         }
-        if self.writing.ripe(self.now) {
+        if self.writing.ripe(self.now) && !self.is_stalled() {
             self.finish_write(out);
         }
     }

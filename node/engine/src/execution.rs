@@ -16,8 +16,9 @@ pub(crate) struct Execution {
     pub(crate) committed: Height,
     /// Highest height whose batches are all held.
     available: Height,
-    /// Committed heights that are not requested yet, in order.
-    waiting: VecDeque<Waiting>,
+    /// What the executor may be told once a write is in the log, in order of heights and of writes: no
+    /// more than there are writes under way.
+    ready: VecDeque<Ready>,
     /// Bytes of batches at heights that the executor was handed.
     handed: VecDeque<(Height, usize)>,
     handed_bytes: usize,
@@ -31,26 +32,22 @@ pub(crate) struct Execution {
     pub(crate) state: Digest,
 }
 
-/// A committed height.
+/// Committed heights whose batches are held.
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
-    height: Height,
-    /// The write that must be in the log before; `None`: the executor was handed all of it.
-    write: Option<u64>,
+struct Ready {
+    /// Up to here.
+    to: Height,
+    /// The write that must be in the log before.
+    write: u64,
 }
 
 impl Execution {
     /// At the start all committed heights that were not executed are in the log.
     pub(crate) fn new(committed: Height, executed: Height, state: Digest) -> Self {
-        let heights = executed.0 + 1..=committed.0;
-        let there = |height| Waiting {
-            height: Height(height),
-            write: Some(0),
-        };
         Self {
             committed,
             available: executed,
-            waiting: heights.map(there).collect(),
+            ready: VecDeque::new(),
             handed: VecDeque::new(),
             handed_bytes: 0,
             requested: executed,
@@ -73,9 +70,7 @@ impl Execution {
             Payload::Inline(batches) => Some(batches.clone()),
             Payload::Refs(refs) => refs.is_empty().then(Vec::new),
         };
-        if batches.is_some() && self.available.next() == height {
-            self.available = height;
-        }
+        let there = batches.is_some() && self.available.next() == height;
         let room = self.handed_bytes < HANDED_BYTES;
         let handed = batches.filter(|_| room).map(|batches| {
             let bytes = batches.iter().map(|batch| batch.bytes().len()).sum();
@@ -87,36 +82,33 @@ impl Execution {
                 batches,
             }
         });
-        self.waiting.push_back(Waiting {
-            height,
-            write: handed.is_none().then_some(token),
-        });
+        if there {
+            // What the executor was handed it need not read.
+            self.ready(height, if handed.is_some() { 0 } else { token });
+        }
         handed
     }
 
     /// All batches up to this height are held, the last of them written by `token` or earlier.
     pub(crate) fn available(&mut self, height: Height, token: u64) {
-        let before = self.available;
-        self.available = before.max(height);
-        let token = if crypto::planted!(ExecuteEarly) {
-            0
-        } else {
-            token
-        };
-        for it in &mut self.waiting {
-            if it.height > before && it.height <= height && it.write.is_some() {
-                it.write = Some(token);
-            }
+        if height > self.available {
+            let early = crypto::planted!(ExecuteEarly);
+            self.ready(height, if early { 0 } else { token });
+        }
+    }
+
+    /// All up to this height may be executed once the write is in the log, and those before it are.
+    fn ready(&mut self, to: Height, write: u64) {
+        self.available = to;
+        match self.ready.back_mut() {
+            Some(last) if last.write >= write => last.to = to,
+            _ => self.ready.push_back(Ready { to, write }),
         }
     }
 
     /// Whether a height can be executed as soon as this write is in the log.
     pub(crate) fn waits_for(&self, token: u64) -> bool {
-        let mut free = self
-            .waiting
-            .iter()
-            .take_while(|it| it.height <= self.available);
-        free.any(|it| it.write == Some(token))
+        self.ready.back().is_some_and(|it| it.write == token)
     }
 
     /// A write is in the log.
@@ -133,20 +125,26 @@ impl Execution {
         }
     }
 
-    /// Bytes that the executor was handed; a block of so many may come on top.
-    pub(crate) fn handed(&self, block: usize) -> Size {
-        Size::new("bytes handed over", self.handed_bytes, HANDED_BYTES + block)
+    /// The last write that is in the log.
+    pub(crate) const fn last_written(&self) -> u64 {
+        self.written
+    }
+
+    /// Bytes that the executor was handed, where a block of so many may come on top; and what waits
+    /// for writes, of which so many are under way at most.
+    pub(crate) fn sizes(&self, block: usize, writes: usize, into: &mut Vec<Size>) {
+        into.extend([
+            Size::new("bytes handed over", self.handed_bytes, HANDED_BYTES + block),
+            Size::new("heights to execute", self.ready.len(), writes + 1),
+        ]);
     }
 
     /// Tells the executor how far it may go, and hands it what it need not read.
     pub(crate) fn request(&mut self, handed: Option<Commit>, out: &mut Vec<Effect>) {
         let before = self.requested;
-        let (available, written) = (self.available, self.written);
-        let free =
-            |it: &&Waiting| it.height <= available && it.write.is_none_or(|write| write <= written);
-        while let Some(next) = self.waiting.front().filter(free) {
-            self.requested = next.height;
-            self.waiting.pop_front();
+        while let Some(next) = self.ready.front().filter(|it| it.write <= self.written) {
+            self.requested = next.to;
+            self.ready.pop_front();
         }
         if self.requested > before || handed.is_some() {
             out.push(Effect::Execute {

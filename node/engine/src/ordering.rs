@@ -16,7 +16,13 @@ impl<P: Protocol> Engine<P> {
                     rows::write(op, &mut self.writing.batch);
                 }
                 self.writing.sync |= sync;
-                self.fences.push_back((self.writing.token, fence));
+                if sync {
+                    let token = self.writing.token;
+                    match self.fences.back_mut() {
+                        Some(last) if last.0 == token => last.1 = fence,
+                        _ => self.fences.push_back((token, fence)),
+                    }
+                }
             }
             Ordered::Send { to, message } => {
                 let (class, frame) = wire::encode_replica(&*message);

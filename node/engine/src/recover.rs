@@ -47,7 +47,7 @@ impl<P: Protocol> Recovered<P> {
                 way_out: REPLACE_NODE,
             });
         }
-        let anchor = anchor::<P>(setup, last)?;
+        let anchor = anchor::<P>(setup, last, applied.height)?;
         let mut stored = Stored::empty(anchor);
         for (key, value) in log.latest_records()? {
             stored.records.push(rows::record::<P>(&key, &value)?);
@@ -135,6 +135,7 @@ impl<P: Protocol> Recovered<P> {
 fn anchor<P: Protocol>(
     setup: &Setup,
     last: Option<CommitRow>,
+    executed: Height,
 ) -> Result<Anchor<P::Proof>, StoreError> {
     let epoch = setup.config.context.epoch;
     let state = setup.genesis_state;
@@ -142,6 +143,7 @@ fn anchor<P: Protocol>(
         None => Anchor {
             epoch,
             height: Height(0),
+            executed,
             history: Digest::ZERO,
             state,
             proof: None,
@@ -156,6 +158,7 @@ fn anchor<P: Protocol>(
             Anchor {
                 epoch,
                 height,
+                executed,
                 history,
                 state,
                 proof,

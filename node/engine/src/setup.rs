@@ -9,8 +9,16 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use storage::{ExecutorConfig, FlushPolicy, Limits, SafetyPolicy, kv};
 
+/// Heights between checkpoints.
+const CHECKPOINTS: NonZeroU64 = NonZeroU64::new(1024).unwrap();
+/// Under PBFT: a view change carries a certificate for every slot above the checkpoint.
+const CHECKPOINTS_PBFT: NonZeroU64 = NonZeroU64::new(128).unwrap();
+/// Heights that ordering may be ahead of execution.
+const EXECUTION_LAG: u64 = 1024;
 /// Bytes of old records loaded for one peer's request, where a record is small.
 const LOAD_BYTES: usize = 1 << 20;
+/// Writes under way, of which most hold what one message said.
+const MOST_WRITES: usize = 1024;
 /// What a frame may hold besides batches: list lengths, certificates.
 const FRAME_OVERHEAD: usize = 64 << 10;
 
@@ -35,6 +43,11 @@ pub struct Setup {
     pub genesis_state: Digest,
     /// Most requests of clients that may wait at a time.
     pub requests: usize,
+    /// Most writes that may be under way: while the disk stalls longer, what peers say is lost.
+    pub writes: usize,
+    /// Bytes of the longest message about a change of views, where it grows with the slots that it is
+    /// about; else 0.
+    pub view_change_bytes: usize,
 }
 
 impl Setup {
@@ -59,6 +72,7 @@ impl Setup {
             },
             seed,
             block_bytes: limits.block_bytes,
+            execution_lag: EXECUTION_LAG,
         };
         let pool = mempool::Config {
             dissemination: match genesis.protocol {
@@ -78,14 +92,21 @@ impl Setup {
             pool_bytes: node.pool.bytes,
             ..mempool::Config::new(me, genesis.n())
         };
+        let view_change_bytes = match genesis.protocol {
+            Protocol::Pbft => {
+                let quorum = config.quorums.commit;
+                let every = CHECKPOINTS_PBFT.get();
+                consensus::pbft::NewView::longest(genesis.n(), quorum, every)
+            }
+            Protocol::Hotstuff | Protocol::Raft => 0,
+        };
         Self {
             config,
             shell: ShellConfig {
-                checkpoint_every: NonZeroU64::new(match genesis.protocol {
-                    // A view change carries a certificate for every slot above the checkpoint.
-                    Protocol::Pbft => 128,
-                    Protocol::Hotstuff | Protocol::Raft => 1024,
-                }),
+                checkpoint_every: match genesis.protocol {
+                    Protocol::Pbft => CHECKPOINTS_PBFT,
+                    Protocol::Hotstuff | Protocol::Raft => CHECKPOINTS,
+                },
             },
             pool,
             executor: ExecutorConfig {
@@ -103,6 +124,8 @@ impl Setup {
             protocol: genesis.protocol.name(),
             genesis_state: Digest::ZERO,
             requests: node.rpc.requests,
+            writes: MOST_WRITES,
+            view_change_bytes,
         }
     }
 
@@ -132,18 +155,7 @@ impl Setup {
     pub fn frame_bytes(&self) -> usize {
         // An answer to a fetch holds several batches, or blocks.
         let content = self.pool.block_bytes.max(self.pool.batch_bytes);
-        content.max(self.view_change_bytes()) + FRAME_OVERHEAD
-    }
-
-    /// The longest message about a change of views, where it grows with the slots that it is about.
-    fn view_change_bytes(&self) -> usize {
-        match self.shell.checkpoint_every {
-            Some(every) if self.protocol == Protocol::Pbft.name() => {
-                let quorums = &self.config.quorums;
-                consensus::pbft::NewView::longest(quorums.n, quorums.commit, every.get())
-            }
-            _ => 0,
-        }
+        content.max(self.view_change_bytes) + FRAME_OVERHEAD
     }
 }
 

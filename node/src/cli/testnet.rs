@@ -3,9 +3,11 @@
 use super::cluster::{self, Cluster};
 use super::output::say;
 use super::{Usage, genesis as genesis_command};
+use crate::rpc::proto::StatusResponse;
 use anyhow::{Context as _, Result};
 use crypto::FaultModel;
 use genesis::Genesis;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -179,11 +181,8 @@ async fn report(cluster: &Cluster, before: &mut Totals) -> Result<()> {
     let honest = (0..cluster.n()).filter(|node| !cluster.lies(*node));
     let asked = honest.map(|node| cluster.status(node));
     let answers = futures::future::join_all(asked).await;
-    let Some(status) = answers
-        .into_iter()
-        .flatten()
-        .max_by_key(|status| status.height)
-    else {
+    let answers: Vec<_> = answers.into_iter().flatten().collect();
+    let Some(status) = answers.iter().max_by_key(|status| status.height) else {
         return Ok(say("no node answers")?);
     };
     let now = Instant::now();
@@ -205,11 +204,23 @@ async fn report(cluster: &Cluster, before: &mut Totals) -> Result<()> {
         waiting => format!("  waiting: {waiting}"),
     };
     Ok(say(format!(
-        "height {}  view {}  leader {leader}  {:.0} tx/s{waiting}",
+        "height {}  view {}  leader {leader}  {:.0} tx/s{waiting}{}",
         status.height,
         status.view,
-        fresh as f64 / seconds
+        fresh as f64 / seconds,
+        proven(&answers)
     ))?)
+}
+
+/// Whose lies somebody can prove.
+fn proven(answers: &[StatusResponse]) -> String {
+    let lies = answers.iter().flat_map(|it| &it.evidence);
+    let liars: BTreeSet<u32> = lies.map(|lie| lie.node).collect();
+    if liars.is_empty() {
+        return String::new();
+    }
+    let names: Vec<_> = liars.iter().map(|node| format!("node{node}")).collect();
+    format!("  proven liars: {}", names.join(" "))
 }
 
 fn ready_line(cluster: &Cluster) -> String {

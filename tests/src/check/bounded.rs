@@ -19,6 +19,9 @@ impl Caps {
         let (batches, extra, block) = (small(512, 4), small(4_096, 4), small(256, 2));
         let (fetches, loads) = (small(256, 2), small(16, 1));
         let held = n * batches + extra;
+        let most_loads = n * (loads + 2) + fetches + 1;
+        let writes = small(1_024, 16) + most_loads;
+        let backlog = small(8 * 1_024, 8 * 4);
         Self(BTreeMap::from([
             ("pool: transactions", transactions),
             ("pool: bytes of transactions", 64 * MIB),
@@ -47,8 +50,12 @@ impl Caps {
             ("stable checkpoints", 4),
             ("statements of one", 32),
             ("proofs against one", 16),
+            ("pool: heights without payload", backlog),
+            ("pool: payload that is missing", backlog * block),
             ("requests", 1_000),
-            ("loads", n * (loads + 2) + fetches + 1),
+            ("loads", most_loads),
+            ("writes under way", writes),
+            ("heights to execute", writes + 1),
             ("bytes handed over", 12 * MIB),
             ("reads", 4_096 + 2 * n),
         ]))

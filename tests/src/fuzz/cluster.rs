@@ -10,6 +10,7 @@ use consensus::Timing;
 use crypto::{Digest, FaultModel, Height, NodeId, Signature, Time, Transaction, transaction};
 use engine::{Effect, Engine, Input, Machine, Query, Reply, RequestId, Wait};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use storage::{
     Commit, Executor, GroupCommit, Job, Memory, MemorySafetyFile, Operation, Read as _, Request,
@@ -92,7 +93,7 @@ pub fn plan<P: Forge>() -> Scenario {
     let timeout = Time::millis(30);
     Scenario {
         tenure: 4,
-        checkpoints: 8,
+        checkpoints: NonZeroU64::new(8).expect("not zero"),
         lifetime: 1_000,
         window: 64,
         tight: false,

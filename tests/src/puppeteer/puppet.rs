@@ -214,7 +214,7 @@ fn begin<P: Played>(
     let mut out = Outputs::default();
     let mut core = P::recover(config, now, anchor, given, &mut out);
     let checkpoint = Input::Checkpoint {
-        every: Some(EVERY),
+        every: EVERY,
         stable: None,
     };
     core.step(now, checkpoint, &mut out);
@@ -226,6 +226,7 @@ fn anchor<Proof: Clone>(last: Option<&Committed<Proof>>) -> Anchor<Proof> {
     Anchor {
         epoch: Epoch(0),
         height: last.map_or(Height(0), |it| it.height),
+        executed: last.map_or(Height(0), |it| it.height),
         history: last.map_or(Digest::ZERO, |it| it.history),
         state: Digest::ZERO,
         proof: last.map(|it| it.proof.clone()),

@@ -165,6 +165,7 @@ impl Troupe {
             },
             seed: [me as u8; 32],
             block_bytes: 1 << 20,
+            execution_lag: 1024,
         }
     }
     /// A member's signature.

@@ -12,7 +12,7 @@
 //! | `tenure 4` | views that a leader keeps (HotStuff) |
 //! | `quorums 2 4` | commit and election quorum (Raft) |
 //! | `lease 250` | milliseconds (Raft) |
-//! | `checkpoints 2` | every so many heights (PBFT); else none |
+//! | `checkpoints 2` | every so many heights; else 128 |
 //! | `stored 1 ...` | what replica 1 finds on its disk, in the words of the protocol |
 //!
 //! | at any time | |

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct Company {
     pub verifier: Verifier,
     config: Config,
-    checkpoints: Option<NonZeroU64>,
+    checkpoints: NonZeroU64,
 }
 
 impl Company {
@@ -49,6 +49,7 @@ impl Company {
             },
             seed: [0; 32],
             block_bytes: 1 << 20,
+            execution_lag: 1024,
         };
         let verifier = Verifier {
             context,
@@ -155,6 +156,7 @@ impl<P: Spoken> Actor<P> {
         let anchor = Anchor {
             epoch: Epoch(0),
             height: Height(0),
+            executed: Height(0),
             history: Digest::ZERO,
             state: Digest::ZERO,
             proof: None,

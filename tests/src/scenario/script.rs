@@ -43,8 +43,8 @@ pub struct Cast<P: Spoken> {
     pub tenure: u64,
     pub quorums: Option<(usize, usize)>,
     pub lease: Option<Time>,
-    /// Heights between checkpoints, if there are any.
-    pub checkpoints: Option<NonZeroU64>,
+    /// Heights between checkpoints.
+    pub checkpoints: NonZeroU64,
     pub stored: Vec<(u16, Vec<P::Record>)>,
 }
 
@@ -55,7 +55,7 @@ impl<P: Spoken> Default for Cast<P> {
             tenure: 8192,
             quorums: None,
             lease: None,
-            checkpoints: None,
+            checkpoints: NonZeroU64::new(128).expect("not zero"),
             stored: Vec::new(),
         }
     }
@@ -101,7 +101,7 @@ fn act<P: Spoken>(
         (["tenure", views], false) => cast.tenure = number(views)?,
         (["quorums", c, e], false) => cast.quorums = Some((number(c)?, number(e)?)),
         (["lease", span], false) => cast.lease = Some(Time::millis(number(span)?)),
-        (["checkpoints", every], false) => cast.checkpoints = Some(number(every)?),
+        (["checkpoints", every], false) => cast.checkpoints = number(every)?,
         (["stored", node, records @ ..], false) => {
             cast.stored.push((number(node)?, P::stored(records)?));
         }

@@ -423,3 +423,37 @@ impl<S: System> World<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sim::event::Event;
+    use crate::sim::queue::Queue;
+    use crate::sim::{Honest, Protocol, Scenario, World};
+    use consensus::hotstuff::HotStuff;
+    use crypto::{NodeId, Time};
+
+    /// Found by seed 903 of PBFT: a leader that was cut off while it was stopped stood still for ever.
+    #[test]
+    fn a_process_that_was_stopped_at_its_hour_is_woken_when_it_goes_on() {
+        let plan = Scenario::calm(Protocol::HotStuff, 1, 4);
+        let system = Honest::<HotStuff>::of(&plan);
+        let mut world = World::new(plan, system, false);
+        world.happen(Event::Start(NodeId(0)));
+        let armed = |world: &World<_>| world.hosts[0].life.as_ref().and_then(|it| it.armed);
+        let hour = armed(&world).expect("it waits for others");
+        let until = hour.plus(Time::millis(10));
+        world.hosts[0].paused = until;
+        world.queue = Queue::default();
+        let wake = Event::Wake((NodeId(0), world.hosts[0].incarnation));
+        for (at, event) in [(hour, Some(wake)), (until, None)] {
+            world.now = at;
+            let event = event.or_else(|| world.queue.pop().map(|(_, event)| event));
+            world.happen(event.expect("it is put off"));
+        }
+        assert!(
+            armed(&world) > Some(until),
+            "it is awake: {:?}",
+            armed(&world)
+        );
+    }
+}

@@ -45,7 +45,7 @@ impl PbftInspector {
     #[must_use]
     pub fn new(plan: &Scenario) -> Self {
         Self {
-            interval: plan.checkpoints,
+            interval: plan.checkpoints.get(),
             genuine: genuine(plan),
             nodes: vec![Known::default(); plan.nodes],
             opened: BTreeSet::new(),
@@ -270,7 +270,7 @@ impl Simulated for Pbft {
     }
     fn checks(plan: &Scenario) -> Checks {
         Checks::pbft(plan.nodes)
-            .bounded(Caps::pbft(plan.nodes, plan.tight, plan.checkpoints))
+            .bounded(Caps::pbft(plan.nodes, plan.tight, plan.checkpoints.get()))
             .alive(plan.expected())
     }
     /// Each node asks one peer a span where it stands, and is answered; twice that, since spans do

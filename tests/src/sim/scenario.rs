@@ -5,6 +5,7 @@ use super::attack::Attack;
 use super::{Chance, CrashPoint, Protocol};
 use consensus::Timing;
 use crypto::{NodeId, Time};
+use std::num::NonZeroU64;
 
 /// What the network does to frames, in a safety phase. Rates are per million frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,7 +100,7 @@ pub struct Scenario {
     /// Sequences that one client may have on the way.
     pub window: u64,
     /// Heights between checkpoints.
-    pub checkpoints: u64,
+    pub checkpoints: NonZeroU64,
     /// Whether the pool's caps are so small that they are reached.
     pub tight: bool,
     /// Views a leader keeps.
@@ -138,6 +139,10 @@ pub struct Scenario {
     pub crash_point: Option<CrashPoint>,
     /// Who lies, and how.
     pub attack: Option<Attack>,
+}
+
+const fn heights(number: u64) -> NonZeroU64 {
+    NonZeroU64::new(number).expect("not zero")
 }
 
 const fn micros(us: u64) -> Time {
@@ -307,7 +312,7 @@ impl Scenario {
             flexible: None,
             lifetime: c.pick(&[24, 100, 1_000, 10_000]),
             window: c.pick(&[4, 64, 1_024]),
-            checkpoints: c.pick(&[4, 16, 1_024]),
+            checkpoints: c.pick(&[4, 16, 1_024].map(heights)),
             tight: c.one_in(6),
             tenure: c.pick(&[2, 4, 4, 5, 6, 8, 8, 32, 1_000]),
             timing: Timing {

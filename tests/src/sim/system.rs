@@ -12,7 +12,6 @@ use crypto::{
 };
 use engine::{Effect, Engine, Gatekeeper, Ingress, Machine, Recovered, Setup};
 use mempool::Dissemination;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use storage::{Applied, Limits, Log, PayloadOf, Safety, SafetyPolicy};
 
@@ -172,9 +171,10 @@ fn setup<P: Simulated>(me: NodeId, plan: &Scenario, limits: &Limits, verifier: &
             timing: plan.timing.clone(),
             seed: P::seed(me, plan),
             block_bytes: pool.block_bytes as u32,
+            execution_lag: if plan.tight { 4 } else { 1_024 },
         },
         shell: ShellConfig {
-            checkpoint_every: NonZeroU64::new(plan.checkpoints),
+            checkpoint_every: plan.checkpoints,
         },
         pool,
         executor: executor_config(limits, plan),
@@ -183,6 +183,8 @@ fn setup<P: Simulated>(me: NodeId, plan: &Scenario, limits: &Limits, verifier: &
         protocol: plan.protocol.name(),
         genesis_state: Applied::default().state,
         requests: 1_000,
+        writes: if plan.tight { 16 } else { 1_024 },
+        view_change_bytes: 0,
     }
 }
 
@@ -198,6 +200,7 @@ fn pool<P: Simulated>(me: NodeId, plan: &Scenario) -> mempool::Config {
     pool.retry_after = Time(plan.timing.timeout.0 / 2);
     if plan.tight {
         pool.client_transactions = 2;
+        pool.backlog = 8 * 4;
         pool.pool_transactions = 4;
         pool.author_batches = 4;
         pool.block_batches = 2;

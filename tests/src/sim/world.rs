@@ -230,7 +230,7 @@ impl<S: System> World<S> {
         }
     }
 
-    fn happen(&mut self, event: Event) {
+    pub(super) fn happen(&mut self, event: Event) {
         // A paused process gets nothing; what is for it waits.
         if let Some(node) = addressee(&event)
             && self.hosts[node.index()].paused > self.now

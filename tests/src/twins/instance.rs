@@ -5,7 +5,11 @@ use crate::scenario::{self, Company};
 use consensus::replica::{Damaged, Effect, Replica, ShellConfig, Stored};
 use consensus::{Anchor, Config, LeaderSchedule, Record as _, RecordKey, Timing};
 use crypto::{Digest, Epoch, Height, Signer, Time};
+use std::num::NonZeroU64;
 use std::ops::Range;
+
+/// Heights between checkpoints: no schedule gets so far.
+const CHECKPOINTS: NonZeroU64 = NonZeroU64::new(128).unwrap();
 
 /// All members, for all worlds of a thread: deriving their keys costs more than a schedule.
 pub struct Members {
@@ -61,12 +65,13 @@ impl<P: Twinned> Instance<P> {
         let genesis = Anchor {
             epoch: Epoch(0),
             height: Height(0),
+            executed: Height(0),
             history: Digest::ZERO,
             state: Digest::ZERO,
             proof: None,
         };
         let shell = ShellConfig {
-            checkpoint_every: None,
+            checkpoint_every: CHECKPOINTS,
         };
         let (signer, stored) = (company.signer(member), Stored::empty(genesis));
         Ok(Self {

@@ -4,8 +4,8 @@ use super::super::Message;
 use super::super::message::{Blocks, FetchBlocks, MAX_BLOCKS};
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, payload, round_robin};
-use crate::{Protocol as _, To};
-use crypto::{Epoch, Height, NodeId, Reject, Time};
+use crate::{Input, Protocol as _, To};
+use crypto::{Digest, Epoch, Height, NodeId, Reject, Time};
 use std::sync::Arc;
 
 fn fetches(solo: &Solo) -> Vec<(To, FetchBlocks)> {
@@ -222,4 +222,46 @@ fn gaps_are_filled_before_anything_commits() {
     );
     solo.certificate(0, &certificates[5]);
     assert_eq!(solo.heights(), [1, 2, 3, 4]);
+}
+
+/// Whoever lags fetches blocks faster than their payload: what cannot be executed yet would fill the
+/// memory.
+#[test]
+fn blocks_are_taken_no_further_than_execution_may_lag() {
+    let mut craft = Craft::new(4, round_robin(64));
+    craft.execution_lag = 2;
+    let mut solo = Solo::new(craft, 1);
+    let views: Vec<u64> = (1..=40).collect();
+    let (blocks, certificates) = solo.craft.chain(&views);
+    solo.certificate(3, &certificates[39]);
+    let served = |solo: &mut Solo| {
+        let asked = fetches(solo);
+        let (To::One(peer), fetch) = asked.last().unwrap() else {
+            panic!("{asked:?}");
+        };
+        let from = fetch.from.0 as usize - 1;
+        let answer = Blocks {
+            blocks: blocks[from..].to_vec(),
+            certificate: Arc::clone(&certificates[39]),
+        };
+        solo.deliver(peer.0, Message::Blocks(answer));
+        solo.heights().len() as u64
+    };
+    let mut executed = 0;
+    while executed < 38 {
+        let committed = served(&mut solo);
+        assert!(committed > executed, "it gets on");
+        assert!(solo.replica.log.top().0 <= executed + 8, "{executed}");
+        let asked = fetches(&solo).len();
+        solo.pass(Time::millis(500));
+        if committed < 38 {
+            assert_eq!(fetches(&solo).len(), asked, "for what it could not take");
+        }
+        executed = committed;
+        solo.input(Input::Executed {
+            height: Height(executed),
+            state: Digest::ZERO,
+        });
+    }
+    assert_eq!(solo.heights().len(), 38);
 }

@@ -1,6 +1,6 @@
 //! Fetching slots that others have committed, and serving them.
 
-use super::super::message::{CommittedSlot, FetchSlots, MAX_SLOTS, Slots};
+use super::super::message::{CommittedSlot, FetchPayloads, FetchSlots, MAX_SLOTS, Slots};
 use super::super::{Message, slot};
 use super::cluster::Cluster;
 use super::craft::{Craft, EVERY, Solo, payload};
@@ -373,7 +373,12 @@ fn who_asks_too_often_is_not_answered_each_time() {
             epoch,
             from: Height(1),
         });
-        for question in [progress, fetch] {
+        let wanted = [(Height(EVERY), slot::content(&payload(EVERY)))];
+        let payloads = Message::FetchPayloads(FetchPayloads {
+            epoch,
+            wanted: wanted.to_vec(),
+        });
+        for question in [progress, fetch, payloads] {
             solo.now = solo.now.plus(Time::millis(100));
             let once = asks_for(&mut solo, 1, &question);
             assert!(!once.is_empty());
@@ -390,5 +395,39 @@ fn who_asks_too_often_is_not_answered_each_time() {
         assert!(!asks_for(&mut solo, 1, &from(2)).is_empty());
         solo.order(1, EVERY + 1, 99);
         assert!(!asks_for(&mut solo, 1, &from(EVERY + 1)).is_empty());
+    }
+}
+
+/// Whoever lags fetches slots faster than their payload: what cannot be executed yet would fill the
+/// memory.
+#[test]
+fn slots_are_taken_no_further_than_execution_may_lag() {
+    for n in [4u16, 7] {
+        let mut craft = Craft::new(n);
+        craft.execution_lag = 2;
+        let mut solo = Solo::new(craft, 0);
+        let craft = solo.craft.clone();
+        let all = 10 * EVERY;
+        solo.checkpoint(Some(craft.stable(all)));
+        let mut executed = 0;
+        while executed < all {
+            let asked = fetches(&solo);
+            let (To::One(peer), from) = *asked.last().unwrap() else {
+                panic!("{asked:?}");
+            };
+            assert_eq!(from, executed + 1, "n {n}");
+            solo.deliver(peer.0, slots(&craft, from..=all, all));
+            assert_eq!(solo.heights().len() as u64, (executed + 8).min(all));
+            assert!(solo.replica.log.slots().count() as u64 <= 8);
+            let asked = fetches(&solo).len();
+            solo.now = solo.now.plus(Time::millis(500));
+            solo.input(Input::Tick);
+            assert_eq!(fetches(&solo).len(), asked, "for what it could not take");
+            executed = solo.heights().len() as u64;
+            solo.input(Input::Executed {
+                height: Height(executed),
+                state: crypto::Digest::ZERO,
+            });
+        }
     }
 }

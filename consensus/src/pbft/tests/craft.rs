@@ -22,7 +22,7 @@ pub const EVERY: u64 = 8;
 impl Subject for Pbft {
     const FAULTS: FaultModel = FaultModel::Byzantine;
     const INLINE: bool = false;
-    const CHECKPOINTS: u64 = EVERY;
+    const CHECKPOINTS: NonZeroU64 = NonZeroU64::new(EVERY).unwrap();
     type Said = Message;
 
     fn said(message: Message) -> Message {
@@ -238,7 +238,7 @@ impl Solo {
         solo
     }
     pub fn checkpoint(&mut self, stable: Option<Arc<StableCheckpoint>>) {
-        let every = NonZeroU64::new(EVERY);
+        let every = Pbft::CHECKPOINTS;
         self.input(Input::Checkpoint { every, stable });
     }
     /// Starts again, from the height that was committed last, with what lies from there up; the
@@ -256,7 +256,7 @@ impl Solo {
             crate::RecordKey::At(height, _) => height >= anchor.height,
         };
         let given = all.iter().filter(wanted).cloned().collect();
-        let every = NonZeroU64::new(EVERY);
+        let every = Pbft::CHECKPOINTS;
         let checkpoint = Input::Checkpoint {
             every,
             stable: stable.clone(),

@@ -229,7 +229,7 @@ fn payloads_of_open_slots_have_a_cap_in_bytes() {
     use super::super::slot::MAX_BATCHES;
     for n in [4, 7] {
         let mut solo = Solo::start(n, 0);
-        let every = std::num::NonZeroU64::new(64);
+        let every = std::num::NonZeroU64::new(64).unwrap();
         solo.input(crate::Input::Checkpoint {
             every,
             stable: None,

@@ -54,10 +54,12 @@ impl One {
             timing,
             seed: [1; 32],
             block_bytes: BLOCK,
+            execution_lag: 1024,
         };
         let anchor = Anchor {
             epoch: Epoch(0),
             height: committed.unwrap_or_default().height,
+            executed: committed.unwrap_or_default().height,
             history: Digest::ZERO,
             state: Digest::ZERO,
             proof: committed.map(Proof),

@@ -57,6 +57,7 @@ pub fn config() -> Config {
         timing: Timing::default(),
         seed: [0; 32],
         block_bytes: 1 << 20,
+        execution_lag: 1024,
     }
 }
 
@@ -64,6 +65,7 @@ pub fn genesis() -> Anchor<u64> {
     Anchor {
         epoch: Epoch(0),
         height: Height(0),
+        executed: Height(0),
         history: Digest::ZERO,
         state: Digest::ZERO,
         proof: None,
@@ -130,7 +132,7 @@ pub struct Bench {
 
 pub fn shell() -> ShellConfig {
     ShellConfig {
-        checkpoint_every: NonZeroU64::new(EVERY),
+        checkpoint_every: NonZeroU64::new(EVERY).unwrap(),
     }
 }
 

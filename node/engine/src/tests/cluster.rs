@@ -43,6 +43,8 @@ pub(super) struct Cluster {
     pub(super) liar: Option<NodeId>,
     /// Who told of whom.
     pub(super) evidence: Vec<(usize, consensus::Evidence)>,
+    /// Whose disk answers nothing, and what it would have answered.
+    stalled: Option<(usize, Vec<Event>)>,
     requests: u64,
 }
 
@@ -72,6 +74,7 @@ impl Cluster {
             rejects: Vec::new(),
             liar: None,
             evidence: Vec::new(),
+            stalled: None,
             requests: 0,
         };
         for i in 0..n {
@@ -143,6 +146,19 @@ impl Cluster {
         }
     }
 
+    /// Its disk answers nothing any more.
+    pub(super) fn stall(&mut self, i: usize) {
+        self.stalled = Some((i, Vec::new()));
+    }
+
+    /// The disk answers all it was given: so many writes.
+    pub(super) fn go_on(&mut self) -> usize {
+        let (_, answers) = self.stalled.take().unwrap();
+        let count = answers.len();
+        self.events.extend(answers);
+        count
+    }
+
     /// Tells it to stop.
     pub(super) fn shut_down(&mut self, i: usize) {
         self.events.push_back(Event::Input(i, Input::Shutdown));
@@ -181,8 +197,11 @@ impl Cluster {
                         view,
                     }])
                     .unwrap();
-                self.events
-                    .push_back(Event::Input(i, Input::Written { token }));
+                let answer = Event::Input(i, Input::Written { token });
+                match &mut self.stalled {
+                    Some((node, answers)) if *node == i => answers.push(answer),
+                    _ => self.events.push_back(answer),
+                }
             }
             Effect::Load { token, query } => {
                 let rows = node.log.scan(query.table, &query.scan).unwrap();

@@ -213,7 +213,7 @@ fn a_new_view_of_a_full_window_fits_into_a_frame_however_small_blocks_are() {
         let me = crypto::NodeId(0);
         let mut setup = crate::Setup::new(&built.genesis, &built.nodes[0].config, me, [0; 32]);
         (setup.pool.block_bytes, setup.pool.batch_bytes) = (3 << 10, 3 << 10);
-        let every = setup.shell.checkpoint_every.unwrap().get();
+        let every = setup.shell.checkpoint_every.get();
         let quorum = setup.config.quorums.commit;
         let longest = consensus::pbft::NewView::longest(n, quorum, every);
         assert!(
@@ -221,6 +221,24 @@ fn a_new_view_of_a_full_window_fits_into_a_frame_however_small_blocks_are() {
             "n {n}"
         );
     }
+}
+
+/// What peers say is written, and would pile up while nothing is answered.
+#[test]
+fn a_disk_that_stalls_has_few_writes_under_way_and_the_node_catches_up_after() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[3].engine.setup.writes = 8;
+    cluster.stall(3);
+    for sequence in 1..=60 {
+        cluster.put(0, &client(1), sequence, "a");
+        cluster.run(Time::millis(50));
+    }
+    let height = |cluster: &Cluster, i: usize| cluster.nodes[i].engine.status().state_height;
+    assert!(height(&cluster, 0).0 >= 60);
+    assert!(height(&cluster, 3).0 < 60);
+    assert!(cluster.go_on() <= 8);
+    cluster.run(Time::millis(5_000));
+    assert_eq!(height(&cluster, 3), height(&cluster, 0));
 }
 
 /// Entries in two streams overtake each other; the follower then takes the later ones for a gap, and
