@@ -73,6 +73,28 @@ fn recovered_batches_may_be_over_every_quota() {
     assert!(rig.pool.stats().memory <= 16_000 + 8_000);
 }
 
+/// They stay, since votes may rely on them; but what is told apart of their transactions has a cap, as
+/// if clients had just sent them.
+#[test]
+fn transactions_of_recovered_batches_fill_the_pool_and_no_more() {
+    let many: Vec<SealedBatch> = (1..=20).map(|number| own(number, number)).collect();
+    let bytes = transaction(1, 1, 10).encoded_len();
+    let recovered = Recovered {
+        height: Height(10),
+        number: 20,
+        batches: many.clone(),
+        committed: Vec::new(),
+    };
+    for (transactions, pool_bytes) in [(5, usize::MAX), (usize::MAX, 5 * bytes + bytes / 2)] {
+        let change = |config: &mut Config| {
+            (config.pool_transactions, config.pool_bytes) = (transactions, pool_bytes);
+        };
+        let rig = Rig::recovered(change, recovered.clone());
+        assert_eq!(rig.pool.stats().transactions, 5);
+        assert_eq!(rig.pool.stats().batches, 20);
+    }
+}
+
 #[test]
 fn numbers_go_on() {
     let mut rig = restarted(&[], &[], 7);

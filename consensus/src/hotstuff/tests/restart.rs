@@ -188,3 +188,29 @@ fn what_was_committed_is_committed_after_all_lost_power() {
         cluster.run_until(Time::millis(2000), "progress", Cluster::all_done);
     }
 }
+
+/// Found by fuzzing what is stored: it would be signed again, and the shell signs for its epoch only.
+#[test]
+fn a_record_of_another_epoch_is_told_before_the_start() {
+    use crate::Protocol as _;
+    use crypto::Epoch;
+    let craft = Craft::new(4, round_robin(4));
+    let (blocks, certificates) = craft.chain(&[1]);
+    let mut timeout = craft.timeout(0, 0, &certificates[0], None);
+    let mut block = (*blocks[0]).clone();
+    let records = [
+        Record::Block(Arc::new(block.clone())),
+        Record::Timeout(Box::new(timeout.clone())),
+    ];
+    let check = |records: &[Record]| super::super::HotStuff::check_stored(&craft.anchor(), records);
+    assert_eq!(check(&records), Ok(()));
+    (block.header.epoch, timeout.epoch) = (Epoch(1), Epoch(1));
+    let others = [
+        Record::Block(Arc::new(block)),
+        Record::Timeout(Box::new(timeout)),
+    ];
+    for other in others {
+        let why = check(&[other]).unwrap_err();
+        assert!(why.contains("epoch 1, the epoch is 0"), "{why}");
+    }
+}
