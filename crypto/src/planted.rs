@@ -118,6 +118,12 @@ mod chosen {
         HoardVotes,
         /// Mempool: as many transactions are taken as come.
         EndlessPool,
+        /// Checks: every signature is genuine.
+        BelieveSignatures,
+        /// Checks: a certificate needs no quorum.
+        BelieveFew,
+        /// PBFT: slots are kept however far above the window.
+        EndlessWindow,
         /// HotStuff and PBFT: heights are taken however far execution is behind.
         RunAhead,
         /// Mempool: no leader offers what a certain client signs.

@@ -4,7 +4,7 @@
 
 use crate::check::Violation;
 use crate::report::{Section, Table};
-use crate::sim::{Protocol, campaign};
+use crate::sim::{Protocol, Scenario, campaign};
 use crypto::planted::{ALL, Bug, choose};
 use std::fmt::Write as _;
 use std::sync::Mutex;
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// Each hunt begins at these seeds; the median counts.
 const OFFSETS: [u64; 5] = [0, 100_000, 200_000, 300_000, 400_000];
+
+/// Nodes of a cluster under attack.
+const ATTACKED: usize = 4;
 
 /// Each of them has to be broken by some bug, under each protocol that has it.
 const fn checkers(protocol: Protocol) -> &'static [&'static str] {
@@ -41,17 +44,10 @@ const fn by_unit_test(protocol: Protocol) -> &'static [(&'static str, &'static s
             "a timeout is sent once",
             "hotstuff::tests::view_change::timeouts_that_nobody_heard_are_heard_later_by_those_without_work",
         )],
-        Protocol::Pbft => &[
-            // Nobody lies in the simulator, and who gives up alone is soon right.
-            (
-                "one other member is enough to join it in giving a view up",
-                "pbft::tests::view_change::f_plus_one_others_are_joined_and_no_fewer",
-            ),
-            (
-                "commits that come before their pre-prepare are dropped",
-                "pbft::tests::replication::commits_that_come_before_their_pre_prepare_count",
-            ),
-        ],
+        Protocol::Pbft => &[(
+            "commits that come before their pre-prepare are dropped",
+            "pbft::tests::replication::commits_that_come_before_their_pre_prepare_count",
+        )],
         Protocol::Raft => &[
             (
                 "an old answer moves the match index back",
@@ -123,8 +119,11 @@ const fn broken(bug: Bug) -> [Broken; 3] {
         // Whoever has committed something else refuses the view, before it can fork.
         Bug::CarryLowest => pbft(&["S10", "S1"]),
         Bug::GoOnAfterChange => pbft(&["S3"]),
-        // Judged by unit tests: what is dropped is sent again, and a view too many is only slow.
-        Bug::JoinAnyone | Bug::DropEarlyCommits => pbft(&[]),
+        Bug::BelieveSignatures | Bug::BelieveFew => byzantine(&["S4", "S1"]),
+        Bug::EndlessWindow => pbft(&["S11"]),
+        Bug::JoinAnyone => pbft(&["L1"]),
+        // Judged by a unit test: what is dropped is sent again.
+        Bug::DropEarlyCommits => pbft(&[]),
         Bug::VoteTwice => raft(&["S3", "S2"]),
         Bug::AnyLog | Bug::CommitBlind => raft(&["S1"]),
         Bug::CommitOldTerm => raft(&["L1", "S1"]),
@@ -133,6 +132,26 @@ const fn broken(bug: Bug) -> [Broken; 3] {
         Bug::ReadEarly | Bug::LeaseForever => raft(&["S9"]),
         // Judged by a unit test: only while too few are up is it seen, once in 500 seeds, as L1.
         Bug::MatchMovesBack => raft(&[]),
+    }
+}
+
+/// Under which attack a bug is hunted that only liars make use of.
+#[must_use]
+pub const fn attack(bug: Bug) -> Option<&'static str> {
+    match bug {
+        Bug::BelieveSignatures | Bug::BelieveFew => Some("forge"),
+        Bug::EndlessWindow => Some("exhaust-watermark"),
+        Bug::JoinAnyone => Some("far-future"),
+        _ => None,
+    }
+}
+
+/// The run of a seed: under attack, if only liars make use of the bug.
+#[must_use]
+pub fn plan(protocol: Protocol, bug: Bug, seed: u64) -> Scenario {
+    match attack(bug) {
+        Some(name) => Scenario::attacked(protocol, seed, ATTACKED, name),
+        None => Scenario::draw(protocol, seed),
     }
 }
 
@@ -216,17 +235,12 @@ pub fn named(protocol: Protocol, name: &str) -> Result<Vec<Bug>, String> {
     Ok(vec![*found.ok_or_else(unknown)?])
 }
 
-/// Runs a seed with a bug, or with none, in this thread.
-fn run(
-    protocol: Protocol,
-    bug: Option<Bug>,
-    seed: u64,
-    only: Option<&'static str>,
-) -> Option<Violation> {
+/// Runs a scenario with a bug, or with none, in this thread.
+fn run(plan: Scenario, bug: Option<Bug>, only: Option<&'static str>) -> Option<Violation> {
     choose(bug);
     let outcome = match only {
-        Some(property) => campaign::run_only(protocol, seed, property),
-        None => campaign::run(protocol, seed, false),
+        Some(property) => campaign::run_plan_only(plan, property),
+        None => campaign::run_plan(plan, false),
     };
     choose(None);
     outcome.violation
@@ -276,11 +290,12 @@ impl Hunt {
     fn canary(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for seed in &OFFSETS[..self.starts.clamp(1, OFFSETS.len())] {
-            let found = run(self.protocol, Some(Bug::Canary), *seed, None);
+            let plan = || Scenario::draw(self.protocol, *seed);
+            let found = run(plan(), Some(Bug::Canary), None);
             if found.is_none_or(|it| !breaks(Bug::Canary, self.protocol).contains(&it.property)) {
                 faults.push(format!("the canary lives through seed {seed}"));
             }
-            if let Some(it) = run(self.protocol, None, *seed, None) {
+            if let Some(it) = run(plan(), None, None) {
                 let Violation { property, what, .. } = it;
                 faults.push(format!(
                     "without any bug seed {seed} breaks {property}: {what}"
@@ -324,15 +339,14 @@ impl Hunt {
 
     fn one(&self, bug: Bug, start: u64, only: Option<&'static str>) -> Option<Kill> {
         (start..start + self.most).find_map(|seed| {
-            let violation = run(self.protocol, Some(bug), seed, only)?;
+            let plan = plan(self.protocol, bug, seed);
+            let violation = run(plan.clone(), Some(bug), only)?;
             // A seed that fails without the bug proves nothing about it.
-            run(self.protocol, None, seed, only)
-                .is_none()
-                .then_some(Kill {
-                    seeds: seed - start + 1,
-                    seed,
-                    violation,
-                })
+            run(plan, None, only).is_none().then_some(Kill {
+                seeds: seed - start + 1,
+                seed,
+                violation,
+            })
         })
     }
 }

@@ -89,14 +89,16 @@ impl Timers {
 
 impl Pbft {
     /// What the timer runs for: a known batch, a slot that is known to be committed, a waiting read,
-    /// f + 1 members that want another view, or something under way in the view.
+    /// f + 1 others that want another view, or something under way in the view. Whoever has given it up
+    /// beside f others may be heard by nobody who joins him, and has nothing to say without work.
     fn has_work(&self) -> bool {
-        let committed = self.log.committed();
+        let (committed, changes) = (self.log.committed(), &self.changes);
+        let want_more = changes.others_who_want_more_than(self.closed(), self.me());
         self.replication.supply.pending().is_some()
             || self.reads.needs_progress()
             || self.log.low() > committed
             || self.log.open().any(|(_, slot)| slot.committed.is_some())
-            || self.changes.who_want_more_than(self.closed()) >= self.config.quorums.one_honest()
+            || want_more >= self.config.quorums.one_honest()
             || self.is_under_way()
     }
 

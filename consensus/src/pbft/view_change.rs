@@ -60,9 +60,9 @@ impl Changes {
     pub fn heard(&self) -> usize {
         self.heard.len()
     }
-    /// How many members want a view above this one.
-    pub fn who_want_more_than(&self, view: View) -> usize {
-        let wants = |it: &&ViewChange| it.change.view > view;
+    /// How many others want a view above this one.
+    pub fn others_who_want_more_than(&self, view: View, me: NodeId) -> usize {
+        let wants = |it: &&ViewChange| it.change.view > view && it.change.author != me;
         self.heard.values().filter(wants).count()
     }
     /// View changes for exactly the wanted view.

@@ -93,11 +93,13 @@ fn hunt(name: &str, args: &Args) -> ExitCode {
 #[cfg(planted)]
 fn one_planted(name: &str, protocol: Protocol, seed: u64, lines: usize) -> ExitCode {
     match quorate_tests::mutants::named(protocol, name).as_deref() {
-        Ok([bug]) => crypto::planted::choose(Some(*bug)),
-        Ok(_) => return refuse("one seed is run with one bug"),
-        Err(why) => return refuse(why),
+        Ok([bug]) => {
+            crypto::planted::choose(Some(*bug));
+            show(quorate_tests::mutants::plan(protocol, *bug, seed), lines)
+        }
+        Ok(_) => refuse("one seed is run with one bug"),
+        Err(why) => refuse(why),
     }
-    one(protocol, seed, lines)
 }
 
 #[cfg(not(planted))]

@@ -29,12 +29,6 @@ pub fn run_plan(plan: Scenario, verbose: bool) -> Outcome {
     dispatch(plan, verbose, None)
 }
 
-/// Runs a seed and judges one property only.
-#[must_use]
-pub fn run_only(protocol: Protocol, seed: u64, property: &'static str) -> Outcome {
-    run_plan_only(Scenario::draw(protocol, seed), property)
-}
-
 /// Runs a scenario and judges one property only.
 #[must_use]
 pub fn run_plan_only(plan: Scenario, property: &'static str) -> Outcome {

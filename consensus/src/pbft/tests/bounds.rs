@@ -3,7 +3,7 @@
 use super::super::message::{Message, ViewChange};
 use super::super::{NewView, Prepared};
 use super::craft::{Craft, EVERY, Solo, payload};
-use crypto::{Certificate, Height, Kind, NodeId, View, codec};
+use crypto::{Certificate, Height, Kind, NodeId, codec};
 use std::sync::Arc;
 
 /// Prepared and signed by all members, in some view of which liars may lead any.
@@ -67,11 +67,8 @@ fn of_each_member_one_view_change_is_kept_and_none_beyond_the_window() {
                 solo.deliver(liar, Message::ViewChange(Box::new(it)));
             }
         }
-        assert_eq!(solo.replica.changes.who_want_more_than(View(0)), f as usize);
-        assert_eq!(
-            solo.replica.changes.who_want_more_than(View(189)),
-            f as usize
-        );
+        assert_eq!(solo.others_who_want_more_than(0), f as usize);
+        assert_eq!(solo.others_who_want_more_than(189), f as usize);
         assert_eq!(solo.wanted(), 1, "n {n}");
         // One slot more than the window has is refused as a whole.
         let mut prepared: Vec<_> = (1..=2 * EVERY).map(|it| by_all(&craft, 1, it)).collect();

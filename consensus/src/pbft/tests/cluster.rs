@@ -31,7 +31,7 @@ impl Cluster {
                 it.reach(),
                 it.replication.supply.pending(),
                 it.reads.needs_progress(),
-                it.changes.who_want_more_than(it.view),
+                it.changes.others_who_want_more_than(it.view, it.me()),
                 it.status().waiting,
             )
         })

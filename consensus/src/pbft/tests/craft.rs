@@ -338,4 +338,9 @@ impl Solo {
         });
         change.expect("it asked for a view")
     }
+    /// How many others want a view above this one, as far as it has heard.
+    pub fn others_who_want_more_than(&self, view: u64) -> usize {
+        let changes = &self.replica.changes;
+        changes.others_who_want_more_than(View(view), NodeId(self.me))
+    }
 }

@@ -431,10 +431,10 @@ fn a_view_change_is_valid_within_its_own_watermarks_and_for_primaries_of_their_v
         let first = craft.view_change(2, 1, 0, &[]);
         solo.deliver(2, first);
         assert_eq!(solo.rejects, [Reject::Malformed; 3]);
-        assert_eq!(solo.replica.changes.who_want_more_than(View(0)), 0);
+        assert_eq!(solo.others_who_want_more_than(0), 0);
         let good = craft.view_change(2, 2, 0, &at(2 * EVERY));
         solo.deliver(2, good);
-        assert_eq!(solo.replica.changes.who_want_more_than(View(1)), 1);
+        assert_eq!(solo.others_who_want_more_than(1), 1);
     }
 }
 
@@ -502,6 +502,27 @@ fn a_replica_that_gave_up_alone_falls_silent_at_rest() {
     let asks =
         |it: &(To, Message)| matches!(it.1, Message::AskProgress(ask) if ask.view == View(2));
     assert!(solo.sent.iter().all(asks));
+}
+
+/// Another had given up, too, told nobody else and is gone: the two are f + 1, and nobody joins them
+/// (seed 41646).
+#[test]
+fn two_of_which_one_is_gone_fall_silent_at_rest() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let f = solo.craft.quorums.f;
+        solo.input(overdue());
+        assert_eq!(solo.wanted(), 2);
+        others_want(&mut solo, 2, f);
+        assert_eq!(solo.others_who_want_more_than(1), f);
+        solo.sent.clear();
+        solo.pass(Time::millis(60_000));
+        let rest = |(_, it): &&(To, Message)| !matches!(it, Message::AskProgress(_));
+        let spoken: Vec<_> = solo.sent.iter().filter(rest).collect();
+        assert!(spoken.is_empty(), "n {n}: {spoken:?}");
+        let asked = solo.sent.len();
+        assert!(asked < 100, "n {n}: {asked} questions in a minute");
+    }
 }
 
 /// Each took the other's question for a hint of a view that it had missed, and asked in return, for ever
