@@ -124,8 +124,6 @@ mod chosen {
         BelieveFew,
         /// PBFT: slots are kept however far above the window.
         EndlessWindow,
-        /// HotStuff and PBFT: heights are taken however far execution is behind.
-        RunAhead,
         /// Mempool: no leader offers what a certain client signs.
         Censor,
         /// Engine: the operator is told nothing.

@@ -136,7 +136,8 @@ impl Mempool {
             let digest = held.reference.digest;
             self.handing.remove(&digest);
             if self.config.broadcasts() {
-                out.push(Output::Drop(digest));
+                let committed = self.memory.may_have_forgotten(held.reference.expires);
+                out.push(Output::Drop { digest, committed });
             }
         }
         self.clients.expire(height);

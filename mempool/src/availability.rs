@@ -49,6 +49,7 @@ impl Mempool {
             out.push(Output::Store {
                 reference: r,
                 bytes: sealed.bytes().clone(),
+                committed: true,
             });
             self.clients.settle(r.digest, sealed.batch());
             self.in_store(&r, out);
@@ -79,7 +80,11 @@ impl Mempool {
         let bytes = sealed.bytes().clone();
         self.batches.insert(now, &self.config, sealed, charge)?;
         if self.config.broadcasts() {
-            out.push(Output::Store { reference, bytes });
+            out.push(Output::Store {
+                reference,
+                bytes,
+                committed: false,
+            });
         }
         self.handing
             .add(reference.digest, now.plus(self.config.offer_delay));

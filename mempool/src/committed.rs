@@ -12,6 +12,8 @@ pub(crate) struct Memory {
     refs: BTreeMap<Digest, BatchRef>,
     expiries: BTreeSet<(Height, Digest)>,
     cap: usize,
+    /// The highest expiry of those that were forgotten early.
+    forgotten: Height,
 }
 
 impl Memory {
@@ -20,16 +22,22 @@ impl Memory {
             refs: BTreeMap::new(),
             expiries: BTreeSet::new(),
             cap,
+            forgotten: Height(0),
         }
     }
     pub(crate) fn insert(&mut self, reference: BatchRef) {
         self.refs.insert(reference.digest, reference);
         self.expiries.insert((reference.expires, reference.digest));
         while self.refs.len() > self.cap
-            && let Some((_, digest)) = self.expiries.pop_first()
+            && let Some((expires, digest)) = self.expiries.pop_first()
         {
             self.refs.remove(&digest);
+            self.forgotten = self.forgotten.max(expires);
         }
+    }
+    /// Whether one that expires there may be committed though it is not known here.
+    pub(crate) fn may_have_forgotten(&self, expires: Height) -> bool {
+        expires <= self.forgotten
     }
     pub(crate) fn get(&self, digest: &Digest) -> Option<&BatchRef> {
         self.refs.get(digest)

@@ -75,9 +75,16 @@ pub enum Output {
         reference: BatchRef,
         /// Its encoding.
         bytes: Bytes,
+        /// Whether a committed block holds it: then it is none that may still be ordered.
+        committed: bool,
     },
-    /// Delete a stored batch: it expired and is not committed.
-    Drop(Digest),
+    /// A stored batch can no longer be ordered.
+    Drop {
+        /// Which.
+        digest: Digest,
+        /// Whether a committed block may hold it: then it stays, and is only none that waits.
+        committed: bool,
+    },
     /// Load a stored batch; answered by `Loaded`. At most one at a time for a digest.
     Load(Digest),
     /// Send.

@@ -81,7 +81,7 @@ pub const fn breaks(bug: Bug, protocol: Protocol) -> Broken {
 const fn broken(bug: Bug) -> [Broken; 3] {
     match bug {
         Bug::Canary => [&["S5"]; 3],
-        Bug::HoardStatements | Bug::RunAhead => byzantine(&["S11"]),
+        Bug::HoardStatements => byzantine(&["S11"]),
         Bug::HoardVotes => byzantine(&["S11"]),
         Bug::EndlessPool => [&["S11"]; 3],
         Bug::Censor => [&["L3", "L1"], &["L3", "L1"], &["L1"]],

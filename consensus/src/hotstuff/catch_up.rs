@@ -48,8 +48,7 @@ impl HotStuff {
 
     /// Asks for what is missing; one question at a time, the next peer when one does not answer.
     pub(super) fn fetch_missing(&mut self, now: Time, out: &mut Out) {
-        let room = |_: &&Arc<QuorumCertificate>| self.log.top() < self.replication.supply.reach();
-        let Some(target) = self.missing().filter(room).cloned() else {
+        let Some(target) = self.missing().filter(|_| !self.is_ahead()).cloned() else {
             self.catch_up.fetching.stop();
             self.catch_up.next = None;
             return;
@@ -87,7 +86,8 @@ impl HotStuff {
         for block in answer.blocks {
             let digest = block.digest();
             let height = block.header.height;
-            if !self.log.holds(&digest) && self.log.holds(&block.header.parent) {
+            let new = !self.log.holds(&digest) && self.log.holds(&block.header.parent);
+            if new && !self.is_ahead() {
                 self.insert(now, digest, block, out);
                 fresh = true;
             }

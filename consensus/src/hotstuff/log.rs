@@ -69,11 +69,6 @@ impl Log {
     pub fn committed(&self) -> Height {
         self.root.height
     }
-    /// The highest block.
-    pub fn top(&self) -> Height {
-        let heights = self.entries.values().map(|it| it.header().height);
-        heights.max().unwrap_or(self.root.height)
-    }
     /// `history` there.
     pub fn history(&self) -> Digest {
         self.root.history

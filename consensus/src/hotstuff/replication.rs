@@ -167,8 +167,17 @@ impl HotStuff {
         self.accept(now, digest, proposal.block, out);
     }
 
+    /// Whether so much is committed ahead of execution that blocks of others are left out; they are
+    /// fetched later. What is not committed does not count: it takes more blocks to commit it.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.log.committed() >= self.replication.supply.reach()
+    }
+
     /// Takes a block into the tree, or, in the current view, waits for its parent.
     pub(super) fn accept(&mut self, now: Time, digest: Digest, block: Arc<Block>, out: &mut Out) {
+        if self.is_ahead() {
+            return;
+        }
         if self.log.holds(&block.header.parent) {
             self.insert(now, digest, block, out);
         } else if block.header.view == self.view {
@@ -193,9 +202,6 @@ impl HotStuff {
             .map_or(Digest::ZERO, |vote| vote.block);
         let header = &block.header;
         let (justify, timeout) = (Arc::clone(&header.justify), header.timeout.clone());
-        if header.height > self.replication.supply.reach() {
-            return; // it is fetched once execution has come nearer
-        }
         if !self.log.insert(digest, Arc::clone(&block), &keep) {
             return;
         }

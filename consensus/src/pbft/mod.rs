@@ -176,7 +176,7 @@ impl Pbft {
             Message::Commit(vote) => self.on_commit(now, from, vote, out),
             Message::ViewChange(it) => self.on_view_change(now, from, *it, out),
             Message::NewView(it) | Message::Opened(it) => self.on_new_view(now, from, &it, out),
-            Message::Certificate(it) => self.on_certificate(from, &it, out),
+            Message::Certificate(it) => self.on_certificate(now, from, &it, out),
             Message::AskProgress(ask) => self.on_ask_progress(now, from, ask, out),
             Message::FetchSlots(fetch) => self.on_fetch_slots(now, from, fetch, out),
             Message::Slots(slots) => self.on_slots(from, slots),

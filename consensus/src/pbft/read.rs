@@ -100,7 +100,7 @@ impl Pbft {
                 return out.send(To::One(from), self.ask_progress());
             }
         }
-        self.on_certificate(from, &answer.reached, out);
+        self.on_certificate(now, from, &answer.reached, out);
         if let Some(best) = self.reads.answered(from)
             && answer.reached.height() > best.height()
         {

@@ -516,12 +516,23 @@ impl Pbft {
 
     // ---- proofs from others ----
 
-    /// Takes note of a prepared certificate that somebody shows.
-    pub(super) fn adopt_prepared(&mut self, from: NodeId, it: &Arc<Prepared>, out: &mut Out) {
+    /// Takes note of a prepared certificate that somebody shows. One of a view above all that it has
+    /// asked for has to wait: it would take the place of a lower one, and not fit into the next view
+    /// change, from which that slot would then be missing.
+    pub(super) fn adopt_prepared(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        it: &Arc<Prepared>,
+        out: &mut Out,
+    ) {
         if !rules::is_by_primary(&self.config.leaders, self.n(), it) {
             return out.reject(from, Reject::NotLeader);
         }
         let Assigned { height, view, .. } = it.assigned;
+        if view > self.changes.wanted() {
+            return self.ask_one(now, from, out);
+        }
         if !self.log.keeps(height) {
             return;
         }

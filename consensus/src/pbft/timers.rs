@@ -117,10 +117,10 @@ impl Pbft {
 
     /// Whether the time until the next view change runs: payload waits in the view, or a quorum
     /// waits for another (\[CL\] section 4.5.2: not before the q-th view change). That all slots up to
-    /// the high watermark are committed is not the primary's fault.
+    /// the high watermark, or as far as execution lets it, are committed is not the primary's fault.
     fn may_run_out(&self) -> bool {
         if self.takes_part() {
-            self.log.committed() < self.log.high()
+            self.log.committed() < self.log.high().min(self.replication.supply.reach())
         } else {
             self.changes.wanted_by() >= self.quorum()
         }

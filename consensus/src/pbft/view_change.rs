@@ -123,9 +123,7 @@ impl Pbft {
         let shown = |height| height > low && height <= high && !crypto::planted!(DropPrepared);
         let prepared = self.log.slots().filter(|(height, _)| shown(*height));
         let prepared = prepared.filter_map(|(_, it)| it.prepared.clone());
-        // Others may have shown certificates of views that it has missed. Those are for the view
-        // changes above; a quorum went past the view asked for, so nothing can be ordered in it.
-        let prepared: Vec<_> = prepared.filter(|it| it.assigned.view < view).collect();
+        let prepared: Vec<_> = prepared.collect();
         let stable = self.log.stable();
         ViewChange {
             change: Change {
@@ -392,11 +390,11 @@ impl Pbft {
     }
 
     /// Takes note of what others show to be ordered.
-    pub(super) fn on_certificate(&mut self, from: NodeId, it: &Reached, out: &mut Out) {
+    pub(super) fn on_certificate(&mut self, now: Time, from: NodeId, it: &Reached, out: &mut Out) {
         match it {
             Reached::Nothing => {}
             Reached::Stable(it) => self.stabilise(it, out),
-            Reached::Prepared(it) => self.adopt_prepared(from, it, out),
+            Reached::Prepared(it) => self.adopt_prepared(now, from, it, out),
             Reached::Committed(it) => self.adopt_committed(it),
         }
     }

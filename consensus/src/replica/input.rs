@@ -57,7 +57,7 @@ pub enum ReplicaInput<P: Protocol> {
     /// For the protocol. The own messages are none of the engine's business: the shell gives them
     /// back itself.
     Protocol(Input<P>),
-    /// This write is in the store; and on disk with all before it, if it was asked to be.
+    /// This synced write is on disk, with all before it.
     Durable(Fence),
     /// A member's checkpoint.
     Checkpoint {

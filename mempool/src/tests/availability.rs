@@ -416,6 +416,49 @@ fn questions_are_answered_from_the_store_few_at_a_time() {
     assert_eq!(rig.pool.stats().loads, 2);
 }
 
+/// Its author sends it again when it has long been committed, and so many others that nobody
+/// remembers: a block names it, and whoever lags has to read it there.
+#[test]
+fn a_committed_batch_that_was_forgotten_and_comes_again_is_not_deleted_when_it_expires() {
+    let mut rig = Rig::with(|config| config.committed_batches = 2);
+    let old = batch(1, 1);
+    rig.push(&old);
+    rig.commit(refs(&[&old]));
+    for number in 2..=4 {
+        let other = batch(2, number);
+        rig.push(&other);
+        rig.commit(refs(&[&other]));
+    }
+    rig.push(&old);
+    assert_eq!(rig.pool.stats().batches, 1, "it is taken for a new one");
+    let mut dropped = Vec::new();
+    while rig.pool.stats().batches > 0 {
+        dropped = rig.commit(Payload::EMPTY);
+    }
+    let digest = old.reference().digest;
+    let committed = true;
+    assert!(dropped.contains(&Output::Drop { digest, committed }));
+}
+
+/// Else each start would read it among those that may still be ordered.
+#[test]
+fn a_batch_that_comes_after_its_block_is_stored_as_a_committed_one() {
+    let mut rig = Rig::new();
+    let late = batch(1, 1);
+    rig.commit(refs(&[&late]));
+    let stored = rig.push(&late);
+    let kept = |o: &Output| {
+        matches!(
+            o,
+            Output::Store {
+                committed: true,
+                ..
+            }
+        )
+    };
+    assert!(stored.iter().any(kept), "{stored:?}");
+}
+
 #[test]
 fn an_expired_batch_leaves_pool_and_store() {
     let mut rig = Rig::new();
@@ -426,7 +469,9 @@ fn an_expired_batch_leaves_pool_and_store() {
     }
     assert_eq!(rig.pool.stats().batches, 1);
     let out = rig.commit(Payload::EMPTY);
-    assert!(out.contains(&Output::Drop(a.reference().digest)));
+    let digest = a.reference().digest;
+    let committed = false;
+    assert!(out.contains(&Output::Drop { digest, committed }));
     assert!(out.contains(&Output::Pending { oldest: None }));
     assert_eq!(
         rig.push(&a),

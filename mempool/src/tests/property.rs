@@ -284,14 +284,17 @@ impl World {
     fn observe(&mut self, out: Vec<Output>) {
         for output in &out {
             match output {
-                Output::Store { reference, bytes } => {
+                Output::Store {
+                    reference, bytes, ..
+                } => {
                     let sealed = SealedBatch::open(bytes.clone()).unwrap();
                     assert_eq!(sealed.reference(), *reference);
                     self.stored.insert(reference.digest);
                     self.by_digest.insert(reference.digest, sealed);
                 }
-                Output::Drop(digest) => {
-                    assert!(!self.ordered.contains(digest), "a committed batch is kept");
+                Output::Drop { digest, committed } => {
+                    let kept = *committed || !self.ordered.contains(digest);
+                    assert!(kept, "a committed batch is kept");
                 }
                 Output::Checked {
                     block,

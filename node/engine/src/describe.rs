@@ -75,7 +75,6 @@ impl<P: Protocol> Engine<P> {
         ))
     }
 
-    /// See [`crate::Machine::sizes`].
     /// Loads under way: for each peer the pool's and the protocol's, and what this node needs itself.
     fn most_loads(&self) -> usize {
         let (n, pool) = (self.setup.config.validators.n(), &self.setup.pool);
@@ -87,6 +86,7 @@ impl<P: Protocol> Engine<P> {
         self.setup.writes + self.most_loads()
     }
 
+    /// See [`crate::Machine::sizes`].
     pub(crate) fn tell_sizes(&self) -> Vec<Size> {
         let mut sizes = Vec::new();
         self.pool.sizes(&mut sizes);

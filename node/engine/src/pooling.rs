@@ -15,10 +15,14 @@ impl<P: Protocol> Engine<P> {
                     .refused(RequestId(request), refusal_of(refusal), out);
             }
             Output::Store { .. } if crypto::planted!(StoreNothing) => {}
-            Output::Store { reference, bytes } => {
-                rows::put_batch(&reference, bytes, &mut self.writing.batch);
+            Output::Store {
+                reference,
+                bytes,
+                committed,
+            } => rows::put_batch(&reference, bytes, committed, &mut self.writing.batch),
+            Output::Drop { digest, committed } => {
+                rows::drop_batch(&digest, committed, &mut self.writing.batch);
             }
-            Output::Drop(digest) => rows::drop_batch(&digest, &mut self.writing.batch),
             Output::Load(digest) => {
                 let scan = Scan::range(log::batch_key(&digest), None).rows(1);
                 let query = Query {

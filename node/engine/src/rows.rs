@@ -78,18 +78,24 @@ fn uncommitted_key(digest: &Digest) -> Vec<u8> {
 }
 
 /// Adds a batch that is not committed yet.
-pub(crate) fn put_batch(reference: &BatchRef, bytes: bytes::Bytes, batch: &mut WriteBatch) {
+pub(crate) fn put_batch(
+    reference: &BatchRef,
+    bytes: bytes::Bytes,
+    committed: bool,
+    batch: &mut WriteBatch,
+) {
     batch.put(Table::Batch, log::batch_key(&reference.digest), bytes);
-    batch.put(
-        Table::Meta,
-        uncommitted_key(&reference.digest),
-        codec::encode(reference),
-    );
+    if !committed {
+        let key = uncommitted_key(&reference.digest);
+        batch.put(Table::Meta, key, codec::encode(reference));
+    }
 }
 
-/// Removes a batch that was never committed.
-pub(crate) fn drop_batch(digest: &Digest, batch: &mut WriteBatch) {
-    batch.delete(Table::Batch, log::batch_key(digest));
+/// Removes a batch from those that may still be ordered, and altogether unless it may be committed.
+pub(crate) fn drop_batch(digest: &Digest, committed: bool, batch: &mut WriteBatch) {
+    if !committed {
+        batch.delete(Table::Batch, log::batch_key(digest));
+    }
     batch.delete(Table::Meta, uncommitted_key(digest));
 }
 

@@ -21,7 +21,8 @@ impl Caps {
         let held = n * batches + extra;
         let most_loads = n * (loads + 2) + fetches + 1;
         let writes = small(1_024, 16) + most_loads;
-        let backlog = small(8 * 1_024, 8 * 4);
+        // A start finds whatever was not flushed, in small runs all of it.
+        let backlog = small(8 * 1_024, 256);
         Self(BTreeMap::from([
             ("pool: transactions", transactions),
             ("pool: bytes of transactions", 64 * MIB),

@@ -200,7 +200,7 @@ fn pool<P: Simulated>(me: NodeId, plan: &Scenario) -> mempool::Config {
     pool.retry_after = Time(plan.timing.timeout.0 / 2);
     if plan.tight {
         pool.client_transactions = 2;
-        pool.backlog = 8 * 4;
+        pool.backlog = 256;
         pool.pool_transactions = 4;
         pool.author_batches = 4;
         pool.block_batches = 2;

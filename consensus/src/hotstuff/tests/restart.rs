@@ -214,3 +214,34 @@ fn a_record_of_another_epoch_is_told_before_the_start() {
         assert!(why.contains("epoch 1, the epoch is 0"), "{why}");
     }
 }
+
+/// What is stored may be far ahead of the state that was flushed, at all nodes alike. Were it left out
+/// of the tree, nobody could propose above the certificate that all of them know.
+#[test]
+fn stored_blocks_are_held_again_however_far_execution_is_behind() {
+    let mut craft = Craft::new(4, round_robin(64));
+    craft.execution_lag = 1;
+    let mut solo = Solo::new(craft, 1);
+    let views: Vec<u64> = (1..=12).collect();
+    let (blocks, certificates) = solo.craft.chain(&views);
+    for (block, certificate) in blocks.iter().zip(&certificates) {
+        solo.propose(block);
+        solo.certificate(2, certificate);
+        let height = solo.replica.log.committed();
+        solo.input(Input::Executed {
+            height,
+            state: crypto::Digest::ZERO,
+        });
+    }
+    let last = solo.commits.last().unwrap().clone();
+    assert_eq!(last.height.0, 10);
+    let anchor = Anchor {
+        height: last.height,
+        history: last.history,
+        proof: Some(last.proof),
+        ..solo.craft.anchor()
+    };
+    let solo = Solo::recover(solo.craft, 1, Time(0), anchor, solo.records);
+    assert!(solo.replica.log.holds(&solo.replica.high.block));
+    assert_eq!(solo.replica.high.height.0, 12);
+}

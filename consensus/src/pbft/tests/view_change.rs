@@ -358,25 +358,35 @@ fn a_view_change_shows_what_was_prepared_and_nothing_else() {
 }
 
 /// Who waits for a slot shows its certificate to all, be it of a view that is not known here yet. In
-/// a view change for a lower one it would make the whole invalid.
+/// a view change for a lower one it would make the whole invalid; and left out of it, it would have
+/// taken the place of the own one, which others may rely on.
 #[test]
-fn a_view_change_names_nothing_of_the_view_that_it_asks_for_or_later_ones() {
+fn certificates_of_views_that_it_has_not_asked_for_take_no_place() {
     for n in [4u16, 7] {
         let mut solo = Solo::start(n, 0);
-        let shown = [(1, 1), (2, 2), (5, 3)];
-        let shown = shown.map(|(view, height)| solo.craft.prepared_at(view, height, height));
-        for it in &shown {
-            let reached = super::super::message::Reached::Prepared(Arc::clone(it));
-            solo.deliver(3, Message::Certificate(reached));
-        }
+        let at = [(1, 1), (2, 2), (5, 1)];
+        let [own, second, later] =
+            at.map(|(view, height)| solo.craft.prepared_at(view, height, height));
+        let show = |solo: &mut Solo| {
+            for it in [&own, &second, &later] {
+                let reached = super::super::message::Reached::Prepared(Arc::clone(it));
+                solo.deliver(3, Message::Certificate(reached));
+            }
+        };
         let named = |solo: &Solo| solo.last_change().change.prepared;
+        show(&mut solo);
+        let asked = |(to, it): &(To, Message)| {
+            *to == To::One(crypto::NodeId(3)) && matches!(it, Message::AskProgress(_))
+        };
+        assert!(solo.sent.iter().any(asked), "who shows it may help");
         solo.input(overdue());
-        assert_eq!(named(&solo), [shown[0].assigned], "n {n}");
-        // But they are kept for the views above.
+        assert_eq!(named(&solo), [own.assigned], "n {n}");
+        show(&mut solo);
         others_want(&mut solo, 5, n as usize - 1);
-        assert_eq!(named(&solo), [shown[0].assigned, shown[1].assigned]);
+        assert_eq!(named(&solo), [own.assigned, second.assigned]);
+        show(&mut solo);
         others_want(&mut solo, 6, n as usize - 1);
-        assert_eq!(named(&solo), shown.each_ref().map(|it| it.assigned));
+        assert_eq!(named(&solo), [later.assigned, second.assigned]);
     }
 }
 
