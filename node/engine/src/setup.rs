@@ -92,14 +92,6 @@ impl Setup {
             pool_bytes: node.pool.bytes,
             ..mempool::Config::new(me, genesis.n())
         };
-        let view_change_bytes = match genesis.protocol {
-            Protocol::Pbft => {
-                let quorum = config.quorums.commit;
-                let every = CHECKPOINTS_PBFT.get();
-                consensus::pbft::NewView::longest(genesis.n(), quorum, every)
-            }
-            Protocol::Hotstuff | Protocol::Raft => 0,
-        };
         Self {
             config,
             shell: ShellConfig {
@@ -125,7 +117,7 @@ impl Setup {
             genesis_state: Digest::ZERO,
             requests: node.rpc.requests,
             writes: MOST_WRITES,
-            view_change_bytes,
+            view_change_bytes: view_change_bytes(genesis),
         }
     }
 
@@ -156,6 +148,17 @@ impl Setup {
         // An answer to a fetch holds several batches, or blocks.
         let content = self.pool.block_bytes.max(self.pool.batch_bytes);
         content.max(self.view_change_bytes) + FRAME_OVERHEAD
+    }
+}
+
+/// See [`Setup::view_change_bytes`].
+fn view_change_bytes(genesis: &Genesis) -> usize {
+    match genesis.protocol {
+        Protocol::Pbft => {
+            let (n, quorum) = (genesis.n(), genesis.quorums().commit);
+            consensus::pbft::NewView::longest(n, quorum, CHECKPOINTS_PBFT.get())
+        }
+        Protocol::Hotstuff | Protocol::Raft => 0,
     }
 }
 
