@@ -122,8 +122,7 @@ impl Pbft {
         let (low, high) = (self.log.low(), self.log.high());
         let shown = |height| height > low && height <= high && !crypto::planted!(DropPrepared);
         let prepared = self.log.slots().filter(|(height, _)| shown(*height));
-        let prepared = prepared.filter_map(|(_, it)| it.prepared.clone());
-        let prepared: Vec<_> = prepared.collect();
+        let prepared: Vec<_> = prepared.filter_map(|(_, it)| it.prepared.clone()).collect();
         let stable = self.log.stable();
         ViewChange {
             change: Change {

@@ -5,7 +5,7 @@ use super::judge::Judge;
 use super::puppet::Puppet;
 use super::rare::{Rare, Rares};
 use super::troupe::{Troupe, batch};
-use super::{Manner, Plan, Played};
+use super::{Manner, Outcome, Plan, Played};
 use crate::sim::Chance;
 use consensus::{Input, LeaderSchedule, To};
 use crypto::{NodeId, Time, Verified};
@@ -127,6 +127,36 @@ impl<'a, P: Played> Stage<'a, P> {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.puppets.iter().map(|it| it.steps).sum()
+    }
+    /// What an attack has reached that committed so many heights.
+    pub fn count(&mut self, heights: u64) {
+        let heads = self.puppets.iter().map(Puppet::height);
+        if heights > 0 {
+            self.rares.hit(Rare::Committed);
+        }
+        if heights >= 3 {
+            self.rares.hit(Rare::CommittedOften);
+        }
+        if heads.min() < Some(heights) {
+            self.rares.hit(Rare::CommittedApart);
+        }
+    }
+    /// The attack is over: all get well within so many views, and the play ends.
+    pub fn end(mut self, within: u64, heights: u64, views: u64) -> Outcome {
+        let attacked = self.steps();
+        let healing = self.heal(within);
+        let steps = (self.steps(), attacked);
+        let (violation, trace, story) = self.judge.end();
+        Outcome {
+            violation,
+            rares: self.rares,
+            heights,
+            views,
+            healing,
+            steps,
+            trace,
+            story,
+        }
     }
     /// An input of any kind.
     pub fn input(&mut self, to: usize, input: Input<P>) {

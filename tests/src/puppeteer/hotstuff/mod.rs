@@ -8,7 +8,7 @@ mod scheme;
 use super::judge::Judge;
 use super::stage::Stage;
 use super::troupe::{CONTEXT, Troupe};
-use super::{Manner, Outcome, Plan, Played, Rare};
+use super::{Manner, Outcome, Plan, Played};
 use crate::check::{Link, Proven, Seen};
 use crate::sim::Chance;
 use consensus::Committed;
@@ -81,36 +81,14 @@ pub fn play(plan: Plan, troupe: &Troupe, manner: Manner) -> Outcome {
 impl Play<'_> {
     /// What the attack has reached.
     fn count(&mut self, heights: u64) {
-        let rares = &mut self.stage.rares;
-        let heads = self.stage.puppets.iter().map(super::puppet::Puppet::height);
-        if heights > 0 {
-            rares.hit(Rare::Committed);
-        }
-        if heights >= 3 {
-            rares.hit(Rare::CommittedOften);
-        }
-        if heads.min() < Some(heights) {
-            rares.hit(Rare::CommittedApart);
-        }
-        self.known.count(rares);
+        self.stage.count(heights);
+        self.known.count(&mut self.stage.rares);
     }
-    fn end(mut self, heights: u64, views: u64) -> Outcome {
-        let steps = self.stage.steps();
+    fn end(self, heights: u64, views: u64) -> Outcome {
         // Where the attack was short, silent liars are still to lead.
         let early = self.first(self.tenures).saturating_sub(self.stage.view());
-        let healing = self.stage.heal(early + healthy(&self.stage.plan));
-        let steps = (self.stage.steps(), steps);
-        let (violation, trace, story) = self.stage.judge.end();
-        Outcome {
-            violation,
-            rares: self.stage.rares,
-            heights,
-            views,
-            healing,
-            steps,
-            trace,
-            story,
-        }
+        let within = early + healthy(&self.stage.plan);
+        self.stage.end(within, heights, views)
     }
 }
 
