@@ -55,6 +55,8 @@ mod chosen {
         VoteAfterTimeout,
         /// HotStuff: certificates inside timeouts count for nothing, nor does the lock.
         ForgetHighest,
+        /// HotStuff: an older certificate lowers the lock.
+        LowerLock,
         /// HotStuff: the commit rule without consecutive views.
         CommitGaps,
         /// HotStuff: what is certified is committed.
@@ -126,6 +128,12 @@ mod chosen {
         EndlessWindow,
         /// Mempool: no leader offers what a certain client signs.
         Censor,
+        /// HotStuff and PBFT: a leader that leaves a batch out for too long is kept.
+        IgnoreOverdue,
+        /// Mempool: what a peer says of its clients' signatures is believed.
+        BelieveClients,
+        /// HotStuff and PBFT: what is fetched need not hold the payload that is certified.
+        BelieveAnswers,
         /// Engine: the operator is told nothing.
         SayNothing,
         /// Engine: the operator is told of a standstill while all goes well.

@@ -1,7 +1,7 @@
 //! From clients' transactions to own batches.
 
 use crate::{CheckedTransaction, Mempool, Message, Output, To};
-use crypto::{Batch, Height, SealedBatch, Time, Transaction};
+use crypto::{Batch, BatchRef, Digest, Height, SealedBatch, Time, Transaction};
 
 impl Mempool {
     pub(crate) fn submit(
@@ -105,15 +105,10 @@ impl Mempool {
     /// them do not double.
     pub(crate) fn recover(&mut self, now: Time, sealed: SealedBatch) {
         let r = sealed.reference();
-        let useless = r.expires <= self.height()
-            || r.author.index() >= self.config.n
-            || self.batches.get(&r.digest).is_some()
-            || self.memory.get(&r.digest).is_some();
-        if useless {
+        if self.is_useless(&r) {
             return;
         }
         if r.author == self.config.me {
-            self.number = self.number.max(r.number);
             self.clients.adopt(&self.config, r.digest, sealed.batch());
         }
         // Held is held, a vote may rely on it: what is above a quota is charged to nobody.
@@ -124,23 +119,59 @@ impl Mempool {
             .batches
             .insert(now, &self.config, sealed, within.then_some(r.author));
         assert!(kept.is_ok(), "within the quota, or without one");
+        self.recovered(now, &r);
+    }
+
+    /// What a restart found in the store and had no room for. It may be ordered as all others may.
+    pub(crate) fn recover_name(&mut self, now: Time, r: BatchRef) {
+        if self.is_useless(&r) {
+            return;
+        }
+        self.batches.insert_name(now, &self.config, r);
+        self.recovered(now, &r);
+    }
+
+    /// One more of an earlier run is in the books.
+    fn recovered(&mut self, now: Time, r: &BatchRef) {
+        if r.author == self.config.me {
+            self.number = self.number.max(r.number);
+        }
         self.handing
             .add(r.digest, now.plus(self.config.offer_delay));
         self.trim();
+    }
+
+    fn is_useless(&self, r: &BatchRef) -> bool {
+        r.expires <= self.height()
+            || r.author.index() >= self.config.n
+            || self.batches.get(&r.digest).is_some()
+            || self.memory.get(&r.digest).is_some()
     }
 
     /// A batch that can no longer be ordered leaves. Its transactions do as well: none was made to
     /// outlive its batch.
     pub(crate) fn expire(&mut self, height: Height, out: &mut Vec<Output>) {
         while let Some(held) = self.batches.expire(height) {
-            let digest = held.reference.digest;
+            let BatchRef {
+                digest, expires, ..
+            } = held.reference;
             self.handing.remove(&digest);
-            if self.config.broadcasts() {
-                let committed = self.memory.may_have_forgotten(held.reference.expires);
-                out.push(Output::Drop { digest, committed });
-            }
+            self.drop_stored(digest, expires, out);
+        }
+        while let Some((expires, digest)) = self.batches.expire_let_go(height) {
+            self.drop_stored(digest, expires, out);
         }
         self.clients.expire(height);
         self.memory.expire(height);
+    }
+
+    /// A stored batch has expired, and will not be ordered any more if it was not.
+    fn drop_stored(&self, digest: Digest, expires: Height, out: &mut Vec<Output>) {
+        if self.config.broadcasts() {
+            let committed = self.memory.get(&digest).is_some()
+                || self.backlog.contains(&digest)
+                || self.memory.may_have_forgotten(expires);
+            out.push(Output::Drop { digest, committed });
+        }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Batches {
     arrivals: BTreeSet<(Time, Digest)>,
     /// Those charged to nobody, since a block holds them, that are in memory.
     cached: BTreeMap<u64, Digest>,
+    /// Out of the books, and in the store until they expire: a vote may rely on them.
+    let_go: BTreeSet<(Height, Digest)>,
     counter: u64,
     memory: usize,
 }
@@ -53,6 +55,7 @@ impl Batches {
             expiries: BTreeSet::new(),
             arrivals: BTreeSet::new(),
             cached: BTreeMap::new(),
+            let_go: BTreeSet::new(),
             counter: 0,
             memory: 0,
         }
@@ -98,12 +101,23 @@ impl Batches {
         if charge.is_some_and(|from| !self.within_quota(config, from, bytes)) {
             return Err(Reject::OverQuota);
         }
+        let account = charge.map_or(config.n, NodeId::index);
+        self.enter(now, account, reference, Some(sealed));
+        if charge.is_none() {
+            self.cached.insert(self.counter, reference.digest);
+        }
+        Ok(())
+    }
+
+    /// Adds one that is in the store only, charged to nobody.
+    pub(crate) fn insert_name(&mut self, now: Time, config: &Config, reference: BatchRef) {
+        self.enter(now, config.n, reference, None);
+    }
+
+    fn enter(&mut self, now: Time, account: usize, reference: BatchRef, body: Option<SealedBatch>) {
         self.counter += 1;
         let age = self.counter;
-        let account = charge.map_or(config.n, NodeId::index);
-        if charge.is_none() {
-            self.cached.insert(age, reference.digest);
-        }
+        let bytes = body.as_ref().map_or(0, |sealed| sealed.bytes().len());
         let entry = &mut self.accounts[account];
         entry.queue.insert(age, reference.digest);
         entry.bytes += bytes;
@@ -113,14 +127,13 @@ impl Batches {
         self.arrivals.insert((now, reference.digest));
         let held = Held {
             reference,
-            body: Some(sealed),
+            body,
             since: now,
             age,
             account,
         };
         let old = self.held.insert(reference.digest, held);
         assert!(old.is_none(), "a batch is held once");
-        Ok(())
     }
 
     /// Brings what nobody is charged for back below its caps, oldest first: out of memory (the
@@ -130,8 +143,13 @@ impl Batches {
         while self.accounts[config.n].batches > config.extra_batches
             && let Some((_, &digest)) = self.accounts[config.n].queue.first_key_value()
         {
-            self.remove(&digest);
+            let held = self.remove(&digest).expect("what is queued is held");
             gone.push(digest);
+            self.let_go.insert((held.reference.expires, digest));
+            if self.let_go.len() > config.committed_batches {
+                // The next start finds it in the store.
+                self.let_go.pop_first();
+            }
         }
         while self.accounts[config.n].bytes > config.extra_bytes
             && let Some((_, digest)) = self.cached.pop_first()
@@ -166,6 +184,16 @@ impl Batches {
         let &(expires, digest) = self.expiries.first()?;
         if expires <= height {
             self.remove(&digest)
+        } else {
+            None
+        }
+    }
+
+    /// Forgets one that had left the books before, and that no block above `height` may hold.
+    pub(crate) fn expire_let_go(&mut self, height: Height) -> Option<(Height, Digest)> {
+        let first = self.let_go.first()?;
+        if first.0 <= height {
+            self.let_go.pop_first()
         } else {
             None
         }
@@ -236,6 +264,7 @@ impl Batches {
             ),
             Size::new("pool: bytes of no node", extra.bytes, config.extra_bytes),
             Size::new("pool: batches", self.held.len(), all),
+            Size::new("pool: let go", self.let_go.len(), config.committed_batches),
         ]);
     }
     /// Batches, their bytes, and their bytes in memory.

@@ -63,6 +63,9 @@ pub struct Config {
     pub fetch_delay: Time,
     /// After how long another peer is asked, or longer, likewise.
     pub fetch_retry: Time,
+    /// Empty blocks in a row that no leader is blamed for, whatever waits: those that commit the last
+    /// payload, and those that fill what a new leader found empty.
+    pub empty_blocks: usize,
     /// Age at which an unordered batch is offered to the leader; doubles with each offer.
     pub offer_delay: Time,
     /// What a client is told to wait when the pool is full.
@@ -97,6 +100,7 @@ impl Config {
             loads: 16,
             fetch_delay: Time::millis(50),
             fetch_retry: Time::millis(100),
+            empty_blocks: 32,
             offer_delay: Time::millis(100),
             retry_after: Time::millis(100),
         }

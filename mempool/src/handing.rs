@@ -1,7 +1,8 @@
 //! Handing batches to leaders, and the censorship timer: a batch is overdue when, since it was
 //! handed to the leader, blocks held more batches than all pools together may hold without it. It
 //! counts commits, not seconds: that nothing commits is the view timer's affair, and overload
-//! alone deposes nobody.
+//! alone deposes nobody. An empty block had room for what waits, so beyond a few in a row each counts
+//! like a full one: otherwise a leader that orders nothing at all would keep its place for a tenure.
 
 use crate::Config;
 use crypto::{Digest, NodeId, Size, Time};
@@ -26,6 +27,8 @@ pub(crate) struct Handing {
     watch: BTreeSet<(u64, Digest)>,
     /// Batches committed since the start.
     committed: u64,
+    /// Empty blocks committed in a row while something was handed to the leader.
+    empty: usize,
 }
 
 /// A batch to offer now.
@@ -57,6 +60,7 @@ impl Handing {
             offers: BTreeSet::new(),
             watch: BTreeSet::new(),
             committed: 0,
+            empty: 0,
         }
     }
     /// One mark for each batch that waits.
@@ -98,6 +102,7 @@ impl Handing {
     /// A tenure began: all that waits is handed to its leader, and counted from then on.
     pub(crate) fn begin(&mut self, leader: NodeId, now: Time) {
         self.leader = Some(leader);
+        self.empty = 0;
         self.watch.clear();
         self.offers.clear();
         for (digest, mark) in &mut self.marks {
@@ -165,10 +170,16 @@ impl Handing {
     fn has_nobody(&self, config: &Config) -> bool {
         !config.broadcasts() && self.leader(config.me).is_none()
     }
-    /// So many batches were committed. What the leader left out for too long: each once a tenure,
-    /// and with twice the allowance the next time.
-    pub(crate) fn committed(&mut self, batches: usize) -> Vec<Digest> {
-        self.committed += batches as u64;
+    /// So many batches were committed with a block. What the leader left out for too long: each once a
+    /// tenure, and with twice the allowance the next time.
+    pub(crate) fn committed(&mut self, config: &Config, batches: usize) -> Vec<Digest> {
+        let left_out = batches == 0 && !self.watch.is_empty();
+        self.empty = if left_out { self.empty + 1 } else { 0 };
+        self.committed += if self.empty > config.empty_blocks {
+            config.block_batches as u64
+        } else {
+            batches as u64
+        };
         let mut overdue = Vec::new();
         while let Some(&(due, digest)) = self.watch.first() {
             if due >= self.committed {

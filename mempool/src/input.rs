@@ -79,6 +79,8 @@ pub struct Recovered {
     pub number: u64,
     /// Stored batches that are not committed at or below `height` and have not expired.
     pub batches: Vec<SealedBatch>,
+    /// More of them, whose bodies are left in the store: the quotas have no room for them.
+    pub names: Vec<crypto::BatchRef>,
     /// Batches committed at or below `height` that have not expired, as far as is known: they are
     /// not ordered again.
     pub committed: Vec<crypto::BatchRef>,

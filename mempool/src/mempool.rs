@@ -73,6 +73,9 @@ impl Mempool {
         for sealed in batches {
             pool.recover(now, sealed);
         }
+        for reference in recovered.names {
+            pool.recover_name(now, reference);
+        }
         pool
     }
 

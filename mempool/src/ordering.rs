@@ -70,7 +70,7 @@ impl Mempool {
             self.wants.no_check(&digest);
         }
         self.expire(height, out);
-        for digest in self.handing.committed(refs.len()) {
+        for digest in self.handing.committed(&self.config, refs.len()) {
             let held = self.batches.get(&digest).expect("what is watched is held");
             out.push(Output::Overdue {
                 batch: held.reference,

@@ -137,6 +137,7 @@ pub struct Executor {
     applied: Applied,
     config: ExecutorConfig,
     since: Option<Time>,
+    waits: bool,
 }
 
 impl Executor {
@@ -174,6 +175,7 @@ impl Executor {
             applied,
             config,
             since: None,
+            waits: false,
         })
     }
     /// The state as executed, for readers: what the backend has and what is still gathered.
@@ -191,21 +193,35 @@ impl Executor {
     pub fn sessions(&self) -> usize {
         self.machine.sessions()
     }
+    /// Whether the last step left out what could be executed, until the log holds what was: so much is
+    /// gathered that it has to be flushed first.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.waits
+    }
     /// Hands it committed heights that it need not read from the log when it comes to them: in
     /// order, and behind all that it was handed before.
     pub fn hand(&mut self, commit: impl IntoIterator<Item = Commit>) {
         self.handed.extend(commit);
     }
     /// Executes the next heights that it was handed or that the log holds, up to `to` and one step's
-    /// bytes; at least one, if it is there. Call again until nothing comes.
+    /// bytes; at least one, if it is there and the executor does not wait for the log
+    /// ([`Self::waits`]). Call again until nothing comes, and when the log has grown.
     ///
     /// # Errors
     /// Stop the process.
     pub fn step(&mut self, now: Time, to: Height) -> Result<Vec<Executed>, ExecuteError> {
         let mut executed = Vec::new();
+        self.waits = false;
         if self.applied.height >= to {
             self.state.store().go_on()?;
             self.flush_if_due(now)?;
+            return Ok(executed);
+        }
+        // What is gathered must not grow while the log stands still: with more than fits into its
+        // memory the backend would flush a part of it.
+        self.waits = self.is_full() && !self.flush(false)?;
+        if self.waits {
             return Ok(executed);
         }
         let next = self.next(to)?;
@@ -304,12 +320,14 @@ impl Executor {
         self.since = None;
         Ok(true)
     }
+    /// Whether so much is gathered that it is flushed.
+    fn is_full(&self) -> bool {
+        self.state.store().bytes() >= self.config.flush.bytes
+    }
     fn flush_if_due(&mut self, now: Time) -> Result<(), ExecuteError> {
-        let policy = self.config.flush;
-        let old = self
-            .since
-            .is_some_and(|since| now.since(since) >= policy.age);
-        if old || self.state.store().bytes() >= policy.bytes {
+        let age = self.config.flush.age;
+        let old = self.since.is_some_and(|since| now.since(since) >= age);
+        if old || self.is_full() {
             self.flush(false)?;
         }
         Ok(())

@@ -34,5 +34,5 @@ pub use safety::{
 };
 pub use store::{
     Op, REBUILD_STATE, REPLACE_NODE, Read, Row, Scan, Statistics, Store, StoreError, Table,
-    WriteBatch,
+    WriteBatch, successor,
 };

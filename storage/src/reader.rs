@@ -1,7 +1,8 @@
 //! Reads of the executed state, from any thread.
 
-use crate::kv::{Budget, Limits, Pair, Receipt, Span, entries, entry, range};
+use crate::kv::{Budget, Found, Limits, Pair, Receipt, Span, entries, entry, range};
 use crate::{Applied, Store, StoreError};
+use bytes::Bytes;
 use crypto::PublicKey;
 use std::sync::Arc;
 use thiserror::Error;
@@ -13,13 +14,15 @@ pub struct StateReader {
     limits: Limits,
 }
 
-/// Pairs of a span, all of one moment.
+/// Pairs of a span, all of one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RangeResult {
     /// In order of keys.
     pub pairs: Vec<Pair>,
-    /// Whether a limit cut it short: go on behind the last key.
+    /// Whether a limit cut it short.
     pub more: bool,
+    /// Where to go on, if a limit cut it short.
+    pub next: Option<Bytes>,
     /// How far the state was.
     pub applied: Applied,
 }
@@ -75,15 +78,19 @@ impl StateReader {
                 newest: applied.revision,
             });
         }
-        let most = self.limits.range_pairs;
-        let pairs = if limit == 0 {
-            most
+        let mut budget = Budget::new(&self.limits);
+        budget.limit(limit, &self.limits);
+        let Found { pairs, more, next } = if revision == 0 {
+            range(&*view, span, 0, &mut budget)?
         } else {
-            most.min(limit as usize)
+            // A walk through old versions may be long, and writers wait for views. What was written
+            // up to this revision does not change any more, so each page may be of another moment.
+            drop(view);
+            range(&*self.state, span, revision, &mut budget)?
         };
-        let mut budget = Budget::new(pairs, self.limits.result_bytes);
-        let (pairs, more) = range(&*view, span, revision, &mut budget)?;
+        let behind = pairs.last().filter(|_| more).map(Pair::behind);
         Ok(RangeResult {
+            next: next.or(behind),
             pairs,
             more,
             applied,

@@ -240,6 +240,15 @@ impl Scan {
     }
 }
 
+/// The first key behind a key.
+#[must_use]
+pub fn successor(key: &[u8]) -> Bytes {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next.into()
+}
+
 /// A row: key and value.
 pub type Row = (Bytes, Bytes);
 

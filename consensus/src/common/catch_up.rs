@@ -5,6 +5,9 @@ use crate::{Config, Token};
 use crypto::{Height, NodeId, Size, Time};
 use std::collections::BTreeMap;
 
+/// Most encoded bytes of one answer; a frame holds as many, however small blocks are.
+pub const ANSWER_BYTES: usize = 1 << 20;
+
 /// A question under way.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -33,6 +36,8 @@ pub struct Fetching {
     asked: Option<Asked>,
     /// Who has it, as far as is known: asked first.
     hint: Option<NodeId>,
+    /// Who has more of what he was asked for, and from where on: asked before anyone else.
+    more: Option<(NodeId, Height)>,
     /// Who was asked last.
     last: Option<NodeId>,
     /// Questions without a useful answer in a row.
@@ -50,7 +55,7 @@ impl Fetching {
     }
     /// Nothing is missing.
     pub fn stop(&mut self) {
-        self.asked = None;
+        (self.asked, self.more) = (None, None);
         (self.failed, self.empty) = (0, 0);
     }
     /// When to ask the next peer.
@@ -63,6 +68,11 @@ impl Fetching {
     pub const fn is_asked(&self) -> bool {
         self.asked.is_some()
     }
+    /// The heights asked for: from which one, and up to which.
+    #[must_use]
+    pub fn heights(&self) -> Option<(Height, Height)> {
+        self.asked.map(|asked| (asked.from, asked.target))
+    }
     /// Whether the question under way was not answered in time, which counts as a failure.
     pub fn ran_out(&mut self, now: Time) -> bool {
         let late = self.asked.is_some_and(|asked| asked.deadline <= now);
@@ -73,18 +83,19 @@ impl Fetching {
         }
         late
     }
-    /// Asks the next peer for `from` up to `target`; `None` if there is no other member. Whoever
-    /// has it comes first, and after a failure the others in turn.
+    /// Asks the next peer for `from` up to `target`: whom, and from where on; `None` if there is no
+    /// other member. Whoever has it comes first, and after a failure the others in turn.
     pub fn ask(
         &mut self,
         now: Time,
         from: Height,
         target: Height,
         config: &Config,
-    ) -> Option<NodeId> {
+    ) -> Option<(NodeId, Height)> {
         self.others = config.peers().count();
+        let more = self.more.take();
         let hint = self.hint.filter(|it| *it != config.me && self.failed == 0);
-        let peer = hint.or_else(|| {
+        let peer = more.map(|(peer, _)| peer).or(hint).or_else(|| {
             let others: Vec<NodeId> = config.peers().collect();
             let after = |last: NodeId| others.iter().position(|peer| *peer == last).map(|i| i + 1);
             let turn = self.last.and_then(after).unwrap_or(0);
@@ -92,13 +103,21 @@ impl Fetching {
         });
         self.last = peer;
         let peer = peer?;
+        let from = more.map_or(from, |(_, next)| next.max(from));
         self.asked = Some(Asked {
             peer,
             from,
             target,
             deadline: now.plus(config.timing.resend),
         });
-        Some(peer)
+        Some((peer, from))
+    }
+    /// Who was asked is asked on, from `next` up: what lies below is held. What he said moves nobody
+    /// else's question, or one who lies could send all others back to the beginning.
+    pub fn go_on(&mut self, from: NodeId, next: Height) {
+        if self.asked.take_if(|asked| asked.peer == from).is_some() {
+            self.more = Some((from, next));
+        }
     }
     /// A peer has answered.
     pub fn answered(&mut self, from: NodeId, brought: Brought) {
@@ -176,8 +195,8 @@ mod tests {
     }
     /// Asks whoever is next.
     fn ask(fetching: &mut Fetching, now: Time) -> NodeId {
-        let peer = fetching.ask(now, Height(5), Height(6), &config());
-        peer.unwrap()
+        let asked = fetching.ask(now, Height(5), Height(6), &config());
+        asked.unwrap().0
     }
 
     /// Found by twins: a slot that no one had committed was asked for, and not had, for ever.
@@ -208,6 +227,22 @@ mod tests {
         fetching.answered(NodeId(3), Brought::Enough);
         assert!(!fetching.is_asked());
         assert_eq!(ask(&mut fetching, Time(0)), NodeId(3));
+    }
+    #[test]
+    fn where_one_goes_on_is_nobody_elses_affair() {
+        let mut fetching = Fetching::default();
+        let on = |fetching: &mut Fetching, from| {
+            let peer = ask(fetching, Time(0));
+            fetching.go_on(NodeId(from), Height(9));
+            let asked = fetching.is_asked();
+            (peer, asked)
+        };
+        assert_eq!(on(&mut fetching, 1), (NodeId(1), false));
+        assert_eq!(on(&mut fetching, 2), (NodeId(1), true), "2 was not asked");
+        assert_eq!(fetching.heights(), Some((Height(9), Height(6))));
+        fetching.answered(NodeId(1), Brought::Nothing);
+        assert_eq!(ask(&mut fetching, Time(0)), NodeId(2));
+        assert_eq!(fetching.heights(), Some((Height(5), Height(6))));
     }
     #[test]
     fn little_by_little_goes_on_without_a_pause() {

@@ -60,8 +60,17 @@ impl Supply {
     /// Whether the pool may have payload, and execution is not too far behind to take it.
     #[must_use]
     pub fn is_there(&self, committed: Height) -> bool {
-        let lag = committed.0.saturating_sub(self.executed.0);
-        self.pending.is_some() && !self.dry && lag < self.lag
+        self.pending.is_some() && !self.dry && !self.is_behind(committed)
+    }
+    /// Whether so much is committed that is not executed that nothing is ordered.
+    #[must_use]
+    pub fn is_behind(&self, committed: Height) -> bool {
+        committed.0.saturating_sub(self.executed.0) >= self.lag
+    }
+    /// Up to where the state machine has executed.
+    #[must_use]
+    pub const fn executed(&self) -> Height {
+        self.executed
     }
     /// Up to where heights are taken that others have ordered: what is committed and cannot be executed
     /// yet is kept in memory, and who lags could commit faster than it fetches payload.
@@ -69,6 +78,13 @@ impl Supply {
     pub fn reach(&self) -> Height {
         let ahead = self.lag.saturating_mul(4);
         Height(self.executed.0.saturating_add(ahead))
+    }
+    /// Whether so many heights more are taken, or as many as ordering may be ahead by: whoever asks for
+    /// a long answer before throws most of it away.
+    #[must_use]
+    pub fn has_room(&self, committed: Height, most: usize) -> bool {
+        let room = self.reach().0.saturating_sub(committed.0);
+        room >= (most as u64).min(self.lag).max(1)
     }
     /// The pool had nothing, or may have something again.
     pub fn set_dry(&mut self, dry: bool) {

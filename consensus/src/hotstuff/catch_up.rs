@@ -5,29 +5,38 @@
 
 use super::message::{Blocks, Draft, FetchBlocks, MAX_BLOCKS, Message};
 use super::record::Record;
-use super::{Block, HotStuff, Out, QuorumCertificate};
-use crate::common::{Brought, Fetching, Loads};
+use super::{Block, HotStuff, Out, QuorumCertificate, TimeoutCertificate};
+use crate::common::{ANSWER_BYTES, Brought, Fetching, Loads};
 use crate::{Loaded, To};
-use crypto::{Digest, Height, NodeId, Reject, Size, Time};
+use crypto::{Digest, Height, NodeId, Reject, Size, Time, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Most encoded bytes of blocks in one answer, about.
-const MAX_BYTES: usize = 1 << 20;
 
 /// What catching up remembers.
 #[derive(Debug, Default)]
 pub struct CatchUp {
     pub fetching: Fetching,
-    /// The next height to ask for, after an answer that reached up to the one before.
-    next: Option<Height>,
     loads: Loads,
+    /// What each peer was sent last.
+    served: BTreeMap<NodeId, Served>,
+}
+
+/// What a peer was sent last: it gets it again after a while only.
+#[derive(Clone, Copy, Debug)]
+struct Served {
+    at: Time,
+    /// Up to here it can commit by what it was sent.
+    committed: Height,
+    /// Up to here it was sent blocks, towards a certificate of this view or an older one.
+    last: Height,
+    target: View,
 }
 
 impl CatchUp {
-    /// How many loads are under way for peers.
+    /// Whom it serves.
     pub fn sizes(&self, peers: usize, into: &mut Vec<Size>) {
         self.loads.sizes(peers, into);
+        into.push(Size::new("served", self.served.len(), peers));
     }
 }
 
@@ -49,21 +58,18 @@ impl HotStuff {
     /// Asks for what is missing; one question at a time, the next peer when one does not answer.
     pub(super) fn fetch_missing(&mut self, now: Time, out: &mut Out) {
         let Some(target) = self.missing().filter(|_| !self.is_ahead()).cloned() else {
-            self.catch_up.fetching.stop();
-            self.catch_up.next = None;
-            return;
+            return self.catch_up.fetching.stop();
         };
-        if self.catch_up.fetching.ran_out(now) {
-            self.catch_up.next = None;
-        } else if self.catch_up.fetching.is_asked() {
+        let fetching = &mut self.catch_up.fetching;
+        if !fetching.ran_out(now) && fetching.is_asked() {
             return;
         }
-        let from = self
-            .catch_up
-            .next
-            .unwrap_or_else(|| self.log.committed().next());
-        let fetching = &mut self.catch_up.fetching;
-        let Some(peer) = fetching.ask(now, from, target.height, &self.config) else {
+        let committed = self.log.committed();
+        if !self.replication.supply.has_room(committed, MAX_BLOCKS) {
+            return fetching.stop();
+        }
+        let from = committed.next();
+        let Some((peer, from)) = fetching.ask(now, from, target.height, &self.config) else {
             return;
         };
         let epoch = self.config.context.epoch;
@@ -78,29 +84,33 @@ impl HotStuff {
     }
 
     pub(super) fn on_blocks(&mut self, now: Time, from: NodeId, answer: Blocks, out: &mut Out) {
-        if !self.catch_up.fetching.is_asked() {
+        let Some((first, target)) = self.catch_up.fetching.heights() else {
             return out.reject(from, Reject::Duplicate);
-        }
-        let mut fresh = false;
-        let mut last = None;
+        };
+        let (mut fresh, mut bytes) = (0usize, 0usize);
+        let mut held = None;
         for block in answer.blocks {
             let digest = block.digest();
             let height = block.header.height;
             let new = !self.log.holds(&digest) && self.log.holds(&block.header.parent);
             if new && !self.is_ahead() {
+                (fresh, bytes) = (fresh + 1, bytes.saturating_add(size(&block)));
                 self.insert(now, digest, block, out);
-                fresh = true;
             }
-            let passed = self.log.holds(&digest) || height <= self.log.committed();
-            last = passed.then_some(height);
+            held = self.log.holds(&digest).then_some(height);
         }
         self.adopt(now, &answer.certificate, None, out);
-        self.catch_up.next = last.map(Height::next);
-        let brought = if fresh {
-            Brought::Enough
-        } else {
-            Brought::Nothing
+        // Who sends block by block would hold up whoever relies on it, so little new is a reason to
+        // ask the next peer; nothing new is none if so much is held here that is not committed.
+        let whole = held >= Some(target) || fresh >= MAX_BLOCKS / 2 || bytes >= ANSWER_BYTES / 2;
+        let (brought, goes_on) = match fresh {
+            0 => (Brought::Nothing, held >= Some(first)),
+            _ if whole => (Brought::Enough, true),
+            _ => (Brought::Little, false),
         };
+        if let Some(last) = held.filter(|_| goes_on) {
+            self.catch_up.fetching.go_on(from, last.next());
+        }
         self.catch_up.fetching.answered(from, brought);
     }
 
@@ -118,6 +128,9 @@ impl HotStuff {
         if from == self.me() || crypto::planted!(NoCatchUp) {
             return;
         }
+        if !self.may_serve(now, from, fetch) {
+            return;
+        }
         if fetch.from > root {
             return self.send_blocks(from, fetch.from, &fetch.target.block, Vec::new(), out);
         }
@@ -129,6 +142,33 @@ impl HotStuff {
             .min(root)
             .next();
         out.load(token, fetch.from..end);
+    }
+
+    /// What can be committed by the last answer is served again after a while only; what lies above it,
+    /// towards a newer certificate, at once: whoever follows closely may miss one block after the other.
+    fn may_serve(&mut self, now: Time, to: NodeId, fetch: &FetchBlocks) -> bool {
+        let gap = Time(self.config.timing.resend.0 / 8);
+        let served = self.catch_up.served.get(&to);
+        let again = served.filter(|it| now < it.at.plus(gap));
+        let newer = |it: &Served| {
+            fetch.from > it.last || fetch.from > it.committed && fetch.target.view > it.target
+        };
+        if again.is_some_and(|it| !newer(it)) {
+            return false;
+        }
+        // There are many certificates of what is committed, and few of what is not yet.
+        let target = fetch.target.view.max(self.log.root().view);
+        let begun = Served {
+            at: now,
+            committed: self
+                .log
+                .committed()
+                .min(Height(fetch.from.0.saturating_sub(1))),
+            last: fetch.from,
+            target: served.map_or(target, |it| it.target.max(target)),
+        };
+        self.catch_up.served.insert(to, begun);
+        true
     }
 
     pub(super) fn on_loaded(&mut self, loaded: Loaded<Self>, out: &mut Out) {
@@ -164,7 +204,7 @@ impl HotStuff {
     /// Answers with `committed` blocks from `from` up, followed by those above the root, as far as
     /// the limits and the certificates go.
     fn send_blocks(
-        &self,
+        &mut self,
         to: NodeId,
         from: Height,
         target: &Digest,
@@ -190,7 +230,7 @@ impl HotStuff {
         let mut bytes = 0usize;
         let fits = |block: &&Arc<Block>| {
             bytes = bytes.saturating_add(size(block));
-            bytes <= MAX_BYTES
+            bytes <= ANSWER_BYTES
         };
         let keep = chain
             .iter()
@@ -209,6 +249,12 @@ impl HotStuff {
             if certificate.is_none() {
                 certificate = chain.pop().map(|block| Arc::clone(&block.header.justify));
             }
+        }
+        let root = self.log.committed();
+        if let (Some(last), Some(served)) = (chain.last(), self.catch_up.served.get_mut(&to)) {
+            // Three certified blocks commit the first of them.
+            served.last = last.header.height;
+            served.committed = root.min(Height(served.last.0.saturating_sub(2)));
         }
         let certificate = certificate.unwrap_or_else(|| Arc::clone(&self.high));
         let certificate = if chain.is_empty() {
@@ -241,8 +287,14 @@ impl HotStuff {
     }
 }
 
-/// About how long a block's encoding is, in bytes.
+/// How long a block's encoding is at most, in bytes.
 fn size(block: &Block) -> usize {
-    let certificate = 64 * (block.header.justify.certificate.signatures.len() + 2);
-    certificate + block.payload.encoded_bytes() + 256
+    let quorum = |it: &QuorumCertificate| 64 * it.certificate.signatures.len() + 128;
+    let timeout = |it: &TimeoutCertificate| {
+        // A signature and a view of each signer.
+        (64 + 8) * it.certificate.signatures.len() + quorum(&it.high) + 128
+    };
+    let header = &block.header;
+    let timeout = header.timeout.as_deref().map_or(0, timeout);
+    256 + quorum(&header.justify) + timeout + block.payload.encoded_bytes()
 }

@@ -148,9 +148,8 @@ impl HotStuff {
         };
         let statement = proposal.statement();
         let digest = statement.content;
-        self.replication
-            .seen
-            .insert(self.view, (digest, statement, Signature::NONE));
+        let seen = (digest, statement, Signature::NONE);
+        self.replication.note_seen(self.view, seen);
         self.insert(now, digest, block, out);
         // The own pool has checked the payload: the vote shares the block's write.
         if let Some(entry) = self.log.get_mut(&digest) {

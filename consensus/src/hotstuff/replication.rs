@@ -71,9 +71,6 @@ impl Replication {
         while self.votes.len() > VIEWS_KEPT {
             self.votes.pop_first();
         }
-        while self.seen.len() > VIEWS_KEPT {
-            self.seen.pop_first();
-        }
         if self
             .parentless
             .as_ref()
@@ -82,11 +79,18 @@ impl Replication {
             self.parentless = None;
         }
     }
-    /// Of how many views votes and proposals are kept. A proposal is only ever added to the current one.
+    /// Remembers a view's proposal; those of the lowest views make room.
+    pub fn note_seen(&mut self, view: View, proposal: (Digest, Statement, Signature)) {
+        self.seen.insert(view, proposal);
+        while self.seen.len() > VIEWS_KEPT && !crypto::planted!(HoardVotes) {
+            self.seen.pop_first();
+        }
+    }
+    /// Of how many views votes and proposals are kept.
     pub fn sizes(&self, into: &mut Vec<Size>) {
         into.extend([
             Size::new("views with votes", self.votes.len(), VIEWS_KEPT),
-            Size::new("views with proposals", self.seen.len(), VIEWS_KEPT + 1),
+            Size::new("views with proposals", self.seen.len(), VIEWS_KEPT),
         ]);
     }
     /// Views of which votes are kept.
@@ -158,11 +162,12 @@ impl HotStuff {
                     return out.reject(from, Reject::Conflict);
                 }
             }
-            None => {
-                self.replication
-                    .seen
-                    .insert(view, (digest, statement, proposal.signature));
+            None if view >= self.high.view => {
+                let seen = (digest, statement, proposal.signature);
+                self.replication.note_seen(view, seen);
             }
+            // Of use for the block in it only.
+            None => {}
         }
         self.accept(now, digest, proposal.block, out);
     }
@@ -482,10 +487,9 @@ impl HotStuff {
         if proposal.author == self.me() && !crypto::planted!(SignTwice) {
             self.replication.proposed = self.replication.proposed.max(view);
         }
-        self.replication.seen.entry(view).or_insert((
-            digest,
-            proposal.statement(),
-            Signature::NONE,
-        ));
+        if !self.replication.seen.contains_key(&view) {
+            let seen = (digest, proposal.statement(), Signature::NONE);
+            self.replication.note_seen(view, seen);
+        }
     }
 }

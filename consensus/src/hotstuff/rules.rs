@@ -102,7 +102,7 @@ pub fn may_vote(leaders: &LeaderSchedule, voter: &Voter<'_>, header: &Header) ->
 /// is higher (\[HS\] algorithm 5: lock on a two-chain).
 #[must_use]
 pub fn raises_lock(locked: &QuorumCertificate, header: &Header) -> bool {
-    header.justify.view > locked.view
+    header.justify.view > locked.view || crypto::planted!(LowerLock)
 }
 
 /// Whether a certificate of `b0` commits `b2`: parent and child twice over, in consecutive views

@@ -262,17 +262,21 @@ impl HotStuff {
         if from == self.me() || crypto::planted!(NoHelp) {
             return;
         }
-        if ask.view < self.view || ask.high < self.high.view {
-            out.send(
-                To::One(from),
-                Draft(Message::Certificate(self.certificates())),
-            );
-        } else if ask.view > self.view || ask.high > self.high.view {
-            return self.ask_one(now, from, out);
-        }
+        let behind = ask.view < self.view || ask.high < self.high.view;
+        let ahead = ask.view > self.view || ask.high > self.high.view;
         // One who has nothing to do does not send its timeout again by itself; and a timeout is
         // not answered by a timeout, or two of them would never fall silent.
-        if ask.stalled && self.config.leaders.tenure_of(ask.view) == self.tenure() {
+        let stalled = ask.stalled && self.config.leaders.tenure_of(ask.view) == self.tenure();
+        if !(behind || ahead || stalled) || !self.timers.help.is_due(now, from) {
+            return;
+        }
+        if behind {
+            let certificates = Message::Certificate(self.certificates());
+            out.send(To::One(from), Draft(certificates));
+        } else if ahead {
+            return out.send(To::One(from), self.ask_certificate());
+        }
+        if stalled {
             self.send_timeout(To::One(from), out);
         }
     }

@@ -9,14 +9,12 @@ use super::proposing::PIPELINE;
 use super::record::Record;
 use super::slot::{self, Assigned};
 use super::{Out, Pbft};
-use crate::common::{Brought, Fetching, Loads};
-use crate::{Loaded, To};
+use crate::common::{ANSWER_BYTES, Brought, Fetching, Loads};
+use crate::{Loaded, To, Token};
 use crypto::{Digest, Height, NodeId, Payload, Size, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Most encoded bytes of payloads in one answer, about.
-const MAX_BYTES: usize = 1 << 20;
 /// Most signatures in one answer: the receiver has to check them.
 const MAX_SIGNATURES: usize = 4096;
 
@@ -34,6 +32,8 @@ pub struct CatchUp {
     /// When to ask for payloads of a new view again.
     payloads_at: Option<Time>,
     pub loads: Loads,
+    /// Payloads of a new view that are looked for in the own store, and for whom.
+    looking: BTreeMap<Token, (NodeId, Vec<(Height, Digest)>)>,
     /// When each peer was sent slots last, and up to which.
     served: BTreeMap<NodeId, (Time, Height)>,
 }
@@ -42,6 +42,7 @@ impl CatchUp {
     /// Whom it serves.
     pub fn sizes(&self, peers: usize, into: &mut Vec<Size>) {
         self.loads.sizes(peers, into);
+        into.push(Size::new("payload lookups", self.looking.len(), peers));
         into.push(Size::new("served", self.served.len(), peers));
     }
     pub fn deadline(&self) -> Option<Time> {
@@ -86,9 +87,13 @@ impl Pbft {
             }
         }
         self.catch_up.due = None;
+        let supply = &self.replication.supply;
+        if !supply.has_room(committed, self.most_slots()) {
+            return self.catch_up.fetching.stop();
+        }
         let from = committed.next();
         let fetching = &mut self.catch_up.fetching;
-        let Some(peer) = fetching.ask(now, from, target, &self.config) else {
+        let Some((peer, from)) = fetching.ask(now, from, target, &self.config) else {
             return;
         };
         let epoch = self.config.context.epoch;
@@ -99,11 +104,11 @@ impl Pbft {
     /// Whether an answer holds about as much as one may, or all that its sender has. A liar that sends
     /// slot by slot would hold up whoever relies on it.
     fn is_whole(&self, answer: &Slots) -> bool {
-        let bytes: usize = answer.slots.iter().map(|it| size(&it.payload)).sum();
+        let bytes: usize = answer.slots.iter().map(slot_size).sum();
         let last = answer.slots.last().map(|it| it.certificate.assigned.height);
         last >= Some(answer.reached)
             || answer.slots.len() >= self.most_slots() / 2
-            || bytes >= MAX_BYTES / 2
+            || bytes >= ANSWER_BYTES / 2
     }
 
     /// Whatever is proven is taken, asked for or not, as far as it may be kept.
@@ -142,7 +147,8 @@ impl Pbft {
 
     // ---- payloads of a new view ----
 
-    /// Asks all for payloads that this replica has to assign, now and then.
+    /// Looks for payloads that this replica has to assign, now and then: in its own store and with all
+    /// others.
     pub(super) fn fetch_payloads(&mut self, now: Time, lacks: &[Assigned], out: &mut Out) {
         if lacks.is_empty() {
             self.catch_up.payloads_at = None;
@@ -153,15 +159,17 @@ impl Pbft {
         }
         self.catch_up.payloads_at = Some(now.plus(self.config.timing.resend));
         let wanted = lacks.iter().map(|it| (it.height, it.digest));
+        let wanted: Vec<_> = wanted.take(MAX_SLOTS).collect();
+        self.look_up(self.me(), wanted.clone(), out);
         let fetch = FetchPayloads {
             epoch: self.config.context.epoch,
-            wanted: wanted.take(MAX_SLOTS).collect(),
+            wanted,
         };
         out.send(To::Others, Draft(Message::FetchPayloads(fetch)));
     }
 
     /// Takes what it has asked for: a payload is what its digest says.
-    pub(super) fn on_payloads(&mut self, answer: Payloads) {
+    pub(super) fn on_payloads(&mut self, payloads: Vec<(Height, Arc<Payload>)>) {
         let lacks = &self.changes.to_carry;
         let wanted = |(height, payload): &(Height, Arc<Payload>)| {
             let digest = slot::content(payload);
@@ -169,11 +177,49 @@ impl Pbft {
                 .iter()
                 .any(|it| (it.height, it.digest) == (*height, digest))
         };
-        let wanted: Vec<_> = answer.payloads.into_iter().filter(wanted).collect();
+        let wanted: Vec<_> = payloads.into_iter().filter(wanted).collect();
         for (height, payload) in wanted {
             let digest = slot::content(&payload);
             let slot = self.log.slot(height);
             slot.payloads.entry(digest).or_insert((payload, false));
+        }
+    }
+
+    /// What was accepted lies in the store, though a later view did not carry it over and nothing in
+    /// memory names it any more. One look at a time for each peer.
+    fn look_up(&mut self, peer: NodeId, wanted: Vec<(Height, Digest)>, out: &mut Out) {
+        let heights = wanted.iter().map(|(height, _)| *height);
+        let (Some(first), Some(last)) = (heights.clone().min(), heights.max()) else {
+            return;
+        };
+        let CatchUp { looking, loads, .. } = &mut self.catch_up;
+        if looking.values().all(|(other, _)| *other != peer) {
+            let token = loads.token();
+            looking.insert(token, (peer, wanted));
+            out.load(token, first..last.next());
+        }
+    }
+
+    /// The store's answer to [`Pbft::look_up`]; the rest comes when it is asked for again.
+    fn on_looked_up(
+        &mut self,
+        peer: NodeId,
+        wanted: &[(Height, Digest)],
+        records: Vec<Record>,
+        out: &mut Out,
+    ) {
+        let payloads = records.into_iter().filter_map(|record| match record {
+            Record::Accepted(it) => Some((it.height, it.payload)),
+            _ => None,
+        });
+        let found = |(height, payload): &(Height, Arc<Payload>)| {
+            wanted.contains(&(*height, slot::content(payload)))
+        };
+        let payloads = payloads.filter(found).collect();
+        if peer == self.me() {
+            self.on_payloads(payloads);
+        } else {
+            self.tell_payloads(peer, payloads, out);
         }
     }
 
@@ -225,6 +271,9 @@ impl Pbft {
     }
 
     pub(super) fn on_loaded(&mut self, loaded: Loaded<Self>, out: &mut Out) {
+        if let Some((peer, wanted)) = self.catch_up.looking.remove(&loaded.token) {
+            return self.on_looked_up(peer, &wanted, loaded.records, out);
+        }
         let Some((peer, from)) = self.catch_up.loads.served(loaded.token) else {
             return self.on_own_slots(&loaded);
         };
@@ -275,8 +324,8 @@ impl Pbft {
         }
         let mut bytes = 0usize;
         let fits = |it: &&CommittedSlot| {
-            bytes = bytes.saturating_add(size(&it.payload));
-            bytes <= MAX_BYTES
+            bytes = bytes.saturating_add(slot_size(it));
+            bytes <= ANSWER_BYTES
         };
         let keep = slots
             .iter()
@@ -302,22 +351,31 @@ impl Pbft {
         if from == self.me() || !self.timers.told.is_due(now, from) {
             return;
         }
+        let (mut known, mut lacks) = (Vec::new(), Vec::new());
+        for (height, digest) in &fetch.wanted {
+            let slot = self.log.get(*height);
+            match slot.and_then(|slot| slot.payload(digest)) {
+                Some(payload) => known.push((*height, Arc::clone(payload))),
+                None if self.log.keeps(*height) => lacks.push((*height, *digest)),
+                None => {}
+            }
+        }
+        self.tell_payloads(from, known, out);
+        self.look_up(from, lacks, out);
+    }
+
+    fn tell_payloads(&self, to: NodeId, payloads: Vec<(Height, Arc<Payload>)>, out: &mut Out) {
         let mut bytes = 0usize;
-        let known = fetch.wanted.iter().filter_map(|(height, digest)| {
-            let payload = self.log.get(*height)?.payload(digest)?;
-            Some((*height, Arc::clone(payload)))
-        });
-        let payloads: Vec<_> = known
-            .take_while(|(_, payload)| {
-                let first = bytes == 0;
-                bytes = bytes.saturating_add(size(payload));
-                first || bytes <= MAX_BYTES
-            })
-            .collect();
+        let fits = |(_, payload): &(Height, Arc<Payload>)| {
+            let first = bytes == 0;
+            bytes = bytes.saturating_add(size(payload));
+            first || bytes <= ANSWER_BYTES
+        };
+        let payloads: Vec<_> = payloads.into_iter().take_while(fits).collect();
         if !payloads.is_empty() {
             let epoch = self.config.context.epoch;
             let answer = Payloads { epoch, payloads };
-            out.send(To::One(from), Draft(Message::Payloads(answer)));
+            out.send(To::One(to), Draft(Message::Payloads(answer)));
         }
     }
 }
@@ -325,4 +383,10 @@ impl Pbft {
 /// About how long a payload's encoding is, in bytes.
 fn size(payload: &Payload) -> usize {
     payload.encoded_bytes() + 64
+}
+
+/// How long the encoding of a slot with its certificate is at most, in bytes.
+fn slot_size(slot: &CommittedSlot) -> usize {
+    let signatures = slot.certificate.certificate.signatures.len();
+    size(&slot.payload) + 64 * signatures + 128
 }

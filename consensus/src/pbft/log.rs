@@ -104,8 +104,8 @@ impl Slot {
         let accepted = self.accepted.as_ref().map(|it| it.digest);
         accepted.is_some_and(|it| payload(&it)) || self.committed.is_some()
     }
-    /// A new view: votes of the old one count no more; of payloads only those stay that somebody
-    /// may ask for again. Returns the payload that lost its place.
+    /// A new view: votes of the old one count no more; of payloads only those stay in memory that a
+    /// certificate names which is known here. Returns the payload that lost its place.
     pub fn enter(&mut self, view: View, carried: Option<Digest>) -> Option<Arc<Payload>> {
         let accepted = self.accepted.take();
         let ahead = std::mem::take(&mut self.ahead);

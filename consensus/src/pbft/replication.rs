@@ -72,9 +72,7 @@ impl Pbft {
             }
             return;
         }
-        // What it said of this slot before a restart it does not know before that is read.
-        let unread = it.height <= self.log.committed() && !self.recovery.is_complete();
-        if from != self.me() && (unread || !self.has_room(it)) {
+        if from != self.me() && (self.is_unread(it.height) || !self.has_room(it)) {
             return;
         }
         let accepted = self.log.get(it.height).and_then(|slot| slot.accepted);
@@ -111,6 +109,11 @@ impl Pbft {
         let second = (assigned, it.signature);
         self.accuse(from, Kind::PrePrepare, first, second, out);
         out.reject(from, Reject::Conflict);
+    }
+
+    /// Whether it may have said something of a slot before a restart that it has not read yet.
+    fn is_unread(&self, height: Height) -> bool {
+        height <= self.log.committed() && !self.recovery.is_complete()
     }
 
     /// Whether a payload may be kept: in the next slots always, farther up while there is room. What is
@@ -425,7 +428,6 @@ impl Pbft {
                 history,
                 proof: super::Proof((*certificate).clone()),
             });
-            self.replication.asked.retain(|_, (at, _)| *at != height);
             let accepted = self.log.get(height).and_then(|slot| {
                 let lost = slot.accepted.filter(|it| it.digest != digest)?;
                 slot.payload(&lost.digest).cloned()
@@ -442,6 +444,7 @@ impl Pbft {
         if self.log.committed() > before {
             self.replication.pace.committed(now, self.log.committed());
             self.log.collect_garbage();
+            self.drop_vain_checks(out);
         }
     }
 
@@ -471,6 +474,18 @@ impl Pbft {
         }
     }
 
+    /// What was committed, or is not kept any more, needs no answer.
+    fn drop_vain_checks(&mut self, out: &mut Out) {
+        let log = &self.log;
+        self.replication.asked.retain(|question, (height, _)| {
+            let open = *height > log.committed() && log.get(*height).is_some();
+            if !open {
+                out.drop_check(*question);
+            }
+            open
+        });
+    }
+
     /// Questions that were pushed out of the pool's memory are asked again.
     pub(super) fn ask_again(&mut self, height: Height) {
         let slot = self.log.get_mut(height);
@@ -492,6 +507,7 @@ impl Pbft {
         if let Some(stable) = stable {
             self.log.stabilise(stable);
         }
+        self.drop_vain_checks(out);
         self.advance_all(out);
     }
 
@@ -503,6 +519,7 @@ impl Pbft {
             if !crypto::planted!(ForgetStable) {
                 out.stable(stable);
             }
+            self.drop_vain_checks(out);
             self.advance_all(out);
         }
     }
@@ -533,7 +550,8 @@ impl Pbft {
         if view > self.changes.wanted() {
             return self.ask_one(now, from, out);
         }
-        if !self.log.keeps(height) {
+        // A newer one may be stored.
+        if self.is_unread(height) || !self.log.keeps(height) {
             return;
         }
         self.keep_prepared(it, out);

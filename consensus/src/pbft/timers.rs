@@ -202,7 +202,7 @@ impl Pbft {
             self.advance(height, out);
         }
         self.say_again(committed, To::All, out);
-        out.checkpoint(To::Others);
+        out.checkpoint(To::All);
         out.send(To::Others, self.ask_progress());
     }
 }

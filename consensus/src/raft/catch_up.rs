@@ -34,7 +34,7 @@ impl Raft {
     /// A connection is back: what was under way on the old one may be lost.
     pub(super) fn on_connected(&mut self, peer: NodeId) {
         if let Some(progress) = self.progress(peer) {
-            progress.again();
+            progress.connected();
         }
     }
 
@@ -57,13 +57,11 @@ impl Raft {
             progress.is_some_and(waits)
         });
         let Some(peer) = peer else { return };
-        let again_at = now.plus(self.config.timing.resend);
-        let most = self.config.block_bytes as usize;
         let Some(progress) = self.progress(peer) else {
             return;
         };
         progress.loading = None;
-        progress.resend_at = Some(again_at);
+        progress.wait(now);
         let next = progress.next;
         let entries = loaded
             .records
@@ -72,32 +70,40 @@ impl Raft {
                 Record::Entry(entry) => Some(entry),
                 Record::Term { .. } => None,
             });
-        let (previous, entries) = run(next, most, entries);
-        if !entries.is_empty() {
-            self.send_append(To::One(peer), previous, &entries, out);
-            self.sent(peer, &entries, again_at);
+        let (previous, entries) = run(next, entries);
+        self.send_run(now, peer, previous, &entries, out);
+    }
+
+    /// Sends entries that follow a place, as far as there is room on the way.
+    fn send_run(
+        &mut self,
+        now: Time,
+        peer: NodeId,
+        mut previous: Position,
+        mut entries: &[Arc<Entry>],
+        out: &mut Out,
+    ) {
+        while let Some(progress) = self.progress_of(peer) {
+            let room = progress.room(self.message_bytes());
+            let part = room.fill(entries.iter().cloned());
+            let Some(last) = part.last() else {
+                return;
+            };
+            self.send_append(To::One(peer), previous, &part, out);
+            self.sent(now, peer, &part);
+            (previous, entries) = (last.at, &entries[part.len()..]);
         }
     }
 }
 
-/// Consecutive entries from `next` up, until their batches have `most` bytes, which is what the
-/// largest may have alone; and the position before them.
-fn run(
-    next: Height,
-    most: usize,
-    stored: impl Iterator<Item = Arc<Entry>>,
-) -> (Position, Vec<Arc<Entry>>) {
+/// Consecutive entries from `next` up, and the position before them.
+fn run(next: Height, stored: impl Iterator<Item = Arc<Entry>>) -> (Position, Vec<Arc<Entry>>) {
     let mut previous = Position::START;
     let mut entries: Vec<Arc<Entry>> = Vec::new();
-    let mut bytes = 0;
     for entry in stored {
         if entry.at.height < next {
             previous = entry.at;
         } else if entry.at.height == Height(next.0 + entries.len() as u64) {
-            bytes += entry.bytes();
-            if bytes > most && !entries.is_empty() {
-                break;
-            }
             entries.push(entry);
         }
     }

@@ -32,11 +32,20 @@ pub struct Entry {
     pub payload: Payload,
 }
 
+/// Bytes of an encoded entry besides its batches and their lengths: where it is, the payload's kind,
+/// and how many batches there are.
+const OVERHEAD: usize = 8 + 8 + 4 + 8;
+
 impl Entry {
     /// Bytes of its batches.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.payload.bytes()
+    }
+    /// How long its encoding is, in bytes.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        OVERHEAD + self.payload.encoded_bytes()
     }
     /// Whether its payload is of the kind that Raft orders: here whole, since nobody else has it.
     ///

@@ -12,6 +12,47 @@ const KEPT_BYTES: usize = 4 << 20;
 /// Most committed entries kept in memory.
 const KEPT_ENTRIES: usize = 4096;
 
+/// How much goes into one message, in bytes of encoded entries.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Its first entry.
+    pub first: usize,
+    /// All, if it is more than one.
+    pub all: usize,
+}
+
+impl Room {
+    /// For so many bytes, or one entry however large.
+    pub fn of(bytes: usize) -> Self {
+        Self {
+            first: usize::MAX,
+            all: bytes,
+        }
+    }
+    /// What goes into both.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            all: self.all.min(other.all),
+        }
+    }
+    /// The first of these entries, as many as go into one message.
+    pub fn fill(self, entries: impl Iterator<Item = Arc<Entry>>) -> Vec<Arc<Entry>> {
+        let (mut left, mut next) = (self.all, self.first);
+        let mut fitting = Vec::new();
+        for entry in entries.take(MAX_ENTRIES) {
+            let size = entry.encoded_bytes();
+            if size > next {
+                break;
+            }
+            left = left.saturating_sub(size);
+            next = left;
+            fitting.push(entry);
+        }
+        fitting
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Log {
@@ -59,22 +100,10 @@ impl Log {
         }
         self.get(height).map(|entry| entry.at)
     }
-    /// Entries from a height up, until their batches have `bytes`; at least one if there is one, and
-    /// no more than a message may hold.
-    pub fn from(&self, height: Height, bytes: usize) -> Vec<Arc<Entry>> {
-        let mut room = bytes;
-        let mut entries = Vec::new();
-        let mut at = height;
-        while let Some(entry) = self.get(at).filter(|_| entries.len() < MAX_ENTRIES) {
-            let size = entry.bytes();
-            if !entries.is_empty() && size > room {
-                break;
-            }
-            room = room.saturating_sub(size);
-            entries.push(Arc::clone(entry));
-            at = at.next();
-        }
-        entries
+    /// The entries in memory from a height up.
+    pub fn from(&self, height: Height) -> impl Iterator<Item = Arc<Entry>> {
+        let heights = (height.0..).map(Height);
+        heights.map_while(|height| self.get(height).cloned())
     }
     /// Adds the next entry.
     ///

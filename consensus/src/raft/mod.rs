@@ -37,8 +37,8 @@ enum Role {
     Follower,
     /// Asks who would vote for it; with those who would.
     PreCandidate(NodeSet),
-    /// Stands; with those who voted for it.
-    Candidate(NodeSet),
+    /// Stands; with those who voted for it, and whether the leader asked it to, as it tells all.
+    Candidate { votes: NodeSet, transfer: bool },
     /// Leads.
     Leader(replication::Leadership),
 }
@@ -58,6 +58,8 @@ pub struct Raft {
     elections: view_change::Elections,
     loads: Loads,
     reads: read::Reads,
+    /// The process is to end: whatever this replica wins, it hands over.
+    departing: bool,
 }
 
 type Out = Outputs<Raft>;
@@ -106,7 +108,7 @@ impl Protocol for Raft {
         let own = match &self.role {
             Role::Leader(lead) => lead.deadline(),
             Role::Follower => self.elections.deadline(false),
-            Role::PreCandidate(_) | Role::Candidate(_) => self.elections.deadline(true),
+            Role::PreCandidate(_) | Role::Candidate { .. } => self.elections.deadline(true),
         };
         [Some(own), self.reads.deadline()]
             .into_iter()
@@ -139,7 +141,7 @@ impl Protocol for Raft {
 
     fn departed(&self) -> bool {
         match &self.role {
-            Role::Leader(lead) => lead.transfer.is_none(),
+            Role::Leader(lead) => lead.transfer.is_none() && !self.departing,
             _ => self.leader.is_some(),
         }
     }
@@ -238,9 +240,12 @@ impl Raft {
                 votes.len(),
                 term.next()
             )),
-            Role::Candidate(votes) => Some(format!(
+            Role::Candidate { votes, .. } => Some(format!(
                 "no leader: {} of {needed} votes in term {term}",
                 votes.len()
+            )),
+            Role::Follower if self.leader.is_none() && self.is_held_up() => Some(format!(
+                "no leader is known in term {term}, and too little is executed to stand"
             )),
             Role::Follower if self.leader.is_none() => {
                 Some(format!("no leader is known in term {term}"))

@@ -75,6 +75,12 @@ impl Reads {
         self.waiting
             .retain(|reader| matches!(reader, Reader::Own(_)));
     }
+    /// Takes out all who ask this leader. Those who wait for a round came before the others.
+    fn asking(&mut self) -> Readers<Reader> {
+        let mut readers = self.round.take().map(|it| it.readers).unwrap_or_default();
+        readers.append(self.waiting.take());
+        readers
+    }
     /// When to wake.
     pub fn deadline(&self) -> Option<Time> {
         let limit = self.timing.timeout_cap;
@@ -194,7 +200,7 @@ impl Raft {
             let held = lease.is_some_and(|lease| now < lead.lease_until(now, quorum, lease));
             let confirmed = |it: &mut Round| lead.confirmed(it.round, quorum);
             let served = if held {
-                Some((committed, self.reads.waiting.take()))
+                Some((committed, self.reads.asking()))
             } else {
                 let round = self.reads.round.take_if(confirmed);
                 round.map(|it| (it.height, it.readers))

@@ -39,6 +39,7 @@ pub fn recover(
         elections: Elections::new(config.timing.clone(), config.seed, now),
         loads: Loads::default(),
         reads: Reads::new(config.timing.clone(), config.seed, now),
+        departing: false,
         log,
         config,
     }

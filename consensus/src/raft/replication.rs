@@ -1,6 +1,7 @@
 //! The normal case: append, match, commit.
 
 use super::entry::{Entry, Position, Proof};
+use super::log::Room;
 use super::message::{AppendEntries, Appended, Body, Conflict, Heard};
 use super::progress::{MOST_UNDER_WAY, Progress};
 use super::record::Record;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 /// Entries of a leader that are not committed, beyond which it asks for no more payload: meanwhile
 /// the pool gathers what comes into one entry.
 const DEPTH: u64 = 4;
-/// Bytes of batches in one message, if they are in more than one entry.
+/// Bytes of a message, if it holds more than one entry. A chain of small entries has less: no frame
+/// is much longer than its largest entry.
 const MESSAGE_BYTES: usize = 256 << 10;
 /// Rounds of which it is remembered when they began.
 const ROUNDS_KEPT: usize = 64;
@@ -73,6 +75,9 @@ pub struct Leadership {
     pub told_to_stand: bool,
     /// What was committed at the last beat and at the one before, if more was on the own disk.
     beats: [Option<Height>; 2],
+    /// What was executed when followers were last counted, and how often in a row it was no more while
+    /// ordering waited for it.
+    pub held_up: (Height, u32),
 }
 
 impl Leadership {
@@ -88,6 +93,7 @@ impl Leadership {
             transfer: None,
             told_to_stand: false,
             beats: [None; 2],
+            held_up: (Height(0), 0),
         }
     }
     /// Begins a round: whoever answers it has followed this leader after now.
@@ -145,8 +151,9 @@ impl Raft {
     pub(super) fn lead(&mut self, now: Time, out: &mut Out) {
         let last = self.log.last().height;
         let peers = self.config.peers();
-        let followers = peers.map(|id| (id, Progress::new(last, now))).collect();
-        let check = self.config.timing.timeout;
+        let timing = &self.config.timing;
+        let followers = peers.map(|id| (id, Progress::new(last, now, timing)));
+        let (followers, check) = (followers.collect(), timing.timeout);
         self.role = Role::Leader(Leadership::new(followers, last.next(), now, check));
         self.leader = Some(self.me());
         self.replication.enter_term();
@@ -215,7 +222,7 @@ impl Raft {
     /// Sends what followers lack, beats, and tells what was committed.
     pub(super) fn replicate(&mut self, now: Time, out: &mut Out) {
         let timing = &self.config.timing;
-        let (again_at, beat_after) = (now.plus(timing.resend), timing.heartbeat());
+        let beat_after = timing.heartbeat();
         let Role::Leader(lead) = &mut self.role else {
             return;
         };
@@ -228,21 +235,21 @@ impl Raft {
         }
         for progress in lead.followers.values_mut() {
             if progress.resend_at.is_some_and(|at| at <= now) {
-                progress.again();
+                progress.late();
             }
         }
         let mut beat = std::mem::take(&mut lead.untold);
-        while self.replicate_to_all(beat, again_at, out) {
+        while self.replicate_to_all(now, beat, out) {
             beat = false;
         }
         for peer in self.config.validators.ids() {
-            self.replicate_to(peer, beat, again_at, out);
+            self.replicate_to(now, peer, beat, out);
         }
     }
 
     /// While all followers are at the same place, one message serves them all. False: there is none
     /// to send.
-    fn replicate_to_all(&mut self, beat: bool, again_at: Time, out: &mut Out) -> bool {
+    fn replicate_to_all(&mut self, now: Time, beat: bool, out: &mut Out) -> bool {
         let Role::Leader(lead) = &self.role else {
             return false;
         };
@@ -259,7 +266,11 @@ impl Raft {
         if !same(first) || !others.all(same) {
             return false;
         }
-        let entries = self.log.from(next, MESSAGE_BYTES);
+        let most = self.message_bytes();
+        let rooms = lead.followers.values().map(|it| it.room(most));
+        let entries = rooms
+            .fold(Room::of(most), Room::and)
+            .fill(self.log.from(next));
         if entries.is_empty() && !beat && !self.is_news(told, next) {
             return false;
         }
@@ -267,7 +278,7 @@ impl Raft {
         let committed = self.log.committed();
         if let Role::Leader(lead) = &mut self.role {
             for progress in lead.followers.values_mut() {
-                progress.sent(&entries, committed, again_at);
+                progress.sent(&entries, committed, now);
             }
         }
         true
@@ -279,16 +290,17 @@ impl Raft {
         next > last && committed == last && told < committed
     }
 
-    fn replicate_to(&mut self, peer: NodeId, mut beat: bool, again_at: Time, out: &mut Out) {
-        while let Some(it) = self.progress(peer) {
-            let (next, told, ready, streaming) = (it.next, it.told, it.may_send(), it.streaming);
+    fn replicate_to(&mut self, now: Time, peer: NodeId, mut beat: bool, out: &mut Out) {
+        while let Some(it) = self.progress_of(peer) {
+            let (next, told, streaming) = (it.next, it.told, it.streaming);
+            let (room, loads) = (it.room(self.message_bytes()), it.may_load());
             let previous = self.log.position(next.previous());
-            if ready && previous.is_none() {
+            if loads && previous.is_none() {
                 self.load_for(peer, next, out);
             }
             let entries = match previous {
-                Some(_) if ready => self.log.from(next, MESSAGE_BYTES),
-                _ => Vec::new(),
+                Some(_) => room.fill(self.log.from(next)),
+                None => Vec::new(),
             };
             let last = entries.is_empty();
             if last && !beat && !(streaming && self.is_news(told, next)) {
@@ -297,12 +309,17 @@ impl Raft {
             // All have the beginning of the log, which serves where the place is not in memory.
             let previous = previous.unwrap_or(Position::START);
             self.send_append(To::One(peer), previous, &entries, out);
-            self.sent(peer, &entries, again_at);
+            self.sent(now, peer, &entries);
             if last {
                 return;
             }
             beat = false;
         }
+    }
+
+    /// Most bytes of entries in one message, if it holds more than one.
+    pub(super) fn message_bytes(&self) -> usize {
+        MESSAGE_BYTES.min(self.config.block_bytes as usize)
     }
 
     pub(super) fn send_append(
@@ -325,10 +342,10 @@ impl Raft {
         self.say(to, Body::AppendEntries(append), out);
     }
 
-    pub(super) fn sent(&mut self, peer: NodeId, entries: &[Arc<Entry>], again_at: Time) {
+    pub(super) fn sent(&mut self, now: Time, peer: NodeId, entries: &[Arc<Entry>]) {
         let committed = self.log.committed();
         if let Some(progress) = self.progress(peer) {
-            progress.sent(entries, committed, again_at);
+            progress.sent(entries, committed, now);
         }
     }
 
@@ -347,7 +364,6 @@ impl Raft {
     }
 
     pub(super) fn on_appended(&mut self, now: Time, from: NodeId, it: Appended, out: &mut Out) {
-        let again_at = now.plus(self.config.timing.resend);
         let (me, last) = (self.me(), self.log.last().height);
         let Role::Leader(lead) = &mut self.role else {
             return;
@@ -359,7 +375,7 @@ impl Raft {
         let news = match lead.followers.get_mut(&from) {
             Some(progress) => {
                 progress.heard = now;
-                progress.matches(it.matched, again_at)
+                progress.matches(it.matched, now)
             }
             None if from == me => {
                 lead.durable = lead.durable.max(it.matched);
@@ -434,21 +450,33 @@ impl Raft {
             };
             return self.say(To::One(from), Body::Conflict(conflict), out);
         }
+        let mut taken = append.previous.height;
         for entry in &append.entries {
+            if self.is_beyond_reach(entry.at.height, append.committed) {
+                break;
+            }
             if let Err(reject) = self.take_entry(entry, out) {
                 return out.reject(from, reject);
             }
+            taken = entry.at.height;
         }
-        let sent = append.previous.height.0 + append.entries.len() as u64;
-        let matched = self.log.committed().max(Height(sent));
-        self.commit_to(rules::commit_reaches(append.committed, Height(sent)), out);
+        self.commit_to(rules::commit_reaches(append.committed, taken), out);
         if !append.entries.is_empty() {
+            let matched = self.log.committed().max(taken);
             self.say(
                 To::One(from),
                 Body::Appended(Appended { term, matched }),
                 out,
             );
         }
+    }
+
+    /// Whether an entry that its leader has committed is left out, since execution is too far behind:
+    /// it is sent again. One that is not committed is taken: it may take more entries to commit those
+    /// before it. So is one that is here already: a start executes again what its state has lost.
+    fn is_beyond_reach(&self, height: Height, committed: Height) -> bool {
+        let reach = self.log.last().height.max(self.replication.supply.reach());
+        height > reach && height <= committed
     }
 
     /// What is in the place of the entry that a leader's entries follow; `None` if it is that entry.

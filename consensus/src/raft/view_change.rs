@@ -13,6 +13,9 @@ use rand_core::{Rng, SeedableRng};
 /// Elections that failed raise the time-out to at most 2 to this power.
 const DOUBLINGS: u32 = 5;
 
+/// Time-outs for which a leader that waits for its execution sees no progress, until it hands over.
+const STANDSTILL: u32 = 4;
+
 /// Timers of elections.
 #[derive(Debug)]
 pub struct Elections {
@@ -166,8 +169,11 @@ impl Raft {
 
     pub(super) fn on_tick(&mut self, now: Time, out: &mut Out) {
         match &self.role {
-            Role::Leader(lead) if now >= lead.check_at => self.check_quorum(now),
-            Role::PreCandidate(_) | Role::Candidate(_)
+            Role::Leader(lead) if now >= lead.check_at => {
+                self.check_execution(now);
+                self.check_quorum(now);
+            }
+            Role::PreCandidate(_) | Role::Candidate { .. }
                 if now < self.elections.at && now >= self.elections.resend_at =>
             {
                 self.ask_for_votes(now, out);
@@ -175,8 +181,18 @@ impl Raft {
             _ => {}
         }
         if !self.leads() && now >= self.elections.at {
-            self.campaign(now, out);
+            if self.is_held_up() {
+                self.lose_leader();
+                self.elections.arm(now);
+            } else {
+                self.campaign(now, out);
+            }
         }
+    }
+
+    /// Whether it has executed so little of what is committed that as a leader it could order nothing.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.replication.supply.is_behind(self.log.committed())
     }
 
     /// Asks who would vote for it (dissertation, section 9.6). Nobody's term changes by that.
@@ -198,10 +214,10 @@ impl Raft {
                 term: self.term.next(),
                 last,
             }),
-            Role::Candidate(_) => Body::RequestVote(RequestVote {
+            Role::Candidate { transfer, .. } => Body::RequestVote(RequestVote {
                 term: self.term,
                 last,
-                transfer: false,
+                transfer: *transfer,
             }),
             Role::Follower | Role::Leader(_) => return,
         };
@@ -240,16 +256,12 @@ impl Raft {
     fn stand(&mut self, now: Time, transfer: bool, out: &mut Out) {
         let term = self.term.next();
         self.enter_term(now, term, Some(self.me()), out);
-        self.role = Role::Candidate(NodeSet::EMPTY);
-        self.elections.arm(now);
-        self.elections.resend_at = now.plus(self.config.timing.resend);
-        let last = self.log.last();
-        let ask = RequestVote {
-            term,
-            last,
+        self.role = Role::Candidate {
+            votes: NodeSet::EMPTY,
             transfer,
         };
-        self.say(To::Others, Body::RequestVote(ask), out);
+        self.elections.arm(now);
+        self.ask_for_votes(now, out);
         self.grant(self.me(), out);
     }
 
@@ -292,7 +304,7 @@ impl Raft {
 
     pub(super) fn on_grant(&mut self, now: Time, from: NodeId, grant: Grant, out: &mut Out) {
         let me = self.me();
-        if let Role::Candidate(votes) = &mut self.role
+        if let Role::Candidate { votes, .. } = &mut self.role
             && grant.candidate == me
         {
             votes.insert(from);
@@ -321,10 +333,27 @@ impl Raft {
         }
     }
 
-    /// Hands over to whoever is most advanced, or to the one named (dissertation, section 3.10).
+    /// A leader that may order nothing, since it executes nothing any more (its disk hangs, say), but
+    /// still beats: it hands over to one who may do better.
+    fn check_execution(&mut self, now: Time) {
+        let (executed, waits) = (self.replication.supply.executed(), self.is_held_up());
+        let Role::Leader(lead) = &mut self.role else {
+            return;
+        };
+        let still = waits && lead.held_up.0 == executed && lead.transfer.is_none();
+        let checks = if still { lead.held_up.1 + 1 } else { 0 };
+        lead.held_up = (executed, checks % STANDSTILL);
+        if checks == STANDSTILL {
+            self.on_transfer(now, None);
+        }
+    }
+
+    /// Hands over to whoever is most advanced, or to the one named (dissertation, section 3.10). Who
+    /// does not lead may win yet, and is to hand over then.
     pub(super) fn on_transfer(&mut self, now: Time, to: Option<NodeId>) {
         let timeout = self.config.timing.timeout;
         let Role::Leader(lead) = &mut self.role else {
+            self.departing |= to.is_none();
             return;
         };
         let recent = |it: &Progress| now < it.heard.plus(timeout);
@@ -344,6 +373,11 @@ impl Raft {
     /// Once the successor has the whole log, it is told to stand. Until it leads, or is given up,
     /// nothing is ordered.
     pub(super) fn hand_over(&mut self, now: Time, out: &mut Out) {
+        // Only when the term's own entry is committed it is known who is up.
+        let led = matches!(&self.role, Role::Leader(lead) if self.log.committed() >= lead.first);
+        if led && std::mem::take(&mut self.departing) {
+            self.on_transfer(now, None);
+        }
         let (last, term) = (self.log.last().height, self.term);
         let Role::Leader(lead) = &mut self.role else {
             return;

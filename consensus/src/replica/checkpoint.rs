@@ -234,10 +234,12 @@ impl Checkpoints {
         self.compare(height)?;
         Ok(Some(draft))
     }
-    /// The own checkpoint that a peer may have missed.
-    pub(super) fn unstable(&self) -> Option<CheckpointDraft> {
-        let (_, newest) = self.own.last_key_value()?;
-        (self.stable().map(|it| it.height) < Some(newest.height)).then_some(*newest)
+    /// The own checkpoints that peers may have missed. Not the newest only: whoever crashed may never
+    /// sign that, and then an older one is what all have in common.
+    pub(super) fn unstable(&self) -> Vec<CheckpointDraft> {
+        let stable = self.stable().map(|it| it.height);
+        let later = |it: &&CheckpointDraft| stable < Some(it.height);
+        self.own.values().filter(later).copied().collect()
     }
     /// A member's checkpoint, its signature checked. Returns the new stable one, for
     /// [`Checkpoints::adopt`], if this makes it.

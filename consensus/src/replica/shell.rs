@@ -92,6 +92,8 @@ impl<P: Protocol> Replica<P> {
         let mut turn = Turn::new();
         replica.take(outputs, &mut turn);
         replica.tell_checkpoint(now, &mut turn);
+        // What is flushed at its height is not executed again, and so would never count here.
+        replica.send_checkpoints(To::All, &mut turn);
         replica.finish(turn, out);
         replica.run(now, out);
         Ok(replica)
@@ -219,7 +221,7 @@ impl<P: Protocol> Replica<P> {
                 Err(reason) => return self.halt(reason, turn),
             },
             Input::Connected { peer } => {
-                self.send_checkpoint(To::One(*peer), turn);
+                self.send_checkpoints(To::One(*peer), turn);
             }
             _ => {}
         }
@@ -249,7 +251,7 @@ impl<P: Protocol> Replica<P> {
                     continue;
                 }
                 Output::Checkpoint(to) => {
-                    self.send_checkpoint(to, turn);
+                    self.send_checkpoints(to, turn);
                     continue;
                 }
                 Output::Stable(stable) => {
@@ -325,9 +327,9 @@ impl<P: Protocol> Replica<P> {
         }
     }
 
-    /// The own newest checkpoint, if it is not stable yet.
-    fn send_checkpoint(&mut self, to: To, turn: &mut Turn<P>) {
-        if let Some(draft) = self.checkpoints.unstable() {
+    /// The own checkpoints that are not stable yet.
+    fn send_checkpoints(&mut self, to: To, turn: &mut Turn<P>) {
+        for draft in self.checkpoints.unstable() {
             self.promise(to, Promise::Checkpoint(draft), turn);
         }
     }

@@ -51,6 +51,38 @@ fn overdue_counts_commits_not_seconds() {
     assert_eq!(commit_batches(&mut rig, 40), vec![], "once a tenure");
 }
 
+/// A leader whose blocks are empty while it was handed something leaves out all that it was handed: each
+/// counts like a full one (here 8 batches), after those that an honest leader may need.
+#[test]
+fn a_leader_that_orders_nothing_is_overdue_before_its_tenure_ends() {
+    let empty = |rig: &mut Rig, count: usize| -> Vec<BatchRef> {
+        let out = (0..count).flat_map(|_| overdue(&rig.commit(Payload::EMPTY)));
+        out.collect()
+    };
+    let mut rig = Rig::with(|c| c.lifetime = 1_000);
+    let few = rig.pool.config.empty_blocks;
+    rig.step(Input::Leader(NodeId(2)));
+    assert_eq!(empty(&mut rig, 3 * few), vec![], "nothing was left out");
+    let left_out = batch(1, 1);
+    let mut left_out = (**left_out.batch()).clone();
+    left_out.expires = Height(1_000);
+    let left_out = left_out.seal();
+    rig.push(&left_out);
+    rig.pass(100);
+    for _ in 0..10 {
+        assert_eq!(empty(&mut rig, few), vec![], "few in a row");
+        assert_eq!(commit_batches(&mut rig, 1), vec![]);
+    }
+    // Of the allowance 30 are left.
+    assert_eq!(empty(&mut rig, few + 3), vec![]);
+    assert_eq!(empty(&mut rig, 1), vec![left_out.reference()]);
+    assert_eq!(empty(&mut rig, 100), vec![], "once a tenure");
+    rig.step(Input::Leader(NodeId(3)));
+    let twice = 2 * ALLOWANCE as usize / 8;
+    assert_eq!(empty(&mut rig, few + twice), vec![], "a fresh count");
+    assert_eq!(empty(&mut rig, 1), vec![left_out.reference()]);
+}
+
 #[test]
 fn a_batch_is_counted_from_when_it_was_handed_over() {
     let mut rig = Rig::new();

@@ -19,6 +19,7 @@ fn restarted(batches: &[&SealedBatch], committed: &[&SealedBatch], number: u64) 
         number,
         batches: batches.iter().map(|b| (*b).clone()).collect(),
         committed: committed.iter().map(|b| b.reference()).collect(),
+        ..Recovered::default()
     };
     Rig::recovered(|_| {}, recovered)
 }
@@ -83,7 +84,7 @@ fn transactions_of_recovered_batches_fill_the_pool_and_no_more() {
         height: Height(10),
         number: 20,
         batches: many.clone(),
-        committed: Vec::new(),
+        ..Recovered::default()
     };
     for (transactions, pool_bytes) in [(5, usize::MAX), (usize::MAX, 5 * bytes + bytes / 2)] {
         let change = |config: &mut Config| {
@@ -93,6 +94,39 @@ fn transactions_of_recovered_batches_fill_the_pool_and_no_more() {
         assert_eq!(rig.pool.stats().transactions, 5);
         assert_eq!(rig.pool.stats().batches, 20);
     }
+}
+
+/// It stays in the store, since votes may rely on it, but not for ever; and what is committed stays.
+#[test]
+fn what_was_trimmed_is_dropped_once_it_has_expired() {
+    let many: Vec<SealedBatch> = (1..=40).map(|number| batch(1, number)).collect();
+    let names = (41..=50)
+        .map(|number| batch(1, number).reference())
+        .collect();
+    let recovered = Recovered {
+        height: Height(10),
+        batches: many.clone(),
+        names,
+        ..Recovered::default()
+    };
+    let mut rig = Rig::recovered(|_| {}, recovered);
+    assert_eq!(rig.pool.stats().batches, 8 + 16);
+    rig.commit(refs(&[&many[0], &many[10]])); // held, and trimmed
+    let mut dropped = Vec::new();
+    while rig.height < Height(50) {
+        dropped.extend(
+            rig.commit(Payload::EMPTY)
+                .into_iter()
+                .filter_map(|it| match it {
+                    Output::Drop { digest, committed } => Some((digest, committed)),
+                    _ => None,
+                }),
+        );
+    }
+    let kept = dropped.iter().filter(|it| it.1).map(|it| it.0);
+    assert_eq!(kept.collect::<Vec<_>>(), [many[10].reference().digest]);
+    assert_eq!(dropped.len(), 49);
+    assert_eq!(rig.pool.stats().batches, 0);
 }
 
 #[test]

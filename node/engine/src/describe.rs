@@ -86,6 +86,12 @@ impl<P: Protocol> Engine<P> {
         self.setup.writes + self.most_loads()
     }
 
+    /// Bytes that wait for the disk: of the writes under way, of what this node itself makes while no
+    /// more are given out, and of what one step says.
+    fn most_bytes_to_write(&self) -> usize {
+        self.setup.write_bytes + self.setup.pool.author_bytes + 2 * self.setup.pool.block_bytes
+    }
+
     /// See [`crate::Machine::sizes`].
     pub(crate) fn tell_sizes(&self) -> Vec<Size> {
         let mut sizes = Vec::new();
@@ -96,6 +102,11 @@ impl<P: Protocol> Engine<P> {
             Size::new("requests", self.requests.len(), self.setup.requests),
             Size::new("loads", self.loading.len(), loads),
             Size::new("writes under way", self.fences.len(), self.most_writes()),
+            Size::new(
+                "bytes to write",
+                self.writing.bytes(),
+                self.most_bytes_to_write(),
+            ),
         ]);
         self.execution
             .sizes(pool.block_bytes, self.most_writes(), &mut sizes);

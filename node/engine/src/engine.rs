@@ -65,6 +65,9 @@ pub(crate) struct Writing {
     pub(crate) token: u64,
     /// Since when something is in it.
     since: Option<Time>,
+    /// The writes before it that the disk has not answered: token and bytes.
+    given: VecDeque<(u64, usize)>,
+    given_bytes: usize,
 }
 
 /// How long requests are taken while no quorum is in touch.
@@ -81,6 +84,27 @@ impl Writing {
             token: 1,
             ..Self::default()
         }
+    }
+    /// Takes what is to be written, to give it out: token, rows, whether they are to be durable.
+    fn give(&mut self) -> (u64, WriteBatch, bool) {
+        let (token, batch) = (self.token, std::mem::take(&mut self.batch));
+        let sync = std::mem::take(&mut self.sync);
+        (self.wanted, self.since) = (false, None);
+        self.token += 1;
+        self.given.push_back((token, batch.bytes()));
+        self.given_bytes += batch.bytes();
+        (token, batch, sync)
+    }
+    /// The disk has answered all writes up to this one.
+    fn answered(&mut self, token: u64) {
+        while let Some(&(_, bytes)) = self.given.front().filter(|it| it.0 <= token) {
+            self.given_bytes -= bytes;
+            self.given.pop_front();
+        }
+    }
+    /// Bytes that wait for the disk, given out or not.
+    pub(crate) fn bytes(&self) -> usize {
+        self.given_bytes + self.batch.bytes()
     }
     /// When it is given out for its age.
     fn due(&self) -> Option<Time> {
@@ -200,6 +224,7 @@ impl<P: Protocol> Engine<P> {
     fn is_stalled(&self) -> bool {
         let given = self.writing.token - 1;
         given.saturating_sub(self.execution.last_written()) >= self.setup.writes as u64
+            || self.writing.given_bytes >= self.setup.write_bytes
     }
 
     /// Lets the parts of the node talk until all is said, then emits the step's write.
@@ -229,12 +254,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Gives out what is to be written, in order.
     pub(crate) fn finish_write(&mut self, out: &mut Vec<Effect>) {
-        let writing = &mut self.writing;
-        let batch = std::mem::take(&mut writing.batch);
-        let sync = std::mem::take(&mut writing.sync);
-        (writing.wanted, writing.since) = (false, None);
-        let token = writing.token;
-        writing.token += 1;
+        let (token, batch, sync) = self.writing.give();
         let view = self.replica.view();
         out.push(Effect::Write {
             token,
@@ -333,6 +353,7 @@ impl<P: Protocol> Engine<P> {
             self.fences.pop_front();
             self.tell_replica(ReplicaInput::Durable(fence));
         }
+        self.writing.answered(token);
         self.execution.written(token);
         self.may_execute(None, out);
     }

@@ -22,6 +22,10 @@ pub(crate) struct Execution {
     /// Bytes of batches at heights that the executor was handed.
     handed: VecDeque<(Height, usize)>,
     handed_bytes: usize,
+    /// The write of the last row whose height it was handed.
+    handed_in: u64,
+    /// Whether the executor is to look again: it may have waited for a row.
+    look_again: bool,
     /// Highest height that the executor was told to reach.
     requested: Height,
     /// The last write that is in the log.
@@ -50,6 +54,8 @@ impl Execution {
             ready: VecDeque::new(),
             handed: VecDeque::new(),
             handed_bytes: 0,
+            handed_in: 0,
+            look_again: false,
             requested: executed,
             written: 0,
             executed,
@@ -76,6 +82,7 @@ impl Execution {
             let bytes = batches.iter().map(|batch| batch.bytes().len()).sum();
             self.handed.push_back((height, bytes));
             self.handed_bytes += bytes;
+            self.handed_in = token;
             Commit {
                 height,
                 history,
@@ -111,8 +118,10 @@ impl Execution {
         self.ready.back().is_some_and(|it| it.write == token)
     }
 
-    /// A write is in the log.
+    /// A write is in the log. The executor does not get far ahead of the log in what it was handed: it
+    /// may have waited for a row in this write.
     pub(crate) fn written(&mut self, token: u64) {
+        self.look_again |= self.written < self.handed_in && self.executed < self.requested;
         self.written = self.written.max(token);
     }
 
@@ -146,7 +155,8 @@ impl Execution {
             self.requested = next.to;
             self.ready.pop_front();
         }
-        if self.requested > before || handed.is_some() {
+        let again = std::mem::take(&mut self.look_again);
+        if self.requested > before || handed.is_some() || again {
             out.push(Effect::Execute {
                 to: self.requested,
                 handed,
@@ -154,3 +164,6 @@ impl Execution {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,7 +68,6 @@ impl<P: Protocol> Engine<P> {
             .execution
             .commit(height, (&payload, committed.history), token);
         self.may_execute(handed, out);
-        rows::committed(&payload, &mut self.writing.batch);
         let batches = payload.references();
         out.push(Effect::Committed {
             height,

@@ -9,22 +9,25 @@ use crate::{Effect, Setup};
 use bytes::Bytes;
 use consensus::replica::{Damaged, Fence, Replica, Stored};
 use consensus::{Anchor, Protocol, Record as _};
-use crypto::{BatchRef, Digest, Height, NodeId, Payload, SealedBatch, Signer, Time};
+use crypto::{BatchRef, Digest, Height, Payload, SealedBatch, Signer, Time};
 use mempool::Mempool;
 use std::collections::{BTreeMap, VecDeque};
-use storage::{Applied, CommitRow, Log, REPLACE_NODE, Scan, StoreError, Table};
+use storage::{Applied, CommitRow, Log, REPLACE_NODE, Scan, StoreError, Table, successor};
 
 /// Commits read at a time.
 const CHUNK: usize = 1024;
 /// Bytes of commits read at a time.
 const CHUNK_BYTES: usize = 8 << 20;
 
-/// All that an earlier run left, in memory.
+/// All that an earlier run left, in memory: as much as a run may hold, however long the log is and
+/// however little of it is executed.
 pub struct Recovered<P: Protocol> {
     stored: Stored<P>,
     pool: mempool::Recovered,
-    /// Committed, but not known to be executed.
-    unexecuted: Vec<(Height, Payload)>,
+    /// Committed, and perhaps without their payload: those above the pool's height.
+    unavailable: Vec<(Height, Payload)>,
+    /// Stored batches that will not be ordered any more, and whether they are committed.
+    useless: Vec<(Digest, bool)>,
     applied: Applied,
 }
 
@@ -69,67 +72,160 @@ impl<P: Protocol> Recovered<P> {
         let mut recovered = Self {
             stored,
             pool: mempool::Recovered::default(),
-            unexecuted: Vec::new(),
+            unavailable: Vec::new(),
+            useless: Vec::new(),
             applied,
         };
+        // Nothing is ordered so far ahead of what is executed, and all that was executed once is in the
+        // log: only the last heights may lack payload, and the executor reads the others there.
+        let backlog = setup.pool.backlog as u64;
+        recovered.pool.height = applied.height.max(Height(tip.0.saturating_sub(backlog)));
         recovered.read_commits(setup, log)?;
-        recovered.read_batches(setup.config.me, log)?;
+        recovered.read_batches(setup, log)?;
         Ok(recovered)
     }
 
-    /// Commits that may still matter to the pool, or have to be executed again.
+    /// Commits that may still matter to the pool.
     fn read_commits(&mut self, setup: &Setup, log: &Log) -> Result<(), StoreError> {
-        let executed = self.applied.height;
-        self.pool.height = executed;
-        let mut from = Height(executed.0.saturating_sub(setup.pool.lifetime)).next();
-        loop {
-            let commits = log.commits(from, CHUNK, CHUNK_BYTES)?;
-            let Some(last) = commits.last() else {
-                return Ok(());
-            };
-            from = last.height.next();
-            for CommitRow {
-                height,
-                payload,
-                history,
-                ..
-            } in commits
-            {
-                if height > executed {
-                    self.stored.histories.push((height, history));
-                    self.unexecuted.push((height, payload));
-                } else if let Payload::Refs(refs) = payload {
-                    self.pool
-                        .committed
-                        .extend(refs.iter().filter(|r| r.expires > executed));
-                }
+        let (executed, base) = (self.applied.height, self.pool.height);
+        let from = Height(base.0.saturating_sub(setup.pool.lifetime)).next();
+        each_commit(log, from, Height(u64::MAX), |row| {
+            if row.height > executed {
+                self.stored.histories.push((row.height, row.history));
             }
+            if row.height > base {
+                self.unavailable.push((row.height, row.payload));
+            } else if let Payload::Refs(refs) = row.payload {
+                let alive = refs.iter().filter(|r| r.expires > base);
+                self.pool.committed.extend(alive);
+            }
+        })
+    }
+
+    /// Batches that are stored and not committed: those that the pool has room for, the names of those
+    /// that it has not, and what is of no use any more.
+    fn read_batches(&mut self, setup: &Setup, log: &Log) -> Result<(), StoreError> {
+        let mut names = names(log)?;
+        let own = names.iter().chain(&self.pool.committed);
+        let own = own.filter(|r| r.author == setup.config.me);
+        self.pool.number = own.map(|r| r.number).max().unwrap_or(0);
+        names.sort_by_key(|r| (r.number, r.author));
+        let mut room = Room::new(&setup.pool);
+        let mut useless = BTreeMap::new();
+        for reference in names {
+            let digest = reference.digest;
+            if reference.expires <= self.pool.height {
+                useless.insert(digest, reference.expires);
+            } else if !room.take(&reference) {
+                self.pool.names.push(reference);
+            } else if let Some(Ok(batch)) = log.batch(&digest)?.map(SealedBatch::open) {
+                self.pool.batches.push(batch);
+            } else {
+                useless.insert(digest, reference.expires);
+            }
+        }
+        self.useless = tell_committed(log, setup.pool.lifetime, &useless)?;
+        Ok(())
+    }
+}
+
+/// What of the stored batches is read: as much as the pool keeps in memory.
+struct Room<'a> {
+    pool: &'a mempool::Config,
+    /// Batches and bytes of each author.
+    authors: Vec<(usize, usize)>,
+    /// And above the quotas.
+    extra: (usize, usize),
+}
+
+impl<'a> Room<'a> {
+    fn new(pool: &'a mempool::Config) -> Self {
+        Self {
+            pool,
+            authors: vec![(0, 0); pool.n],
+            extra: (0, 0),
         }
     }
 
-    /// Batches that are stored and not committed.
-    fn read_batches(&mut self, me: NodeId, log: &Log) -> Result<(), StoreError> {
-        let keys = Scan::range(
-            Bytes::from_static(&[UNCOMMITTED]),
-            Some(Bytes::from_static(&[UNCOMMITTED + 1])),
-        );
-        for (_, value) in log.store().scan(Table::Meta, &keys)? {
-            let reference: BatchRef = rows::decode(&value, "the name of a batch")?;
-            let Some(bytes) = log.batch(&reference.digest)? else {
-                continue;
-            };
-            let Ok(batch) = SealedBatch::open(bytes) else {
-                continue;
-            };
-            self.pool.batches.push(batch);
-        }
-        let stored = self.pool.batches.iter().map(SealedBatch::reference);
-        let own = stored
-            .chain(self.pool.committed.iter().copied())
-            .filter(|r| r.author == me);
-        self.pool.number = own.map(|r| r.number).max().unwrap_or(0);
-        Ok(())
+    /// Whether there is room for a batch; it is taken then.
+    fn take(&mut self, reference: &BatchRef) -> bool {
+        let bytes = reference.bytes as usize;
+        let fits = |(count, sum): &(usize, usize), batches, most| {
+            *count < batches && sum.saturating_add(bytes) <= most
+        };
+        let (batches, most) = (self.pool.author_batches, self.pool.author_bytes);
+        let own = self.authors.get_mut(reference.author.index());
+        let account = match own.filter(|own| fits(own, batches, most)) {
+            Some(own) => own,
+            None if fits(&self.extra, self.pool.extra_batches, self.pool.extra_bytes) => {
+                &mut self.extra
+            }
+            None => return false,
+        };
+        account.0 += 1;
+        account.1 += bytes;
+        true
     }
+}
+
+/// The names of the batches that are stored and not committed.
+fn names(log: &Log) -> Result<Vec<BatchRef>, StoreError> {
+    let mut keys = Scan::range(
+        Bytes::from_static(&[UNCOMMITTED]),
+        Some(Bytes::from_static(&[UNCOMMITTED + 1])),
+    );
+    keys.rows = CHUNK;
+    let mut list = Vec::new();
+    loop {
+        let rows = log.store().scan(Table::Meta, &keys)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(list);
+        };
+        keys.from = successor(last);
+        for (_, value) in rows {
+            list.push(rows::decode(&value, "the name of a batch")?);
+        }
+    }
+}
+
+/// Looks at the commits from one height to another, ascending.
+fn each_commit(
+    log: &Log,
+    mut from: Height,
+    to: Height,
+    mut look: impl FnMut(CommitRow),
+) -> Result<(), StoreError> {
+    while from <= to {
+        let commits = log.commits(from, CHUNK, CHUNK_BYTES)?;
+        let Some(last) = commits.last() else {
+            return Ok(());
+        };
+        from = last.height.next();
+        commits.into_iter().for_each(&mut look);
+    }
+    Ok(())
+}
+
+/// Which of these batches, given with their expiries, are committed: no block holds one that expired
+/// before, or that expires more than a lifetime later.
+fn tell_committed(
+    log: &Log,
+    lifetime: u64,
+    batches: &BTreeMap<Digest, Height>,
+) -> Result<Vec<(Digest, bool)>, StoreError> {
+    let expiries = || batches.values().copied();
+    let mut told: BTreeMap<Digest, bool> = batches.keys().map(|digest| (*digest, false)).collect();
+    if let (Some(first), Some(last)) = (expiries().min(), expiries().max()) {
+        let from = Height(first.0.saturating_sub(lifetime).max(1));
+        each_commit(log, from, last, |row| {
+            for reference in row.payload.references().iter() {
+                if let Some(committed) = told.get_mut(&reference.digest) {
+                    *committed = true;
+                }
+            }
+        })?;
+    }
+    Ok(told.into_iter().collect())
 }
 
 fn anchor<P: Protocol>(
@@ -182,7 +278,8 @@ impl<P: Protocol> Engine<P> {
         let Recovered {
             mut stored,
             pool,
-            unexecuted,
+            unavailable,
+            useless,
             applied,
         } = recovered;
         stored.fence = Fence::default();
@@ -194,6 +291,7 @@ impl<P: Protocol> Engine<P> {
         }
         let tip = stored.anchor.height;
         let mut effects = Vec::new();
+        let available = pool.height;
         let config = setup.config.clone();
         let replica = Replica::recover(config, &setup.shell, signer, now, stored, &mut effects)?;
         let mut engine = Self {
@@ -214,7 +312,12 @@ impl<P: Protocol> Engine<P> {
             now,
             setup,
         };
-        for (height, payload) in unexecuted {
+        for (digest, committed) in useless {
+            rows::drop_batch(&digest, committed, &mut engine.writing.batch);
+        }
+        engine.execution.available(available, 0);
+        engine.may_execute(None, out);
+        for (height, payload) in unavailable {
             engine.tell_pool(mempool::Input::Committed { height, payload });
         }
         engine.tell_pool(mempool::Input::Tick);
@@ -226,3 +329,6 @@ impl<P: Protocol> Engine<P> {
         Ok(engine)
     }
 }
+
+#[cfg(test)]
+mod tests;

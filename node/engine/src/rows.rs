@@ -40,6 +40,8 @@ pub(crate) fn write<P: Protocol>(op: LogOp<P>, batch: &mut WriteBatch) {
                 proof: codec::encode(&committed.proof).into(),
             };
             row.put(batch);
+            // In the same write, so that a batch with such a name is not committed.
+            name_committed(&committed.payload, batch);
         }
         LogOp::Checkpoint(stable) => {
             batch.put(
@@ -100,7 +102,7 @@ pub(crate) fn drop_batch(digest: &Digest, committed: bool, batch: &mut WriteBatc
 }
 
 /// The batches of a payload are committed.
-pub(crate) fn committed(payload: &Payload, batch: &mut WriteBatch) {
+fn name_committed(payload: &Payload, batch: &mut WriteBatch) {
     if let Payload::Refs(refs) = payload {
         for reference in refs {
             batch.delete(Table::Meta, uncommitted_key(&reference.digest));

@@ -1,6 +1,7 @@
 //! What a node is told when it starts: values only, worked out of genesis and `node.toml`.
 
 use consensus::LeaderSchedule;
+use consensus::common::ANSWER_BYTES;
 use consensus::replica::ShellConfig;
 use crypto::{Digest, FaultModel, NodeId, Scheme, Transaction, Verifier};
 use genesis::{ClientAuth, Genesis, NodeConfig, Protocol};
@@ -13,12 +14,16 @@ use storage::{ExecutorConfig, FlushPolicy, Limits, SafetyPolicy, kv};
 const CHECKPOINTS: NonZeroU64 = NonZeroU64::new(1024).unwrap();
 /// Under PBFT: a view change carries a certificate for every slot above the checkpoint.
 const CHECKPOINTS_PBFT: NonZeroU64 = NonZeroU64::new(128).unwrap();
+/// Empty blocks in a row that are nobody's fault: a few commit the last payload.
+const EMPTY_BLOCKS: usize = 32;
 /// Heights that ordering may be ahead of execution.
 const EXECUTION_LAG: u64 = 1024;
 /// Bytes of old records loaded for one peer's request, where a record is small.
 const LOAD_BYTES: usize = 1 << 20;
 /// Writes under way, of which most hold what one message said.
 const MOST_WRITES: usize = 1024;
+/// Bytes of writes under way: some groups of the storage thread, a disk's work of a second.
+const MOST_WRITE_BYTES: usize = 64 << 20;
 /// What a frame may hold besides batches: list lengths, certificates.
 const FRAME_OVERHEAD: usize = 64 << 10;
 
@@ -45,6 +50,8 @@ pub struct Setup {
     pub requests: usize,
     /// Most writes that may be under way: while the disk stalls longer, what peers say is lost.
     pub writes: usize,
+    /// And most bytes in them, but for the last one.
+    pub write_bytes: usize,
     /// Bytes of the longest message about a change of views, where it grows with the slots that it is
     /// about; else 0.
     pub view_change_bytes: usize,
@@ -86,6 +93,11 @@ impl Setup {
             block_batches: limits.block_batches as usize,
             author_bytes: limits.author_bytes as usize,
             author_batches: limits.author_batches as usize,
+            empty_blocks: match genesis.protocol {
+                // A new view fills what it finds empty between the watermarks.
+                Protocol::Pbft => 3 * CHECKPOINTS_PBFT.get() as usize,
+                Protocol::Hotstuff | Protocol::Raft => EMPTY_BLOCKS,
+            },
             batch_delay: node.timing.batch_delay,
             client_transactions: node.pool.per_client,
             pool_transactions: node.pool.transactions,
@@ -117,6 +129,7 @@ impl Setup {
             genesis_state: Digest::ZERO,
             requests: node.rpc.requests,
             writes: MOST_WRITES,
+            write_bytes: MOST_WRITE_BYTES,
             view_change_bytes: view_change_bytes(genesis),
         }
     }
@@ -147,7 +160,11 @@ impl Setup {
     pub fn frame_bytes(&self) -> usize {
         // An answer to a fetch holds several batches, or blocks.
         let content = self.pool.block_bytes.max(self.pool.batch_bytes);
-        content.max(self.view_change_bytes) + FRAME_OVERHEAD
+        let answer = match self.pool.dissemination {
+            Dissemination::Broadcast => ANSWER_BYTES,
+            Dissemination::ToLeader => 0,
+        };
+        content.max(self.view_change_bytes).max(answer) + FRAME_OVERHEAD
     }
 }
 

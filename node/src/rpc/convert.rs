@@ -117,6 +117,15 @@ fn result(reply: &Reply) -> proto::OperationResult {
         Reply::Range { pairs, more } => Result::Range(proto::RangeResult {
             kvs: pairs.iter().map(key_value).collect(),
             more: *more,
+            next_key: match pairs.last() {
+                Some(last) if *more => last.behind(),
+                _ => bytes::Bytes::new(),
+            },
+        }),
+        Reply::Part { pairs, next } => Result::Range(proto::RangeResult {
+            kvs: pairs.iter().map(key_value).collect(),
+            more: true,
+            next_key: next.clone(),
         }),
     };
     proto::OperationResult {

@@ -3,9 +3,9 @@
 use super::convert::{bytes_of, invalid, public_key, receipt};
 use super::deadline::deadline;
 use super::proto::{
-    Block, BlocksRequest, Consistency, Failure, GetReceiptRequest, Lie, Peer, RangeRequest,
-    RangeResponse, Receipt, SessionRequest, SessionResponse, StatusRequest, StatusResponse,
-    SubmitRequest, TaggedRequest, TaggedResponse, Wait, ledger_server::Ledger, tagged_response,
+    BlocksRequest, Consistency, Failure, GetReceiptRequest, Lie, Peer, RangeRequest, RangeResponse,
+    Receipt, SessionRequest, SessionResponse, StatusRequest, StatusResponse, SubmitRequest,
+    TaggedRequest, TaggedResponse, Wait, ledger_server::Ledger, tagged_response,
 };
 use super::{NodeInfo, blocks, range, refusal};
 use crate::handle::{NodeHandle, RequestError};
@@ -31,6 +31,7 @@ const STREAM_DEADLINE: Duration = Duration::from_secs(30);
 pub(super) struct LedgerService {
     pub(super) handle: NodeHandle,
     pub(super) info: NodeInfo,
+    pub(super) readers: blocks::Readers,
 }
 
 impl LedgerService {
@@ -182,19 +183,16 @@ impl Ledger for LedgerService {
         Ok(Response::new(answer))
     }
 
-    type BlocksStream = ReceiverStream<Result<Block, Status>>;
+    type BlocksStream = ReceiverStream<blocks::Item>;
 
     async fn blocks(
         &self,
         request: Request<BlocksRequest>,
     ) -> Result<Response<Self::BlocksStream>, Status> {
-        let (sender, out) = mpsc::channel(blocks::AHEAD);
-        tokio::spawn(blocks::send(
-            self.handle.clone(),
-            request.into_inner(),
-            sender,
-        ));
-        Ok(Response::new(ReceiverStream::new(out)))
+        let blocks = self
+            .readers
+            .stream(self.handle.clone(), request.into_inner())?;
+        Ok(Response::new(ReceiverStream::new(blocks)))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {

@@ -41,6 +41,7 @@ pub(super) fn read(
     Ok(RangeResponse {
         kvs: found.pairs.iter().map(key_value).collect(),
         more: found.more,
+        next_key: found.next.unwrap_or_default(),
         revision,
         height: found.applied.height.0,
     })

@@ -2,6 +2,7 @@
 
 use super::accept::{CappedListener, Owes};
 use super::arrival::{InTime, PATIENCE};
+use super::blocks::Readers;
 use super::ledger::LedgerService;
 use super::proto::ledger_server::LedgerServer;
 use super::{NodeInfo, admin};
@@ -121,7 +122,11 @@ pub fn ledger(
 + Sync
 + 'static {
     let largest = info.transaction_bytes() + OVERHEAD;
-    let service = LedgerServer::new(LedgerService { handle, info });
+    let service = LedgerServer::new(LedgerService {
+        handle,
+        info,
+        readers: Readers::new(),
+    });
     InTime::new(service.max_decoding_message_size(largest))
 }
 

@@ -51,11 +51,15 @@ pub enum Answer {
     Rejected(Reject),
 }
 
+/// The place of a request among those that may be in flight. It is free again when the request is
+/// answered or given up, and nothing of it waits any more.
+pub(crate) type Slot = Arc<OwnedSemaphorePermit>;
+
 struct Entry {
     answer: oneshot::Sender<Answer>,
     asked: Instant,
     admitted: Option<Instant>,
-    _permit: OwnedSemaphorePermit,
+    slot: Slot,
 }
 
 /// When an answered request was asked, and when its transaction had passed its checks.
@@ -92,7 +96,7 @@ impl Requests {
             answer,
             asked: Instant::now(),
             admitted: None,
-            _permit: permit,
+            slot: Arc::new(permit),
         };
         self.lock().insert(request, entry);
         Some((
@@ -103,6 +107,12 @@ impl Requests {
             },
             receiver,
         ))
+    }
+
+    /// The slot of a request, to be kept while something of it waits; `None` if nobody waits for it
+    /// any longer.
+    pub(crate) fn slot(&self, request: RequestId) -> Option<Slot> {
+        self.lock().get(&request).map(|entry| entry.slot.clone())
     }
 
     /// Notes that its transaction passed its checks and passes it on, unless nobody waits any

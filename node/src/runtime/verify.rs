@@ -8,17 +8,22 @@ use super::metrics::{Metrics, Stage};
 use super::network::Sink;
 use super::network::peer::Permit;
 use super::occasionally::Occasionally;
-use super::requests::{Answer, Question, Requests};
+use super::requests::{Answer, Question, Requests, Slot};
 use bytes::Bytes;
 use consensus::Window;
-use crypto::{NodeId, Reject, Transaction};
-use engine::{Class, Ingress, Input, RequestId, Wait};
-use std::collections::VecDeque;
+use crypto::{NodeId, Reject, Time, Transaction};
+use engine::{Class, Ingress, Input, Refusal, Reply, RequestId, Wait};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 /// Most transactions in one batch of signatures: larger ones gain little.
 const BATCH: usize = 64;
+/// Most bytes of transactions that wait.
+const SUBMISSION_BYTES: usize = 64 << 20;
+/// When who is refused for that may try again.
+const RETRY: Time = Time::millis(50);
 
 struct Frame {
     from: NodeId,
@@ -26,13 +31,29 @@ struct Frame {
     permit: Permit,
 }
 
-type Submission = (RequestId, Transaction, Wait);
+/// A transaction to be checked. It keeps its request's slot: who leaves at once makes no room for more.
+struct Submission {
+    request: RequestId,
+    transaction: Transaction,
+    wait: Wait,
+    _slot: Slot,
+}
+
+impl Submission {
+    fn bytes(&self) -> usize {
+        Transaction::OVERHEAD + self.transaction.body.len()
+    }
+}
 
 /// Work that waits. Bounded by the permits of frames and the slots of requests.
 #[derive(Default)]
 struct Work {
-    bulk: VecDeque<Frame>,
+    /// Of each peer in turn: what one sends, and is perhaps all bad, must not delay the others'.
+    bulk: BTreeMap<NodeId, VecDeque<Frame>>,
+    /// Whose turn it was last.
+    last: NodeId,
     submissions: VecDeque<Submission>,
+    submission_bytes: usize,
     /// Whose turn it is among those that share the threads.
     bulk_next: bool,
     closed: bool,
@@ -106,18 +127,17 @@ impl<I: Ingress> Verification<I> {
                 request,
                 transaction,
                 wait,
-            } if self.ingress.checks_signatures() => {
-                let mut work = self.lock();
-                if !work.closed {
-                    work.submissions.push_back((request, transaction, wait));
-                    self.heavy_ready.notify_one();
+            } => {
+                // He may have left already.
+                if let Some(slot) = self.requests.slot(request) {
+                    self.submit(Submission {
+                        request,
+                        transaction,
+                        wait,
+                        _slot: slot,
+                    });
                 }
             }
-            Question::Submit {
-                request,
-                transaction,
-                wait,
-            } => self.admit_transactions(vec![(request, transaction, wait)]),
             Question::Read { request } => self.inbox.post(Input::Read { request }),
             Question::Await {
                 request,
@@ -134,10 +154,35 @@ impl<I: Ingress> Verification<I> {
         }
     }
 
+    /// Passes a transaction on; one that is signed waits for its check.
+    fn submit(&self, submission: Submission) {
+        if !self.ingress.checks_signatures() {
+            return self.admit_transactions(vec![submission]);
+        }
+        let (request, bytes) = (submission.request, submission.bytes());
+        let mut work = self.lock();
+        let room = work.submission_bytes + bytes <= SUBMISSION_BYTES;
+        if room && !work.closed {
+            work.submission_bytes += bytes;
+            work.submissions.push_back(submission);
+            self.heavy_ready.notify_one();
+        }
+        drop(work);
+        if !room {
+            let full = Refusal::Full {
+                retry_after: RETRY,
+                what: "the queue of signature checks",
+            };
+            self.requests
+                .answer(request, Answer::Reply(Reply::Refused(full)));
+        }
+    }
+
     /// How many frames and transactions wait.
     pub(crate) fn waiting(&self) -> usize {
         let work = self.lock();
-        work.bulk.len() + work.submissions.len()
+        let bulk: usize = work.bulk.values().map(VecDeque::len).sum();
+        bulk + work.submissions.len()
     }
 
     /// Counts a peer's fault, and writes of it now and then.
@@ -190,9 +235,14 @@ impl<I: Ingress> Verification<I> {
     fn admit_transactions(&self, list: Vec<Submission>) {
         let mut names = Vec::with_capacity(list.len());
         let mut transactions = Vec::with_capacity(list.len());
-        for (request, transaction, wait) in list {
-            names.push((request, wait));
-            transactions.push(transaction);
+        for it in list {
+            if self.requests.slot(it.request).is_some() {
+                names.push((it.request, it.wait));
+                transactions.push(it.transaction);
+            }
+        }
+        if names.is_empty() {
+            return;
         }
         let checked = self.ingress.admit_transactions(transactions);
         assert_eq!(
@@ -232,10 +282,26 @@ impl Work {
         let bulk = !self.bulk.is_empty() && (self.bulk_next || self.submissions.is_empty());
         self.bulk_next = !bulk;
         if bulk {
-            return self.bulk.pop_front().map(Heavy::Bulk);
+            return self.take_bulk().map(Heavy::Bulk);
         }
         let count = self.submissions.len().min(BATCH);
-        (count > 0).then(|| Heavy::Submissions(self.submissions.drain(..count).collect()))
+        let taken: Vec<_> = self.submissions.drain(..count).collect();
+        self.submission_bytes -= taken.iter().map(Submission::bytes).sum::<usize>();
+        (count > 0).then_some(Heavy::Submissions(taken))
+    }
+    /// One frame of the next peer that has any.
+    fn take_bulk(&mut self) -> Option<Frame> {
+        let mut behind = self
+            .bulk
+            .range((Bound::Excluded(self.last), Bound::Unbounded));
+        let (&peer, _) = behind.next().or_else(|| self.bulk.first_key_value())?;
+        self.last = peer;
+        let queue = self.bulk.get_mut(&peer)?;
+        let frame = queue.pop_front();
+        if queue.is_empty() {
+            self.bulk.remove(&peer);
+        }
+        frame
     }
 }
 
@@ -251,7 +317,7 @@ impl<I: Ingress> Sink for Verification<I> {
             Class::Bulk => {
                 let mut work = self.lock();
                 if !work.closed {
-                    work.bulk.push_back(frame);
+                    work.bulk.entry(from).or_default().push_back(frame);
                     self.heavy_ready.notify_one();
                 }
             }

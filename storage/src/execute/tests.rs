@@ -143,6 +143,7 @@ fn small() -> Limits {
         value_bytes: 16,
         range_pairs: 4,
         result_bytes: 24,
+        looks: 6,
         lifetime: 16,
         window: 4,
         max_sessions: 3,
@@ -261,7 +262,7 @@ fn compare_reads(bench: &Bench, model: &Model, spans: &[Span]) {
     {
         let found = reader.range(span, 0, revision).unwrap();
         assert_eq!(
-            (found.pairs, found.more),
+            (found.pairs, found.more, found.next),
             model.at(span, revision),
             "{span:?} at {revision}"
         );
@@ -269,8 +270,8 @@ fn compare_reads(bench: &Bench, model: &Model, spans: &[Span]) {
     for span in spans {
         let found = reader.range(span, 0, 0).unwrap();
         assert_eq!(
-            (found.pairs, found.more),
-            model.at(span, model.revision()),
+            (found.pairs, found.more, found.next),
+            model.at(span, 0),
             "{span:?} now"
         );
     }

@@ -17,6 +17,10 @@ pub struct Limits {
     pub range_pairs: usize,
     /// Most bytes of keys and values that the ranges of one transaction return.
     pub result_bytes: usize,
+    /// Most keys that the ranges of one transaction look at: those that they return, those that did
+    /// not exist at their revision or not any more, and one more for each. A range of a single key
+    /// counts none.
+    pub looks: usize,
     /// Most heights that a transaction may lie ahead of its expiry; an idle session lives as long.
     pub lifetime: u64,
     /// Sequences that one client may have on the way at a time, and results kept for him.
@@ -36,6 +40,7 @@ impl Default for Limits {
             operations: 128,
             range_pairs: 1_000,
             result_bytes: 1 << 20,
+            looks: 4_096,
             lifetime: 10_000,
             window: 1_024,
             max_sessions: 10_000,
@@ -71,6 +76,7 @@ impl Limits {
             ("operations", self.operations as u64, 1, 4_096),
             ("range_pairs", self.range_pairs as u64, 1, 100_000),
             ("result_bytes", self.result_bytes as u64, 1, 16 << 20),
+            ("looks", self.looks as u64, 1, 1 << 20),
             ("lifetime", self.lifetime, 8, 1 << 40),
             ("window", self.window, 1, 1 << 16),
             ("max_sessions", self.max_sessions as u64, 1, 1 << 20),

@@ -135,7 +135,7 @@ impl Machine {
         }
         let revision = self.revision + 1;
         let mut wrote = false;
-        let mut bytes = Budget::new(self.limits.range_pairs, self.limits.result_bytes);
+        let mut budget = Budget::new(&self.limits);
         let mut replies = Vec::with_capacity(branch.len());
         for operation in branch {
             let reply = match operation {
@@ -146,12 +146,13 @@ impl Machine {
                     limit,
                     revision,
                 } => {
-                    bytes.pairs = match *limit {
-                        0 => self.limits.range_pairs,
-                        limit => (limit as usize).min(self.limits.range_pairs),
-                    };
-                    let (pairs, more) = range(over, span, *revision, &mut bytes)?;
-                    Reply::Range { pairs, more }
+                    budget.limit(*limit, &self.limits);
+                    let found = range(over, span, *revision, &mut budget)?;
+                    let (pairs, more) = (found.pairs, found.more);
+                    match found.next {
+                        Some(next) => Reply::Part { pairs, next },
+                        None => Reply::Range { pairs, more },
+                    }
                 }
             };
             wrote |= matches!(reply, Reply::Put { .. } | Reply::Delete { existed: true });

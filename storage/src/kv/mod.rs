@@ -15,7 +15,7 @@ pub use limits::{BadLimits, Limits};
 pub(crate) use machine::Machine;
 pub use outcome::{Outcome, Pair, Receipt, Reply};
 pub(crate) use overlay::Overlay;
-pub(crate) use range::{Budget, range};
+pub(crate) use range::{Budget, Found, range};
 pub(crate) use recent::Recent;
 pub use request::{BadRequest, Compare, Operation, Relation, Request, Test, validate};
 pub(crate) use session::{Entry, entries, entry};

@@ -19,6 +19,14 @@ pub struct Pair {
     pub version: u64,
 }
 
+impl Pair {
+    /// The first key behind it.
+    #[must_use]
+    pub fn behind(&self) -> Bytes {
+        crate::successor(&self.key)
+    }
+}
+
 /// The result of one operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
@@ -36,8 +44,15 @@ pub enum Reply {
     Range {
         /// In order of keys.
         pairs: Vec<Pair>,
-        /// Whether a limit cut it short.
+        /// Whether a limit cut it short: go on behind the last key.
         more: bool,
+    },
+    /// Read, as far as the ranges of one transaction may look ([`super::Limits::looks`]).
+    Part {
+        /// In order of keys; perhaps none.
+        pairs: Vec<Pair>,
+        /// The first key that was not looked at: go on with it.
+        next: Bytes,
     },
 }
 

@@ -1,12 +1,20 @@
 //! Reading keys, now or at an old revision.
+//!
+//! A range costs what it looks at, not what it returns: keys that did not exist at a revision, or
+//! exist no more, are looked at, too. So there is a budget of keys, by which all replicas cut a range
+//! at the same place: it counts keys in the order of keys, not rows or pages.
 
 use super::rows::{Head, Version, history_key, history_parts, history_prefix};
-use super::{End, Pair, Span, damaged};
-use crate::{Read, Scan, StoreError, Table};
+use super::{End, Limits, Pair, Span, damaged};
+use crate::{Read, Scan, StoreError, Table, successor};
 use bytes::Bytes;
 
-/// Rows that are scanned at a time.
+/// Most rows that are scanned at a time.
 const PAGE: usize = 128;
+/// Least rows that are scanned at a time: of a key, a version that is too new and the right one.
+const LEAST: usize = 2;
+/// Bytes of rows that are scanned at a time, but for the last one.
+const PAGE_BYTES: usize = 64 << 10;
 
 /// What ranges may still return.
 #[derive(Clone, Copy, Debug)]
@@ -15,18 +23,30 @@ pub struct Budget {
     pub pairs: usize,
     /// Bytes of keys and values left for all ranges together. The very first pair always fits.
     pub bytes: usize,
+    /// Keys that all ranges together may still look at. A span of a single key needs none.
+    pub looks: usize,
     /// Whether nothing was returned yet.
     pub fresh: bool,
 }
 
 impl Budget {
-    /// Limits for one transaction or one call.
-    pub fn new(pairs: usize, bytes: usize) -> Self {
+    /// For one transaction or one call.
+    pub fn new(limits: &Limits) -> Self {
         Self {
-            pairs,
-            bytes,
+            pairs: limits.range_pairs,
+            bytes: limits.result_bytes,
+            looks: limits.looks,
             fresh: true,
         }
+    }
+    /// For one range: at most so many pairs, 0: as many as the limits allow.
+    pub fn limit(&mut self, pairs: u32, limits: &Limits) {
+        let most = limits.range_pairs;
+        self.pairs = if pairs == 0 {
+            most
+        } else {
+            most.min(pairs as usize)
+        };
     }
     /// Takes a pair; `false` if there is no room for it.
     fn take(&mut self, pair: &Pair) -> bool {
@@ -40,17 +60,29 @@ impl Budget {
     }
 }
 
-/// Pairs of a span in order of keys, and whether a limit cut them short. `revision`: 0 for now.
+/// What a range found.
+#[derive(Debug)]
+pub struct Found {
+    /// In order of keys.
+    pub pairs: Vec<Pair>,
+    /// Whether a limit cut them short.
+    pub more: bool,
+    /// The first key that was not looked at, if that was the limit; else one goes on behind the last.
+    pub next: Option<Bytes>,
+}
+
+/// Pairs of a span. `revision`: 0 for now.
 pub fn range(
     read: &dyn Read,
     span: &Span,
     revision: u64,
     budget: &mut Budget,
-) -> Result<(Vec<Pair>, bool), StoreError> {
+) -> Result<Found, StoreError> {
     let mut taker = Taker {
         pairs: Vec::new(),
         budget,
         more: false,
+        next: None,
     };
     match (revision, &span.end) {
         (0, End::Only) => {
@@ -61,7 +93,11 @@ pub fn range(
         (0, _) => now(read, span, &mut taker)?,
         _ => back_then(read, span, revision, &mut taker)?,
     }
-    Ok((taker.pairs, taker.more))
+    Ok(Found {
+        pairs: taker.pairs,
+        more: taker.more,
+        next: taker.next,
+    })
 }
 
 /// The head of a key, if it is live.
@@ -92,9 +128,22 @@ struct Taker<'a> {
     pairs: Vec<Pair>,
     budget: &'a mut Budget,
     more: bool,
+    next: Option<Bytes>,
 }
 
 impl Taker<'_> {
+    /// Looks at a key; `false` if there were too many, and so an end.
+    fn look(&mut self, key: &[u8]) -> bool {
+        let left = self.budget.looks.checked_sub(1);
+        match left {
+            Some(left) => self.budget.looks = left,
+            None => {
+                self.more = true;
+                self.next = Some(Bytes::copy_from_slice(key));
+            }
+        }
+        left.is_some()
+    }
     /// Takes one more; `false` if there is no room, and so an end.
     fn take(&mut self, pair: Pair) -> bool {
         if self.pairs.len() >= self.budget.pairs || !self.budget.take(&pair) {
@@ -110,15 +159,17 @@ fn now(read: &dyn Read, span: &Span, taker: &mut Taker<'_>) -> Result<(), StoreE
     let mut from = span.key.clone();
     let until = span.until();
     loop {
-        let rows = (taker.budget.pairs - taker.pairs.len())
-            .saturating_add(1)
-            .min(PAGE);
+        let rows = (taker.budget.pairs - taker.pairs.len()).min(taker.budget.looks);
+        let rows = rows.saturating_add(1).min(PAGE);
         let page = read.scan(Table::Key, &Scan::range(from, until.clone()).rows(rows))?;
         let Some((last, _)) = page.last() else {
             return Ok(());
         };
         from = successor(last);
         for (key, row) in &page {
+            if !taker.look(key) {
+                return Ok(());
+            }
             // The last row only tells that there is more: its value need not be read.
             if taker.pairs.len() >= taker.budget.pairs {
                 taker.more = true;
@@ -133,7 +184,8 @@ fn now(read: &dyn Read, span: &Span, taker: &mut Taker<'_>) -> Result<(), StoreE
 
 /// Versions of a key lie together, newest first: the first one not above `revision` counts. When
 /// newer ones fill a page the next begins right at `revision`, and when the key is done the next
-/// begins behind all of its versions, so no key costs more than two pages.
+/// begins behind all of its versions, so no key costs more than two pages; and pages are small where
+/// most of their rows are of no use.
 fn back_then(
     read: &dyn Read,
     span: &Span,
@@ -142,45 +194,66 @@ fn back_then(
 ) -> Result<(), StoreError> {
     let mut from = Bytes::from(history_prefix(&span.key));
     let until = span.until().map(|key| Bytes::from(history_prefix(&key)));
-    let mut done: Option<Vec<u8>> = None;
+    let mut rows = PAGE.min(taker.budget.pairs.min(taker.budget.looks).saturating_add(1));
+    // The last key that was looked at, and whether what counts of it was found.
+    let mut at: Option<Vec<u8>> = None;
+    let mut done = false;
     loop {
-        let page = read.scan(
-            Table::History,
-            &Scan::range(from, until.clone()).rows(PAGE).bytes(1 << 20),
-        )?;
-        let Some((last, _)) = page.last() else {
-            return Ok(());
-        };
-        let (last_key, _) = history_parts(last)?;
+        let scan = Scan::range(from, until.clone()).rows(rows.max(LEAST));
+        let page = read.scan(Table::History, &scan.bytes(PAGE_BYTES))?;
+        let mut skipped = 0;
         for (row, value) in &page {
             let (key, written) = history_parts(row)?;
-            if written > revision || done.as_ref() == Some(&key) {
-                continue;
-            }
-            if let Version::Put {
-                created,
-                version,
-                value,
-            } = Version::decode(value)?
-            {
-                let key = Bytes::copy_from_slice(&key);
-                if !taker.take(Pair {
-                    key,
-                    value,
-                    created,
-                    modified: written,
-                    version,
-                }) {
+            if at.as_ref() != Some(&key) {
+                if span.end != End::Only && !taker.look(&key) {
                     return Ok(());
                 }
+                (at, done) = (Some(key), false);
             }
-            done = Some(key);
+            if done || written > revision {
+                skipped += 1;
+                continue;
+            }
+            done = true;
+            if let (Some(key), Some(pair)) = (&at, put_at(value, written)?)
+                && !taker.take(pair(Bytes::copy_from_slice(key)))
+            {
+                return Ok(());
+            }
         }
-        from = match done.as_ref() == Some(&last_key) {
-            true => history_end(&last_key),
-            false => history_key(&last_key, revision),
+        let Some(key) = at.as_ref().filter(|_| !page.is_empty()) else {
+            return Ok(());
+        };
+        let useless = 2 * skipped > page.len();
+        rows = if useless {
+            rows / 4
+        } else {
+            PAGE.min(2 * rows)
+        };
+        from = match done {
+            true => history_end(key),
+            false => history_key(key, revision),
         };
     }
+}
+
+/// The pair that a version makes of its key, unless the key was removed there.
+fn put_at(row: &Bytes, modified: u64) -> Result<Option<impl FnOnce(Bytes) -> Pair>, StoreError> {
+    let version = Version::decode(row)?;
+    Ok(match version {
+        Version::Deleted => None,
+        Version::Put {
+            created,
+            version,
+            value,
+        } => Some(move |key| Pair {
+            key,
+            value,
+            created,
+            modified,
+            version,
+        }),
+    })
 }
 
 /// Behind all versions of a key.
@@ -188,11 +261,4 @@ fn history_end(key: &[u8]) -> Bytes {
     let mut end = history_prefix(key);
     end.extend_from_slice(&[0xFF; 9]);
     end.into()
-}
-
-fn successor(key: &[u8]) -> Bytes {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next.into()
 }

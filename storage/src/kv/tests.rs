@@ -168,10 +168,11 @@ fn reading_an_old_revision_below_many_versions_takes_few_rows() {
     }
     store.write(batch).unwrap();
     for revision in [1, 2, 2_500, 5_000] {
-        let mut budget = Budget::new(10, 1_000);
-        let (pairs, more) =
-            super::range::range(&store, &Span::prefix(""), revision, &mut budget).unwrap();
-        let found: Vec<_> = pairs
+        let mut budget = Budget::new(&Limits::default());
+        let found = super::range::range(&store, &Span::prefix(""), revision, &mut budget).unwrap();
+        let more = found.more;
+        let found: Vec<_> = found
+            .pairs
             .iter()
             .map(|pair| (&pair.key[..], pair.modified))
             .collect();

@@ -1,17 +1,31 @@
 //! Proposals that break a rule.
 
+use super::memory::Latest;
 use super::mouth::{Said, protocol};
 use super::tongue::Fluent;
-use super::{Adversary, Mouth};
+use super::{Adversary, Mouth, Tongue};
 use bytes::Bytes;
 use consensus::replica::Wire;
-use crypto::{BatchRef, Digest, Payload, codec};
+use crypto::{BatchRef, Digest, NodeId, Payload, codec};
 use engine::Frame;
 
 /// Proposes what must not be voted for: elsewhere than it says, oversize, undecodable, badly signed,
 /// with batches twice, of others, or of nobody; and signs checkpoints of another state.
-pub struct BadBlock;
+pub struct BadBlock<P: Tongue> {
+    /// The latest proposals, ascending: on the parents of these it builds. Older ones are committed.
+    latest: Latest<P::Message, REMEMBERED>,
+}
 
+impl<P: Tongue> Default for BadBlock<P> {
+    fn default() -> Self {
+        Self {
+            latest: Latest::default(),
+        }
+    }
+}
+
+/// Proposals remembered.
+const REMEMBERED: usize = 4;
 /// Batches of this size nobody holds.
 const INVENTED: u32 = 100;
 
@@ -42,7 +56,7 @@ fn bad_payload(good: &Payload, draw: u64) -> Option<Payload> {
     Some(Payload::Refs(bad))
 }
 
-impl<P: Fluent> Adversary<P> for BadBlock {
+impl<P: Fluent> Adversary<P> for BadBlock<P> {
     fn say(&mut self, said: Said<P::Message>, mouth: &mut Mouth<'_>) {
         if let Frame::Replica(Wire::Checkpoint(it)) = &said.frame {
             let mut false_state = *it;
@@ -56,8 +70,15 @@ impl<P: Fluent> Adversary<P> for BadBlock {
         else {
             return mouth.pass(&said);
         };
+        self.latest.push(message.clone());
         let draw = mouth.chance.number();
-        let (mut bad, signed) = match draw % 4 {
+        let (mut bad, signed) = match draw % 5 {
+            4 => {
+                let mut bad = message.clone();
+                let latest = self.latest.all();
+                let old = &latest[mouth.chance.index(latest.len())];
+                (P::graft(&mut bad, old).then_some(bad), true)
+            }
             0 => {
                 let mut bad = message.clone();
                 (P::misplace(&mut bad, draw >> 8).then_some(bad), true)
@@ -81,5 +102,10 @@ impl<P: Fluent> Adversary<P> for BadBlock {
             P::sign(&mut bad, mouth.ring);
         }
         mouth.lie(&said.to, said.class, &protocol(bad));
+    }
+    fn hear(&mut self, _: NodeId, message: &P::Message, _: &mut Mouth<'_>) {
+        if P::payload(message).is_some() {
+            self.latest.push(message.clone());
+        }
     }
 }

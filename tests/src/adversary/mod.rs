@@ -19,6 +19,7 @@ mod memory;
 mod mouth;
 mod mutate;
 mod pbft;
+mod poison;
 mod reluctant;
 mod replay;
 mod ring;
@@ -31,6 +32,7 @@ pub use colluding::camp;
 pub use disguised::Disguised;
 pub use equivocate::Equivocate;
 pub use mouth::{Mouth, Said};
+pub use poison::Poison;
 pub use ring::Ring;
 pub use tongue::{Fluent, Role, Tongue};
 
@@ -109,7 +111,7 @@ pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
             Box::new(forge::Forge::default())
         }),
         Entry::new("bad-block", "proposals that break a rule", || {
-            Box::new(bad_block::BadBlock)
+            Box::new(bad_block::BadBlock::default())
         }),
         Entry::new("far-future", "huge views and heights, in floods", || {
             Box::new(far_future::FarFuture::default())
@@ -129,6 +131,11 @@ pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
             "collude",
             "two camps that never hear of each other, and a story for each",
             || Box::new(colluding::Colluding::default()),
+        ),
+        Entry::new(
+            "poison-sync",
+            "answers who lags out of order, with gaps, little by little, with foreign content",
+            || Box::new(poison::PoisonSync::default()),
         ),
     ];
     all.extend(P::own());

@@ -82,6 +82,7 @@ impl Mouth<'_> {
     }
     /// Says bytes of any kind.
     pub fn babble(&mut self, to: &[NodeId], class: Class, bytes: &Bytes) {
+        self.ring.note(bytes);
         for &to in to {
             if to != self.me {
                 self.ring.tell();

@@ -2,9 +2,17 @@
 
 use consensus::{LeaderSchedule, Timing};
 use crypto::{Context, NodeId, SecretKey, Signature, Statement, Verifier, View};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A frame's name: it has to tell frames of one run apart, and no more.
+fn name(frame: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    frame.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// A ring of keys, and what all members know of their chain.
 pub struct Ring {
@@ -16,6 +24,8 @@ pub struct Ring {
     /// The time-outs of honest members.
     pub timing: Timing,
     told: AtomicU64,
+    /// What was said instead of the truth, by name; only where somebody asks for it.
+    lies: Option<Mutex<BTreeSet<u64>>>,
 }
 
 impl Ring {
@@ -33,6 +43,24 @@ impl Ring {
             leaders,
             timing,
             told: AtomicU64::new(0),
+            lies: None,
+        }
+    }
+    /// Remembers what was said instead of the truth.
+    #[must_use]
+    pub fn remembering(mut self) -> Self {
+        self.lies = Some(Mutex::default());
+        self
+    }
+    /// Whether a frame was said instead of the truth.
+    #[must_use]
+    pub fn is_lie(&self, frame: &[u8]) -> bool {
+        let lies = self.lies.as_ref();
+        lies.is_some_and(|lies| lies.lock().is_ok_and(|lies| lies.contains(&name(frame))))
+    }
+    pub(super) fn note(&self, frame: &[u8]) {
+        if let Some(Ok(mut lies)) = self.lies.as_ref().map(Mutex::lock) {
+            lies.insert(name(frame));
         }
     }
     /// Whether a member is one of the liars.

@@ -1,23 +1,26 @@
 //! Floods for the pools.
 
+use super::memory::Latest;
 use super::mouth::Said;
 use super::{Adversary, Mouth, Tongue};
 use bytes::Bytes;
-use crypto::{Batch, BatchRef, Digest, Height, Time};
+use crypto::{Batch, BatchRef, Digest, Height, SealedBatch, Signature, Time};
 use engine::{Class, Frame};
 use mempool::Message as Pool;
 
 /// Batches of the own in one go.
 const FLOOD: u64 = 4;
+/// How far the numbers of what no client asked for are above what he did.
+const UNUSED: u64 = 32;
 /// Names in one list.
 const LIST: usize = 64;
 
-/// Batches without end, of transactions that nobody signed, of none, or the same again; offers of
+/// Batches without end, of transactions that no client signed, of none, or the same again; offers of
 /// batches that do not exist, and questions for them.
 pub struct Spam {
     number: u64,
-    /// Real batches of the own, sent again and again.
-    old: Vec<Bytes>,
+    /// Real batches of the own, the latest, sent again and again.
+    old: Latest<Bytes, { FLOOD as usize }>,
     next: Option<Time>,
 }
 
@@ -26,7 +29,7 @@ impl Default for Spam {
         Self {
             // Above all that its honest half will ever give.
             number: 1 << 32,
-            old: Vec::new(),
+            old: Latest::default(),
             next: None,
         }
     }
@@ -46,22 +49,34 @@ impl Spam {
             expires: Height(u64::MAX),
         }
     }
+    /// A batch of what a client is said to have asked for once more, under a number that he has not used;
+    /// everything in it is sound but for his signature. Of nothing, while no client was heard of.
     fn batch(&mut self, mouth: &Mouth<'_>) -> Bytes {
         self.number += 1;
-        let batch = Batch {
-            author: mouth.me,
-            number: self.number,
-            expires: Height(u64::MAX),
-            transactions: Vec::new(),
-        };
-        batch.seal().bytes().clone()
+        let last = self.old.all().back().cloned();
+        let last = last.and_then(|bytes| SealedBatch::open(bytes).ok());
+        let mut forged = last.map_or_else(
+            || Batch {
+                author: mouth.me,
+                number: self.number,
+                expires: Height(u64::MAX),
+                transactions: Vec::new(),
+            },
+            |sealed| Batch::clone(sealed.batch()),
+        );
+        forged.number = self.number;
+        for it in &mut forged.transactions {
+            it.sequence += self.number % UNUSED;
+            it.signature = Signature([7; 64]);
+        }
+        forged.seal().bytes().clone()
     }
     fn flood<P: Tongue>(&mut self, mouth: &mut Mouth<'_>) {
         let to = mouth.honest();
         let mut say = |class, message: Pool| {
             mouth.lie(&to, class, &Frame::<P::Message>::Pool(message));
         };
-        for old in &self.old {
+        for old in self.old.all() {
             say(Class::Bulk, Pool::Batch(old.clone()));
         }
         for _ in 0..FLOOD {
@@ -84,9 +99,7 @@ impl Spam {
 impl<P: Tongue> Adversary<P> for Spam {
     fn say(&mut self, said: Said<P::Message>, mouth: &mut Mouth<'_>) {
         mouth.pass(&said);
-        if let Frame::Pool(Pool::Batch(bytes)) = &said.frame
-            && self.old.len() < FLOOD as usize
-        {
+        if let Frame::Pool(Pool::Batch(bytes)) = &said.frame {
             self.old.push(bytes.clone());
         }
         self.next.get_or_insert(mouth.now);

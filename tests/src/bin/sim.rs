@@ -132,7 +132,7 @@ fn attack(name: &str, args: &Args) -> ExitCode {
     let begun = Instant::now();
     let mut section = Section::new("", 0.0);
     let head = [
-        "attack", "seeds", "lies", "refused", "proven", "payloads", "failed",
+        "attack", "seeds", "lies", "taken", "refused", "proven", "payloads", "failed",
     ];
     let head: Vec<String> = head.map(str::to_owned).to_vec();
     println!("{}", line(&head));
@@ -150,6 +150,7 @@ fn attack(name: &str, args: &Args) -> ExitCode {
         let counts = [
             report.seeds,
             report.lies,
+            caught.taken,
             caught.refused,
             caught.proven,
             payloads,
@@ -162,6 +163,10 @@ fn attack(name: &str, args: &Args) -> ExitCode {
         if report.lies == 0 {
             println!("FAILED: {name} never lied");
             section.fail(format!("{name} never lied"), "");
+        }
+        if caught.taken == 0 && attack::is_bold(name) {
+            println!("FAILED: no lie of {name} gets as far as a rule");
+            section.fail(format!("no lie of {name} gets as far as a rule"), "");
         }
         let replay = |seed| campaign.replay(seed);
         section.failures.extend(report.section(&replay).failures);

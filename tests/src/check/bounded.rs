@@ -34,6 +34,7 @@ impl Caps {
             ("pool: batches of no node", extra),
             ("pool: bytes of no node", 16 * MIB),
             ("pool: batches", held),
+            ("pool: let go", 131_072),
             ("pool: wanted", (n + 1) * fetches + checks * block),
             ("pool: offered by one node", fetches),
             ("pool: wanted for the log", fetches),
@@ -56,6 +57,7 @@ impl Caps {
             ("requests", 1_000),
             ("loads", most_loads),
             ("writes under way", writes),
+            ("bytes to write", 104 * MIB),
             ("heights to execute", writes + 1),
             ("bytes handed over", 12 * MIB),
             ("reads", 4_096 + 2 * n),
@@ -75,8 +77,9 @@ impl Caps {
         Self::common(n, tight).and(&[
             ("uncertified blocks", 64),
             ("views with votes", 64),
-            ("views with proposals", 65),
+            ("views with proposals", 64),
             ("timeouts", n),
+            ("served", n),
             ("loads for peers", n),
         ])
     }
@@ -92,6 +95,7 @@ impl Caps {
             ("view changes", n),
             ("served", n),
             ("loads for peers", n),
+            ("payload lookups", n),
         ])
     }
     /// Of `n` nodes that run Raft.

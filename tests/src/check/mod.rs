@@ -5,6 +5,7 @@ mod agreed;
 mod bounded;
 mod candid;
 mod carried_over;
+mod descent;
 mod exactly_once;
 mod genuine;
 mod history;
@@ -27,6 +28,7 @@ pub use agreed::{Agreed, Agreement};
 pub use bounded::{Bounded, Caps};
 pub use candid::{Candid, Mood, Sample};
 pub use carried_over::CarriedOver;
+pub use descent::Descent;
 pub use exactly_once::ExactlyOnce;
 pub use genuine::{Genuine, kind};
 pub use history::History;
@@ -155,6 +157,19 @@ pub enum Seen {
         node: NodeId,
         /// The block's view.
         view: u64,
+        /// The view of its lock, where a protocol has one.
+        lock: Option<u64>,
+    },
+    /// A node stored a block.
+    Stored {
+        /// Who.
+        node: NodeId,
+        /// The block.
+        block: Digest,
+        /// Its parent.
+        parent: Digest,
+        /// Its view and height.
+        place: (u64, u64),
     },
     /// A node stored a commit.
     Committed(NodeId, Proven),
@@ -283,6 +298,7 @@ impl Seen {
             | Seen::Reported(node, _)
             | Seen::Sent { node, .. }
             | Seen::Voted { node, .. }
+            | Seen::Stored { node, .. }
             | Seen::Committed(node, _)
             | Seen::Certified(node, _)
             | Seen::Agreed(node, _)
@@ -359,6 +375,7 @@ impl Checks {
             vec![
                 Box::new(OneCertificate::default()),
                 Box::new(Proof::new(nodes)),
+                Box::new(Descent::default()),
             ],
         )
     }

@@ -1,5 +1,6 @@
 //! S6: a node's view never goes backwards as long as it runs; across restarts neither the view of
-//! its newest promise goes backwards, nor its committed height below what it had executed durably.
+//! its newest promise goes backwards, nor its committed height below what it had executed durably; and
+//! of its votes neither views nor locks ever do.
 
 use super::{Check, Report, Seen};
 use crypto::NodeId;
@@ -13,6 +14,10 @@ struct Node {
     voted: u64,
     /// Highest tenure of an own timeout that left, in any life.
     gave_up: Option<u64>,
+    /// View and lock of the newest vote that it stored, if those have locks.
+    stored: Option<(u64, u64)>,
+    /// The same of the newest one that left: that is on disk.
+    released: Option<(u64, u64)>,
 }
 
 /// See the module.
@@ -67,6 +72,17 @@ impl Monotone {
         (node.view, node.height) = (report.view, report.height.0);
         Ok(())
     }
+    fn stored(&mut self, id: NodeId, vote: (u64, u64)) -> Result<(), String> {
+        let node = &mut self.nodes[id.index()];
+        let before = node.stored.replace(vote);
+        match before {
+            Some(before) if vote.0 < before.0 || vote.1 < before.1 => Err(format!(
+                "node {id} votes in view {} with a lock of view {}, after view {} with one of {}",
+                vote.0, vote.1, before.0, before.1
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Check for Monotone {
@@ -77,6 +93,16 @@ impl Check for Monotone {
         match seen {
             Seen::Started(id, report) => self.started(*id, report),
             Seen::Reported(id, report) => self.reported(*id, report),
+            Seen::Voted {
+                node,
+                view,
+                lock: Some(lock),
+            } => self.stored(*node, (*view, *lock)),
+            Seen::Stopped(id) => {
+                let node = &mut self.nodes[id.index()];
+                node.stored = node.released;
+                Ok(())
+            }
             Seen::Sent {
                 node: id, promises, ..
             } => {
@@ -84,7 +110,11 @@ impl Check for Monotone {
                 for promise in promises.iter().filter(|p| p.signer == *id) {
                     match promise.slot.kind {
                         "vote" | "grant" | "prepare" | "commit" => {
-                            node.voted = node.voted.max(promise.slot.view);
+                            let view = promise.slot.view;
+                            node.voted = node.voted.max(view);
+                            if node.stored.is_some_and(|it| it.0 == view) {
+                                node.released = node.stored;
+                            }
                         }
                         "timeout" | "view_change" => {
                             node.gave_up = node.gave_up.max(Some(promise.slot.view));

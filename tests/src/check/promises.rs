@@ -71,7 +71,7 @@ impl Check for Promises {
                 }
                 Ok(())
             }
-            Seen::Voted { node, view } => match self.gave_up.get(node) {
+            Seen::Voted { node, view, .. } => match self.gave_up.get(node) {
                 Some(tenure) if view / self.tenure <= *tenure => Err(format!(
                     "node {node} votes in view {view}, and had given up tenure {tenure}"
                 )),

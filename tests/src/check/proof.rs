@@ -14,8 +14,10 @@ pub struct Link {
     pub view: u64,
     /// Its height.
     pub height: u64,
-    /// Its parent, of which view.
-    pub parent: (Digest, u64),
+    /// Its parent.
+    pub parent: Digest,
+    /// What its certificate certifies, of which view.
+    pub justify: (Digest, u64),
     /// What it orders.
     pub payload: Digest,
 }
@@ -57,10 +59,11 @@ impl Proof {
         )?;
         for pair in it.links.windows(2) {
             let (parent, child) = (&pair[0], &pair[1]);
-            let follows = child.parent == (parent.block, parent.view);
+            let follows = child.parent == parent.block && child.height == parent.height + 1;
+            demand(follows, "a block that does not follow")?;
             demand(
-                follows && child.height == parent.height + 1,
-                "a block that does not follow",
+                child.justify == (parent.block, parent.view),
+                "a block that does not follow what its certificate certifies",
             )?;
         }
         let Some([b2, b1, b0]) = it.links.last_chunk() else {

@@ -5,12 +5,21 @@ use super::{Check, Receipt, Seen};
 use crypto::{NodeId, PublicKey};
 use std::collections::BTreeMap;
 
+/// What one node has executed, and would still have if it went down now.
+#[derive(Default)]
+struct Executed {
+    up: bool,
+    /// The receipt of its first execution for each.
+    receipts: BTreeMap<Name, Receipt>,
+}
+
+type Name = (PublicKey, u64);
+
 /// See the module.
 #[derive(Default)]
 pub struct Retention {
-    told: BTreeMap<(PublicKey, u64), (NodeId, Receipt)>,
-    /// How often each took effect with the receipt of its first execution.
-    executed: BTreeMap<(PublicKey, u64), Receipt>,
+    told: BTreeMap<Name, (NodeId, Receipt)>,
+    nodes: BTreeMap<NodeId, Executed>,
 }
 
 impl Retention {
@@ -20,7 +29,7 @@ impl Retention {
             .told
             .entry(name)
             .or_insert_with(|| (node, receipt.clone()));
-        if (known.height, &known.answer) == (receipt.height, &receipt.answer) {
+        if is_same(known, receipt) {
             return Ok(());
         }
         Err(format!(
@@ -30,6 +39,11 @@ impl Retention {
     }
 }
 
+/// Whether they tell a client the same.
+fn is_same(one: &Receipt, other: &Receipt) -> bool {
+    (one.height, &one.answer) == (other.height, &other.answer)
+}
+
 impl Check for Retention {
     fn property(&self) -> &'static str {
         "S8"
@@ -37,10 +51,24 @@ impl Check for Retention {
     fn see(&mut self, seen: &Seen) -> Result<(), String> {
         match seen {
             Seen::Acknowledged(node, receipt) => self.told(*node, receipt),
-            Seen::Executed(_, it) => {
+            Seen::Started(node, report) => {
+                // What it has executed and lost again it did not have; it executes its log anew.
+                let it = self.nodes.entry(*node).or_default();
+                it.up = true;
+                it.receipts.retain(|_, r| r.height <= report.state_height);
+                Ok(())
+            }
+            Seen::Stopped(node) => {
+                self.nodes.entry(*node).or_default().up = false;
+                Ok(())
+            }
+            Seen::Executed(node, it) => {
+                let known = self.nodes.entry(*node).or_default();
+                known.up = true;
                 for receipt in it.receipts.iter().filter(|r| r.effective) {
                     let name = (receipt.client, receipt.sequence);
-                    self.executed.entry(name).or_insert_with(|| receipt.clone());
+                    let first = known.receipts.entry(name);
+                    first.or_insert_with(|| receipt.clone());
                 }
                 Ok(())
             }
@@ -48,13 +76,19 @@ impl Check for Retention {
         }
     }
     fn finish(&mut self) -> Result<(), String> {
+        let up = || self.nodes.iter().filter(|(_, it)| it.up);
+        if up().next().is_none() && !self.told.is_empty() {
+            return Err("no node is left that has what clients were told of".into());
+        }
         for (name, (by, told)) in &self.told {
-            let kept = self.executed.get(name);
-            if kept.is_none_or(|k| (k.height, &k.answer) != (told.height, &told.answer)) {
-                return Err(format!(
-                    "node {by} told client {:?} of {told:?}; the log has {kept:?}",
-                    name.0
-                ));
+            for (node, it) in up() {
+                let kept = it.receipts.get(name);
+                if !kept.is_some_and(|kept| is_same(kept, told)) {
+                    return Err(format!(
+                        "node {by} told client {:?} of {told:?}; the log of node {node} has {kept:?}",
+                        name.0
+                    ));
+                }
             }
         }
         Ok(())

@@ -287,6 +287,7 @@ fn s3_a_new_vote_in_a_tenure_given_up() {
     let voted = |node, view| Seen::Voted {
         node: NodeId(node),
         view,
+        lock: None,
     };
     assert_eq!(judge(&[voted(0, 7), gave_up.clone(), voted(0, 8)]), None);
     assert_eq!(judge(&[gave_up.clone(), voted(1, 7)]), None);
@@ -305,7 +306,8 @@ fn s4_a_commit_without_proof() {
         block: digest(view),
         view: u64::from(view),
         height,
-        parent: (digest(view - 1), u64::from(view) - 1),
+        parent: digest(view - 1),
+        justify: (digest(view - 1), u64::from(view) - 1),
         payload: digest(100),
     };
     let sound = Proven {
@@ -324,25 +326,29 @@ fn s4_a_commit_without_proof() {
     // More blocks than three: the gap lies below the last three.
     let longer = |it: &mut Proven| {
         let first = Link {
-            parent: (digest(1), 1),
+            parent: digest(1),
+            justify: (digest(1), 1),
             ..link(5, 3)
         };
         let second = Link {
-            parent: (digest(5), 5),
+            parent: digest(5),
+            justify: (digest(5), 5),
             ..link(7, 4)
         };
         it.links = vec![first, second, link(8, 5), link(9, 6)];
     };
     assert_eq!(with(&longer), None);
-    let broken: [&dyn Fn(&mut Proven); 9] = [
+    let broken: [&dyn Fn(&mut Proven); 10] = [
         &|it| it.links.clear(),
         &|it| it.links.truncate(2),
         &|it| it.height = 4,
         &|it| it.payload = digest(101),
-        &|it| it.links[1].parent.0 = digest(1),
+        &|it| it.links[1].parent = digest(1),
+        // What its parent is, and what it shows a certificate of, are two blocks of one view.
+        &|it| it.links[1].justify.0 = digest(1),
         &|it| {
             it.links[0].view = 6;
-            it.links[1].parent.1 = 6;
+            it.links[1].justify.1 = 6;
         },
         &|it| it.certified.1 = 8,
         &|it| it.signers[2].0 = NodeId(2),
@@ -351,6 +357,46 @@ fn s4_a_commit_without_proof() {
     for (i, change) in broken.into_iter().enumerate() {
         assert_eq!(with(change), Some("S4"), "change {i}");
     }
+}
+
+fn stored(view: u8, height: u64, parent: u8) -> Seen {
+    Seen::Stored {
+        node: NodeId(0),
+        block: digest(view),
+        parent: digest(parent),
+        place: (u64::from(view), height),
+    }
+}
+
+#[test]
+fn s1_what_is_certified_later_descends_from_what_is_committed() {
+    // 1 <- 2 <- 3 <- 4, and 5 beside them.
+    let chain = [
+        stored(1, 1, 0),
+        stored(2, 2, 1),
+        stored(3, 3, 2),
+        stored(4, 4, 3),
+    ];
+    let show = |view: u8| certified(0, u64::from(view), view);
+    let run = |branch: Seen, shown: &[u8]| {
+        let shown = shown.iter().map(|view| show(*view));
+        let list: Vec<Seen> = chain.iter().cloned().chain([branch]).chain(shown).collect();
+        judge(&list)
+    };
+    let good = stored(5, 5, 4);
+    assert_eq!(run(good, &[1, 2, 3, 4, 5]), None);
+    // The certificate of view 3 commits the block of view 1.
+    assert_eq!(run(stored(5, 2, 1), &[1, 2, 3, 5]), None);
+    assert_eq!(run(stored(5, 1, 0), &[1, 2, 3, 5]), Some("S1"));
+    assert_eq!(run(stored(5, 1, 0), &[5, 1, 2, 3]), Some("S1"));
+    // Without it nothing is, nor over a gap.
+    assert_eq!(run(stored(5, 1, 0), &[1, 2, 4, 5]), Some("S1"));
+    assert_eq!(run(stored(5, 1, 0), &[1, 2, 5]), None);
+    // That the branch forks may come out late.
+    let early: Vec<Seen> = chain.iter().cloned().chain([3, 5].map(show)).collect();
+    assert_eq!(judge(&early), None);
+    let late = [&early[..], &[stored(5, 1, 0)]].concat();
+    assert_eq!(judge(&late), Some("S1"));
 }
 
 #[test]
@@ -392,6 +438,25 @@ fn s6_a_restart_below_the_tenure_given_up() {
     let start = |view| Seen::Started(NodeId(0), report(view, 1, 1));
     assert_eq!(judge(&[gave_up.clone(), start(4)]), None);
     assert_eq!(judge(&[gave_up, start(3)]), Some("S6"));
+}
+
+#[test]
+fn s6_a_vote_or_a_lock_that_goes_back() {
+    let node = NodeId(0);
+    let voted = |view, lock| Seen::Voted {
+        node,
+        view,
+        lock: Some(lock),
+    };
+    let left = |view| sent(0, vec![promise(0, "vote", view, view as u8)]);
+    assert_eq!(judge(&[voted(6, 4), voted(7, 4), voted(8, 7)]), None);
+    assert_eq!(judge(&[voted(7, 4), voted(6, 4)]), Some("S6"));
+    assert_eq!(judge(&[voted(7, 4), voted(8, 3)]), Some("S6"));
+    // What had not left when it went down may be lost, and what had may not.
+    let down = Seen::Stopped(node);
+    let lost = [voted(6, 4), left(6), voted(9, 8), down, voted(8, 5)];
+    assert_eq!(judge(&lost), None);
+    assert_eq!(judge(&[&lost[..4], &[voted(7, 3)]].concat()), Some("S6"));
 }
 
 #[test]
@@ -442,6 +507,26 @@ fn s8_acknowledged_and_not_in_the_log() {
     assert_eq!(judge(&[signed(1), told.clone()]), Some("S8"));
     let elsewhere = executed(0, 4, 1, vec![receipt(1, 4, true)]);
     assert_eq!(judge(&[signed(1), told, elsewhere]), Some("S8"));
+}
+
+/// It was executed and told, and then all lost power: who executed it does not have it any more.
+#[test]
+fn s8_acknowledged_and_lost_with_the_power() {
+    let told = Seen::Acknowledged(NodeId(0), receipt(1, 3, true));
+    let kept = |node| executed(node, 3, 1, vec![receipt(1, 3, true)]);
+    let again = |node, height| Seen::Started(NodeId(node), report(height, height, 1));
+    let down = |node| Seen::Stopped(NodeId(node));
+    let run = [signed(1), again(0, 0), kept(0), told, down(0), again(0, 2)];
+    assert_eq!(judge(&run), Some("S8"));
+    let mut executed_again = run.to_vec();
+    executed_again.push(kept(0));
+    assert_eq!(judge(&executed_again), None);
+    executed_again.push(again(1, 0));
+    assert_eq!(judge(&executed_again), Some("S8"), "all of them have it");
+    executed_again.push(kept(1));
+    assert_eq!(judge(&executed_again), None);
+    executed_again.extend([down(0), down(1)]);
+    assert_eq!(judge(&executed_again), Some("S8"), "nobody has it");
 }
 
 #[test]

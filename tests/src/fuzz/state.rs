@@ -33,6 +33,7 @@ const LIMITS: Limits = Limits {
     operations: 16,
     range_pairs: 4,
     result_bytes: 24,
+    looks: 6,
     lifetime: 16,
     window: 4,
     max_sessions: 3,
@@ -168,7 +169,7 @@ impl Game {
             };
             for revision in 1..=model.revision() {
                 let found = reader.range(&all, 0, revision).expect("it exists");
-                let found = (found.pairs, found.more);
+                let found = (found.pairs, found.more, found.next);
                 assert_eq!(found, model.at(&all, revision), "at {revision}");
             }
             for client in 1..=CLIENTS {

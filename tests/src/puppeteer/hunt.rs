@@ -35,6 +35,7 @@ pub const fn bugs(protocol: Protocol) -> &'static [Bug] {
             Bug::TrustNewView,
             Bug::GoOnAfterChange,
             Bug::ForgetPrepared,
+            Bug::ForgetStable,
         ],
         Protocol::Raft => &[],
     }

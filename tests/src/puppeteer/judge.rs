@@ -1,11 +1,11 @@
-//! Judges a play after every step, by what the honest members show to the outside: S1 (they agree),
-//! S2 (no two certificates for one place), S3 (no key signs two statements for one slot, nor goes on in
+//! Judges a play after every step, by what the honest members show to the outside: S1 (they agree, and
+//! nothing can be prepared or certified any more beside what is, or could be, committed), S2 (no two certificates for one place), S3 (no key signs two statements for one slot, nor goes on in
 //! what it gave up), S4 (every commit has its proof), S10 (nobody honest is accused). What is judged
 //! elsewhere as well is judged by the same code: [`crate::check`].
 
 use super::Played;
 use super::troupe::Troupe;
-use crate::check::{Agreement, Certified, Proof};
+use crate::check::{Agreed, Agreement, CarriedOver, Certified, Descent, Proof};
 use crate::check::{Check, Honesty, OneCertificate, Promise, Promises, Seen, Slot, Violation};
 use consensus::{Committed, Evidence};
 use crypto::{Digest, Kind, NodeId, Statement, Time};
@@ -28,6 +28,8 @@ pub struct Judge<P: Played> {
     /// Who has said what, by signer and slot.
     said: BTreeMap<(NodeId, Kind, u64, u64), Digest>,
     proof: Box<dyn Check>,
+    /// S1, before two logs differ.
+    closer: Box<dyn Check>,
     honesty: Honesty,
     memory: P::Memory,
     honest: usize,
@@ -59,9 +61,12 @@ impl<P: Played> Judge<P> {
     #[must_use]
     pub fn new(troupe: &Troupe, tenure: Option<u64>, in_words: bool) -> Self {
         let nodes = usize::from(troupe.n);
-        let proof: Box<dyn Check> = match tenure {
-            Some(_) => Box::new(Proof::new(nodes)),
-            None => Box::new(Agreement::new(nodes)),
+        let (proof, closer): (Box<dyn Check>, Box<dyn Check>) = match tenure {
+            Some(_) => (Box::new(Proof::new(nodes)), Box::<Descent>::default()),
+            None => (
+                Box::new(Agreement::new(nodes)),
+                Box::<CarriedOver>::default(),
+            ),
         };
         Self {
             facts: Vec::new(),
@@ -69,6 +74,7 @@ impl<P: Played> Judge<P> {
             promises: Promises::new(tenure.unwrap_or(1)),
             said: BTreeMap::new(),
             proof,
+            closer,
             honesty: Honesty,
             memory: P::Memory::default(),
             honest: troupe.honest(),
@@ -154,8 +160,8 @@ impl<P: Played> Judge<P> {
             kind,
             Kind::Vote | Kind::PrePrepare | Kind::Prepare | Kind::Commit
         ) {
-            let view = view.0;
-            let verdict = self.promises.see(&Seen::Voted { node, view });
+            let (view, lock) = (view.0, None);
+            let verdict = self.promises.see(&Seen::Voted { node, view, lock });
             self.heed("S3", verdict);
         }
     }
@@ -170,6 +176,32 @@ impl<P: Played> Judge<P> {
         let seen = Seen::Certified(node, certified);
         let verdict = self.certificates.see(&seen);
         self.heed("S2", verdict);
+        self.look_closer(&seen);
+    }
+    /// There is a block of this parent, view and height.
+    pub fn grows(&mut self, node: NodeId, block: Digest, parent: Digest, place: (u64, u64)) {
+        self.look_closer(&Seen::Stored {
+            node,
+            block,
+            parent,
+            place,
+        });
+    }
+    /// Enough have committed a slot for whoever is shown it to do the same.
+    pub fn agreed(&mut self, node: NodeId, (view, height): (u64, u64), content: Digest) {
+        let agreed = Agreed {
+            height,
+            ordered: content,
+            slot: height,
+            view,
+            content,
+            signers: Vec::new(),
+        };
+        self.look_closer(&Seen::Agreed(node, agreed));
+    }
+    fn look_closer(&mut self, seen: &Seen) {
+        let verdict = self.closer.see(seen);
+        self.heed("S1", verdict);
     }
     /// An honest member commits.
     pub fn commits(&mut self, by: NodeId, height: u64, it: &Committed<P::Proof>) {
@@ -196,8 +228,14 @@ impl<P: Played> Judge<P> {
                 self.break_off("S1", what);
             }
         }
-        let verdict = P::proven(by, it, &mut self.memory).and_then(|seen| self.proof.see(&seen));
-        self.heed("S4", verdict);
+        match P::proven(by, it, &mut self.memory) {
+            Err(what) => self.break_off("S4", what),
+            Ok(seen) => {
+                let verdict = self.proof.see(&seen);
+                self.heed("S4", verdict);
+                self.look_closer(&seen);
+            }
+        }
     }
     /// Somebody is accused.
     pub fn accused(&mut self, by: NodeId, it: &Evidence, troupe: &Troupe) {

@@ -10,6 +10,7 @@
 //! [`hotstuff`] and [`pbft`] are what liars do there; [`campaign`] plays many seeds.
 
 pub mod campaign;
+pub mod checkpoints;
 #[cfg(planted)]
 pub mod hunt;
 pub mod judge;

@@ -1,19 +1,18 @@
 //! An honest member: the protocol as it is, without shell and engine. Its disk is as fast as can be,
 //! own messages come back at once, payload is held. What a shell would add, the judge demands: that it
-//! never makes two statements for one slot.
+//! never makes two statements for one slot. Its checkpoints are in [`super::checkpoints`].
 
 use super::Played;
 use super::judge::Judge;
 use super::troupe::{Troupe, payload};
+use consensus::replica::StableCheckpoint;
 use consensus::{Anchor, Committed, Draft as _, Input, Loaded, Output, Outputs, Record as _};
 use consensus::{Config, RecordKey, To, Token};
 use crypto::{Digest, Epoch, Height, NodeId, Payload, Signature, Statement, Time, Verified, View};
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::ops::Range;
-
-/// How far checkpoints are apart: no play comes that far, so none is ever stable.
-const EVERY: NonZeroU64 = NonZeroU64::new(128).unwrap();
+use std::sync::Arc;
 
 /// See the module.
 pub struct Puppet<P: Played> {
@@ -32,15 +31,24 @@ pub struct Puppet<P: Played> {
     /// Numbers of the batches that wait here.
     pub pool: Vec<u64>,
     signed: Option<(Statement, Signature)>,
+    /// How far checkpoints are apart.
+    every: NonZeroU64,
+    /// Heights and histories of the own checkpoints.
+    pub marks: Vec<(Height, Digest)>,
+    /// It wants to say its newest once more.
+    pub again: bool,
+    /// The newest that is stable, as the disk has it.
+    stable: Option<Arc<StableCheckpoint>>,
     /// Steps taken.
     pub steps: u64,
 }
 
 impl<P: Played> Puppet<P> {
-    /// At genesis.
+    /// At genesis; checkpoints are so far apart.
     #[must_use]
-    pub fn new(config: Config, troupe: &Troupe, judge: &mut Judge<P>) -> Self {
-        let (core, out) = begin(config.clone(), Time(0), anchor(None), Vec::new());
+    pub fn new(config: Config, every: NonZeroU64, troupe: &Troupe, judge: &mut Judge<P>) -> Self {
+        let start = (anchor(None), Vec::new(), checkpoint(every, None));
+        let (core, out) = begin(config.clone(), Time(0), start);
         let mut puppet = Self {
             me: config.me,
             core,
@@ -52,6 +60,10 @@ impl<P: Played> Puppet<P> {
             last: None,
             pool: Vec::new(),
             signed: None,
+            every,
+            marks: Vec::new(),
+            again: false,
+            stable: None,
             steps: 0,
         };
         puppet.take(out, troupe, judge);
@@ -65,7 +77,8 @@ impl<P: Played> Puppet<P> {
         let given = self.stored(|height| height >= anchor.height);
         self.inbox.clear();
         self.signed = None;
-        let (core, out) = begin(self.config.clone(), now, anchor, given);
+        let start = (anchor, given, checkpoint(self.every, self.stable.as_ref()));
+        let (core, out) = begin(self.config.clone(), now, start);
         self.core = core;
         self.take(out, troupe, judge);
         self.work_off(now, troupe, judge);
@@ -86,6 +99,17 @@ impl<P: Played> Puppet<P> {
     pub fn deadline(&self) -> Option<Time> {
         self.core.deadline()
     }
+    /// What it knows to be stable.
+    #[must_use]
+    pub fn low(&self) -> u64 {
+        self.stable.as_ref().map_or(0, |it| it.height.0)
+    }
+    /// How many of its checkpoints, 1 or none, it has to say again: the newest, until it is stable.
+    #[must_use]
+    pub fn unstable(&self) -> usize {
+        let newest = self.marks.last().map_or(0, |(height, _)| height.0);
+        usize::from(newest > self.low())
+    }
     /// Why it waits, in words.
     #[must_use]
     pub fn waiting(&self) -> Option<String> {
@@ -96,6 +120,20 @@ impl<P: Played> Puppet<P> {
     pub fn input(&mut self, now: Time, input: Input<P>, troupe: &Troupe, judge: &mut Judge<P>) {
         self.inbox.push_back(input);
         self.work_off(now, troupe, judge);
+    }
+    /// Its shell has a stable checkpoint.
+    pub fn stabilise(
+        &mut self,
+        now: Time,
+        stable: &Arc<StableCheckpoint>,
+        troupe: &Troupe,
+        judge: &mut Judge<P>,
+    ) {
+        if stable.height.0 > self.low() {
+            judge.tell(|| format!("node {}: height {} is stable", self.me, stable.height));
+            self.stable = Some(Arc::clone(stable));
+            self.input(now, checkpoint(self.every, Some(stable)), troupe, judge);
+        }
     }
     fn work_off(&mut self, now: Time, troupe: &Troupe, judge: &mut Judge<P>) {
         while let Some(input) = self.inbox.pop_front() {
@@ -132,9 +170,10 @@ impl<P: Played> Puppet<P> {
                 Output::Reject(from, reject) => {
                     judge.tell(|| format!("node {} refuses node {from}: {reject}", self.me));
                 }
+                Output::Checkpoint(_) => self.again = true,
+                Output::Stable(it) if it.height.0 > self.low() => self.stable = Some(it),
                 Output::Truncate(_)
                 | Output::Forget(_)
-                | Output::Checkpoint(_)
                 | Output::Stable(_)
                 | Output::DropCheck(_)
                 | Output::Return(_)
@@ -178,6 +217,9 @@ impl<P: Played> Puppet<P> {
             let oldest = (!self.pool.is_empty()).then_some(Time(0));
             self.inbox.push_back(Input::Pending { oldest });
         }
+        if committed.height.0.is_multiple_of(self.every.get()) {
+            self.marks.push((committed.height, committed.history));
+        }
         self.last = Some(committed);
     }
     /// The first batch that waits and is not under way.
@@ -208,17 +250,18 @@ impl<P: Played> Puppet<P> {
 fn begin<P: Played>(
     config: Config,
     now: Time,
-    anchor: Anchor<P::Proof>,
-    given: Vec<P::Record>,
+    (anchor, given, checkpoint): (Anchor<P::Proof>, Vec<P::Record>, Input<P>),
 ) -> (P, Outputs<P>) {
     let mut out = Outputs::default();
     let mut core = P::recover(config, now, anchor, given, &mut out);
-    let checkpoint = Input::Checkpoint {
-        every: EVERY,
-        stable: None,
-    };
     core.step(now, checkpoint, &mut out);
     (core, out)
+}
+
+/// How a shell tells of checkpoints.
+fn checkpoint<P: Played>(every: NonZeroU64, stable: Option<&Arc<StableCheckpoint>>) -> Input<P> {
+    let stable = stable.cloned();
+    Input::Checkpoint { every, stable }
 }
 
 /// Where a start begins.

@@ -74,6 +74,10 @@ rares! {
     CarriedHighest PBFT => "runs where a view has to choose between two prepared contents",
     /// The set O.
     CarriedGap PBFT => "runs where a view fills a gap with nothing",
+    /// Watermarks.
+    OpenedAcross PBFT => "runs where a view is opened by members with unlike stable checkpoints",
+    /// Watermarks.
+    RestartedAbove PBFT => "runs with a restart above a stable checkpoint",
     /// A slot committed in a later view than the first.
     CommittedLate PBFT => "runs where a slot is committed that was assigned in several views",
 }

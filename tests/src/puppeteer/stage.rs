@@ -1,6 +1,7 @@
 //! Where a play takes place: the honest members, and the judge who sees them all. The liars are whoever
 //! moves things here; at the end they fall silent, and the honest members are left to themselves.
 
+use super::checkpoints::Checkpoints;
 use super::judge::Judge;
 use super::puppet::Puppet;
 use super::rare::{Rare, Rares};
@@ -10,6 +11,7 @@ use crate::sim::Chance;
 use consensus::{Input, LeaderSchedule, To};
 use crypto::{NodeId, Time, Verified};
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
 /// How long a message takes once all is well.
 const DELAY: Time = Time::millis(1);
@@ -59,24 +61,26 @@ pub struct Stage<'a, P: Played> {
     pub judge: Judge<P>,
     /// What was reached.
     pub rares: Rares,
+    /// What was signed at checkpoints.
+    pub(super) checkpoints: Checkpoints,
     manner: Manner,
-    now: Time,
+    pub(super) now: Time,
 }
 
 impl<'a, P: Played> Stage<'a, P> {
-    /// With all honest members at genesis.
+    /// With all honest members at genesis, and checkpoints so far apart.
     #[must_use]
     pub fn new(
         troupe: &'a Troupe,
         plan: Plan,
         chance: Chance,
-        leaders: LeaderSchedule,
+        (leaders, every): (LeaderSchedule, NonZeroU64),
         manner: Manner,
     ) -> Self {
         let mut judge = Judge::new(troupe, P::tenure(&plan), manner.in_words);
         let start = |me| {
             let config = troupe.config(me as u16, &leaders);
-            Puppet::new(config, troupe, &mut judge)
+            Puppet::new(config, every, troupe, &mut judge)
         };
         Self {
             puppets: (0..troupe.honest()).map(start).collect(),
@@ -86,6 +90,7 @@ impl<'a, P: Played> Stage<'a, P> {
             chance,
             judge,
             rares: Rares::default(),
+            checkpoints: Checkpoints::default(),
             manner,
             now: Time(0),
         }
@@ -207,6 +212,9 @@ impl<'a, P: Played> Stage<'a, P> {
     /// A member stops and starts again.
     pub fn restart(&mut self, to: usize) {
         self.rares.hit(Rare::Restarted);
+        if self.puppets[to].low() > 0 {
+            self.rares.hit(Rare::RestartedAbove);
+        }
         let (troupe, judge) = (self.troupe, &mut self.judge);
         self.puppets[to].restart(self.now, troupe, judge);
     }
@@ -220,6 +228,7 @@ impl<'a, P: Played> Stage<'a, P> {
         self.pass(Time::millis(50));
         let begun = self.view();
         let mut post = Post::default();
+        self.forget_checkpoints();
         for i in 0..self.puppets.len() {
             self.puppets[i].sent.clear();
             self.employ(i, WORK);
@@ -231,6 +240,7 @@ impl<'a, P: Played> Stage<'a, P> {
         let mut messages = 0;
         while !self.judge.is_over() && self.puppets.iter().any(|it| !it.pool.is_empty()) {
             self.post(&mut post);
+            self.exchange_checkpoints();
             let took = self.view().saturating_sub(begun);
             messages += 1;
             if took > within || messages > MOST_MESSAGES || !self.go_on(&mut post) {

@@ -19,6 +19,8 @@ use storage::{Applied, Limits, Log, PayloadOf, Safety, SafetyPolicy};
 pub const AMNESIA: &str = "amnesia";
 /// Whose accomplices direct the network.
 const COLLUDE: &str = "collude";
+/// Whose leaders leave one node's clients out.
+const CENSOR: &str = "censor";
 
 /// An attack on a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,29 @@ impl Attack {
     }
 }
 
+/// Whether an attack of this name says what passes the checks of form and signatures, and so has to be
+/// refused by a rule, or to do no harm. The others keep things back, or forge signatures.
+#[must_use]
+pub fn is_bold(name: &str) -> bool {
+    const MEEK: [&str; 8] = [
+        "silent",
+        "slow",
+        "selective",
+        "withhold-vote",
+        "withhold-payload",
+        "private-fork",
+        "forge",
+        AMNESIA,
+    ];
+    !MEEK.contains(&name)
+}
+
+/// A third of the nodes, less one at most: from `first` on, so many steps apart.
+fn liars(nodes: usize, first: usize, step: usize) -> Vec<NodeId> {
+    let liar = |i: usize| NodeId(((first + i * step) % nodes) as u16);
+    (0..(nodes - 1) / 3).map(liar).collect()
+}
+
 /// The names of all attacks on a protocol.
 #[must_use]
 pub fn names(protocol: Protocol) -> Vec<&'static str> {
@@ -63,9 +88,9 @@ impl Scenario {
     pub fn attacked(protocol: Protocol, seed: u64, nodes: usize, name: &str) -> Self {
         let mut c = Chance::of(seed, "attack");
         let mut later = Chance::of(seed, "attack, later");
-        let liars = (nodes - 1) / 3;
         let mut plan = Self::healthy(protocol, seed, (nodes, 0, true), &mut c, &mut later);
-        let faults = c.below(3);
+        // Whom faults have given up already, nobody has to give up since he censors.
+        let faults = if name == CENSOR { 0 } else { c.below(3) };
         if faults == 2 {
             plan = plan.with_any_faults(&mut c, &mut later);
             plan.stay_down = 0;
@@ -77,13 +102,50 @@ impl Scenario {
         plan.think = Time(plan.safety.0 / (plan.transactions + 1));
         let first = c.index(nodes);
         let step = c.pick(&[1, 2]);
-        let liar = |i: usize| NodeId(((first + i * step) % nodes) as u16);
         plan.attack = Some(Attack {
             name: name.to_owned(),
-            liars: (0..liars).map(liar).collect(),
+            liars: liars(nodes, first, step),
             camps: name == COLLUDE || faults == 1,
         });
+        if name == CENSOR {
+            plan.censored();
+        }
         plan
+    }
+    /// A censor leads from the beginning, and for as long as he is let. Little is allowed to be ordered
+    /// before what he leaves out, and there is enough of it, all the time; nor does anybody take it
+    /// elsewhere.
+    fn censored(&mut self) {
+        self.tight = true;
+        self.loyal = true;
+        self.hasty = false;
+        self.lifetime = 1_000;
+        self.clients = self.nodes;
+        self.transactions = 240 / self.nodes as u64;
+        self.tenure = match self.protocol {
+            Protocol::HotStuff => 1_000,
+            _ => self.tenure,
+        };
+        self.think = Time(self.timing.timeout.0 / 4);
+        self.safety = Time(self.timing.timeout.0 * 4);
+        let leader = match self.protocol {
+            Protocol::HotStuff => 0,
+            _ => 1,
+        };
+        if let Some(attack) = &mut self.attack {
+            attack.liars = liars(self.nodes, leader, 1);
+        }
+    }
+    /// The first node of a client.
+    pub(super) fn home(&self, client: u64, chance: &mut Chance) -> NodeId {
+        let drawn = NodeId(chance.below(self.nodes as u64) as u16);
+        if !self.loyal {
+            return drawn;
+        }
+        let liars = self.attack.iter().flat_map(|it| &it.liars);
+        let mut honest: Vec<u16> = (0..self.nodes as u16).collect();
+        liars.for_each(|liar| honest.retain(|it| *it != liar.0));
+        NodeId(honest[client as usize % honest.len()])
     }
     /// A run without faults but for these liars.
     #[must_use]
@@ -146,7 +208,7 @@ impl<P: Attackable> Attacked<P> {
             tenure: plan.tenure,
         };
         let verifier = cluster.verifier().clone();
-        let ring = Ring::new(keys, verifier, leaders, plan.timing.clone());
+        let ring = Ring::new(keys, verifier, leaders, plan.timing.clone()).remembering();
         Self {
             cluster,
             plan: plan.clone(),
@@ -177,6 +239,9 @@ impl<P: Attackable> System for Attacked<P> {
     }
     fn lies(&self) -> u64 {
         self.ring.told()
+    }
+    fn is_lie(&self, frame: &[u8]) -> bool {
+        self.ring.is_lie(frame)
     }
     fn limits(&self) -> &Limits {
         self.cluster.limits()
@@ -227,14 +292,16 @@ mod tests {
     /// seeds: `sim --attack all`.
     fn withstands(protocol: Protocol, nodes: usize, seeds: u64) {
         for name in names(protocol) {
-            let mut lies = 0;
+            let (mut lies, mut taken) = (0, 0);
             for seed in 0..seeds {
                 let plan = Scenario::attacked(protocol, seed, nodes, name);
                 let it = campaign::run_plan(plan, false);
                 assert_eq!(it.violation, None, "{name}, seed {seed}");
                 lies += it.lies;
+                taken += it.caught.taken;
             }
             assert!(lies > 0, "{name} never lied");
+            assert!(!is_bold(name) || taken > 0, "no lie of {name} passes");
         }
     }
 

@@ -162,6 +162,7 @@ impl Report {
         self.events += outcome.events;
         self.lies += outcome.lies;
         self.caught.refused += outcome.caught.refused;
+        self.caught.taken += outcome.caught.taken;
         self.caught.proven += outcome.caught.proven;
         self.virtual_seconds += outcome.time.0 as f64 / 1e9;
     }

@@ -133,7 +133,7 @@ impl Clients {
             work: Chance::of(plan.seed << 16 | i, "work of one client"),
             next: 1,
             left: plan.transactions,
-            home: NodeId(chance.below(plan.nodes as u64) as u16),
+            home: plan.home(i, &mut chance),
             timer: 0,
             task: None,
         };

@@ -256,10 +256,22 @@ impl<S: System> World<S> {
         }
     }
 
-    /// A group reaches the store, and its sync fails.
+    /// What the storage thread has under way when the process dies may be on the disk, in whole or in
+    /// part, though nobody was told.
+    pub(super) fn cut_write(&mut self, node: NodeId) {
+        let process = self.process(node);
+        let life = self.alive(process);
+        if let Some(group) = life.and_then(|life| life.writing.take()) {
+            self.cut_sync(process, group);
+        }
+    }
+
+    /// A group reaches the store, and its sync fails, if it has one.
     fn cut_sync(&mut self, process: Process, group: Vec<Job<u64>>) {
         let log = &self.hosts[process.0.index()].disk.log;
-        log.fail(Fault::Sync, 0);
+        if group.iter().any(|job| job.sync) {
+            log.fail(Fault::Sync, 0);
+        }
         if let Some(life) = self.alive(process) {
             // It fails as it was made to.
             let _ = life.group.commit(group);
@@ -325,7 +337,9 @@ impl<S: System> World<S> {
                 return;
             };
             life.executing = false;
-            let behind = life.executor.applied().height < life.execute_to;
+            // What waits for the log is given to it again once that is written.
+            let waits = life.executor.waits();
+            let behind = !waits && life.executor.applied().height < life.execute_to;
             if behind && self.system.honest(node) {
                 self.watch.blame(
                     "S8",

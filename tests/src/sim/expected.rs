@@ -20,7 +20,9 @@ impl Scenario {
             // A view or two for each pair of batches that are ahead of it where the pool is small; and
             // leaders that are down, or lie, come round twice.
             changes: 8 * (faulty + 1) + 32 / tenure,
-            batches: 2 * pools,
+            // Each of several censors in turn is borne for twice as long as the one before; then it is
+            // the turn of what waits, among all others.
+            batches: pools << faulty.max(1),
             // Twice what the node allows itself.
             silence: Time(8 * self.timing.timeout.0),
         }

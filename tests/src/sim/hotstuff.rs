@@ -35,6 +35,7 @@ struct StoredVote {
     block: Digest,
     lock: Digest,
     lock_height: u64,
+    lock_view: u64,
 }
 
 /// What was seen of one node's promises.
@@ -111,6 +112,7 @@ impl HotStuffInspector {
                 block: it.block,
                 lock: it.lock.block,
                 lock_height: it.lock.height.0,
+                lock_view: it.lock.view.0,
             },
             Record::Timeout(it) => {
                 self.nodes[node.index()].timeout = Some(it.tenure);
@@ -127,8 +129,8 @@ impl HotStuffInspector {
             }
         }
         self.nodes[node.index()].vote = Some(vote);
-        let view = vote.view;
-        Some(Seen::Voted { node, view })
+        let (view, lock) = (vote.view, Some(vote.lock_view));
+        Some(Seen::Voted { node, view, lock })
     }
 }
 
@@ -256,6 +258,16 @@ impl Legible for HotStuff {
         message(it, &mut into);
         into
     }
+    fn stored(node: NodeId, it: &Record) -> Option<Seen> {
+        let Record::Block(it) = it else { return None };
+        let header = &it.header;
+        Some(Seen::Stored {
+            node,
+            block: digest(header),
+            parent: header.parent,
+            place: (header.view.0, header.height.0),
+        })
+    }
     fn shown(node: NodeId, it: &Committed<Proof>) -> Option<Seen> {
         // Who plays without bytes has checked signatures where they came in.
         let signers = it.proof.certificate.certificate.signers.iter();
@@ -270,7 +282,8 @@ fn proven(height: Height, payload: Digest, proof: &Proof, signers: Vec<(NodeId, 
         block: digest(header),
         view: header.view.0,
         height: header.height.0,
-        parent: (header.parent, header.justify.view.0),
+        parent: header.parent,
+        justify: (header.justify.block, header.justify.view.0),
         payload: header.payload,
     };
     Proven {
@@ -342,9 +355,12 @@ impl Inspect for HotStuffInspector {
         let Op::Put(Table::Record, key, value) = op else {
             return None;
         };
+        let record = codec::decode(value).ok()?;
         // One record of each kind: the key is a zero and the kind's number.
-        let [0, _] = key[..] else { return None };
-        self.voted(node, &codec::decode(value).ok()?, counters)
+        match key[..] {
+            [0, _] => self.voted(node, &record, counters),
+            _ => <HotStuff as Legible>::stored(node, &record),
+        }
     }
 
     fn commit(&mut self, node: NodeId, row: &CommitRow, _: &mut Counters) -> Option<Seen> {

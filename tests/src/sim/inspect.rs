@@ -5,6 +5,7 @@ use super::counters::Counters;
 use crate::check::{Certified, Led, Promise, Report, Seen, Slot};
 use bytes::Bytes;
 use consensus::Committed;
+use consensus::replica::Checkpoint;
 use crypto::{Digest, Hasher, NodeId};
 use engine::Frame;
 use serde::de::DeserializeOwned;
@@ -75,6 +76,10 @@ pub trait Inspect: Send {
 pub trait Legible: consensus::Protocol {
     /// What stands in a message.
     fn inspect(message: &Self::Message) -> Inspected;
+    /// What a node shows by storing a record, if it is anything that is judged.
+    fn stored(_node: NodeId, _record: &Self::Record) -> Option<Seen> {
+        None
+    }
     /// What a node shows of a commit; `None`: that is told by its bytes only.
     fn shown(_node: NodeId, _committed: &Committed<Self::Proof>) -> Option<Seen> {
         None
@@ -132,15 +137,20 @@ pub fn frame<M: DeserializeOwned>(
     match engine::decode::<M>(frame, LIMIT) {
         Ok(Frame::Replica(consensus::replica::Wire::Protocol(it))) => message(&it, &mut into),
         Ok(Frame::Replica(consensus::replica::Wire::Checkpoint(it))) => {
-            into.name = "checkpoint";
-            let place = (EPOCH, it.height.0);
-            let content = content(it.height.0, &it.state);
-            into.promise(it.node, "checkpoint", place, content);
+            checkpoint(&it, &mut into);
         }
         Ok(Frame::Pool(it)) => pool(&it, &mut into),
         Err(_) => into.name = "undecodable",
     }
     into
+}
+
+/// Reads what a shell says.
+pub fn checkpoint(it: &Checkpoint, into: &mut Inspected) {
+    into.name = "checkpoint";
+    let place = (EPOCH, it.height.0);
+    let content = content(it.height.0, &it.state);
+    into.promise(it.node, "checkpoint", place, content);
 }
 
 fn pool(message: &mempool::Message, into: &mut Inspected) {

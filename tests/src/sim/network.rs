@@ -116,7 +116,9 @@ impl Network {
         let apart = active && plan.attack.as_ref().is_some_and(parted) && !hearing.one_in(8);
         let odd = plan.odd_one();
         let hoarded = faults.hoards && from == odd && matches!(it.name, "batch" | "batches");
-        let unheard = active && (hoarded || to == odd && hearing.per_million(faults.deaf));
+        let secret = faults.secret_checkpoints && to != odd && it.name == "checkpoint";
+        let deaf = to == odd && hearing.per_million(faults.deaf);
+        let unheard = active && (hoarded || secret || deaf);
         if puppets || apart || unheard || link.mute.is_some_and(|mute| is_muted(mute, it.name)) {
             counters.hit(Sometimes::Muted);
             return arrivals;

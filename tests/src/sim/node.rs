@@ -192,6 +192,7 @@ impl<S: System> World<S> {
 
     /// The process dies; the disk keeps what it must, and whatever it likes of the rest.
     pub(super) fn crash(&mut self, node: NodeId) {
+        self.cut_write(node);
         let Self {
             plan, disk, hosts, ..
         } = self;
@@ -280,6 +281,8 @@ impl<S: System> World<S> {
                     });
                 }
                 self.trace.number(u64::from(to.0) << 16 | u64::from(from.0));
+                let believed = self.system.honest(to) && self.system.is_lie(&frame);
+                self.watch.caught.taken += u64::from(believed);
                 self.input(to, Input::Message { from, message });
                 if let Some(leader) = leader {
                     let Self {

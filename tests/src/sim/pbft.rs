@@ -6,6 +6,7 @@ use super::inspect::{EPOCH, Inspect, Inspected, Legible, content, frame};
 use super::system::{Simulated, genuine};
 use crate::check::{Agreed, Caps, Certified, Checks, Genuine, Report, Seen, kind};
 use bytes::Bytes;
+use consensus::Committed;
 use consensus::pbft::message::{Reached, Vote};
 use consensus::pbft::{
     Assigned, CommitCertificate, Message, NewView, Pbft, PrePrepare, Prepared, Proof, Record,
@@ -259,6 +260,41 @@ impl Legible for Pbft {
         message(it, &mut into);
         into
     }
+    fn stored(node: NodeId, it: &Record) -> Option<Seen> {
+        let Record::Prepared(it) = it else {
+            return None;
+        };
+        Some(Seen::Certified(node, certified(&it.assigned)))
+    }
+    fn shown(node: NodeId, it: &Committed<Proof>) -> Option<Seen> {
+        // Who plays without bytes has checked signatures where they came in.
+        let Proof(certificate) = &it.proof;
+        let signers = certificate.certificate.signers.iter();
+        let signers = signers.map(|signer| (signer, true)).collect();
+        let agreed = agreed(it.height, &it.payload, certificate, signers);
+        Some(Seen::Agreed(node, agreed))
+    }
+}
+
+fn agreed(
+    height: Height,
+    payload: &Payload,
+    certificate: &CommitCertificate,
+    signers: Vec<(NodeId, bool)>,
+) -> Agreed {
+    let Assigned {
+        height: Height(slot),
+        view: View(view),
+        digest: content,
+    } = certificate.assigned;
+    Agreed {
+        height: height.0,
+        ordered: ordered(payload),
+        slot,
+        view,
+        content,
+        signers,
+    }
 }
 
 impl Simulated for Pbft {
@@ -321,12 +357,16 @@ impl Inspect for PbftInspector {
                 let slot: Slot = codec::decode(slot).ok()?;
                 let view = slot.view.0;
                 let votes = matches!(slot.kind, Kind::PrePrepare | Kind::Prepare | Kind::Commit);
-                votes.then_some(Seen::Voted { node, view })
+                votes.then_some(Seen::Voted {
+                    node,
+                    view,
+                    lock: None,
+                })
             }
-            Table::Record => match codec::decode(value).ok()? {
-                Record::Prepared(it) => {
+            Table::Record => match &codec::decode(value).ok()? {
+                record @ Record::Prepared(it) => {
                     known.prepared = known.prepared.max(it.assigned.height.0);
-                    Some(Seen::Certified(node, certified(&it.assigned)))
+                    <Pbft as Legible>::stored(node, record)
                 }
                 Record::ViewChange(it) => {
                     known.views.1 = it.change.view.0;
@@ -345,19 +385,8 @@ impl Inspect for PbftInspector {
 
     fn commit(&mut self, node: NodeId, row: &CommitRow, _: &mut Counters) -> Option<Seen> {
         let Proof(certificate) = codec::decode(&row.proof).ok()?;
-        let Assigned {
-            height: Height(slot),
-            view: View(view),
-            digest: content,
-        } = certificate.assigned;
-        let agreed = Agreed {
-            height: row.height.0,
-            ordered: ordered(&row.payload),
-            slot,
-            view,
-            content,
-            signers: self.signers(&certificate),
-        };
+        let signers = self.signers(&certificate);
+        let agreed = agreed(row.height, &row.payload, &certificate, signers);
         Some(Seen::Agreed(node, agreed))
     }
 

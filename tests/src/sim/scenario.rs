@@ -2,87 +2,11 @@
 //! its own rates, and some have none, so that no fault hides what another would show.
 
 use super::attack::Attack;
+use super::faults::{DiskFaults, DiskTimes, NetFaults, ProcessFaults};
 use super::{Chance, CrashPoint, Protocol};
 use consensus::Timing;
 use crypto::{NodeId, Time};
 use std::num::NonZeroU64;
-
-/// What the network does to frames, in a safety phase. Rates are per million frames.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NetFaults {
-    /// Dropped.
-    pub loss: u32,
-    /// Delivered twice.
-    pub duplicate: u32,
-    /// An older frame of the link delivered again.
-    pub replay: u32,
-    /// Held back for up to ten times the usual delay; else frames of a link keep their order.
-    pub reorder: u32,
-    /// Whether phases cut the nodes into groups.
-    pub partitions: bool,
-    /// Whether phases cut links in one direction.
-    pub one_way: bool,
-    /// Whether phases delay all frames of some links by a view's time-out and more.
-    pub clogs: bool,
-    /// Whether connections break and come back, and the nodes are told.
-    pub reconnects: bool,
-    /// Whether phases keep half of the kinds of messages from some nodes.
-    pub mutes: bool,
-    /// Whether a puppeteer decides who learns what.
-    pub puppets: bool,
-    /// What does not reach one node, the same all the time.
-    pub deaf: u32,
-    /// Whether one node's batches reach nobody; it is among those that stay down.
-    pub hoards: bool,
-    /// Whether phases cut the leader off, or stop or kill it, and leave it with whoever just cannot
-    /// elect another.
-    pub coups: bool,
-}
-
-/// What happens to processes. Spans are means; zero: never.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProcessFaults {
-    /// Persist and send boundaries a node passes from its start to its crash.
-    pub crash: u64,
-    /// Boundaries from a start after a crash to the next crash, once in three restarts.
-    pub crash_in_recovery: u64,
-    /// Between crashes of all nodes at once.
-    pub crash_all: Time,
-    /// Between pauses of a node (as by SIGSTOP).
-    pub pause: Time,
-    /// Between jumps of a node's clock.
-    pub clock_jump: Time,
-    /// How much longer each input of a slow node takes; one node in the run is slow.
-    pub slow: Time,
-    /// Between graceful shutdowns of a node, which is started again.
-    pub shutdown: Time,
-}
-
-/// What disks do besides keeping what was synced.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DiskFaults {
-    /// On a crash, unsynced writes are lost, in whole or from some point on; else all are kept.
-    pub lose_unsynced: bool,
-    /// On a crash, the first lost write may be torn.
-    pub torn: bool,
-    /// Writes and syncs that fail, per million: the process stops and is started again.
-    pub failed: u32,
-    /// Syncs that take fifty times as long, per million.
-    pub stalls: u32,
-}
-
-/// Mean times of what storage does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskTimes {
-    /// A write to the log, without its sync.
-    pub write: Time,
-    /// A sync of the log.
-    pub sync: Time,
-    /// A load from the log.
-    pub load: Time,
-    /// Executing one height.
-    pub execute: Time,
-}
 
 /// A run's plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +27,8 @@ pub struct Scenario {
     pub checkpoints: NonZeroU64,
     /// Whether the pool's caps are so small that they are reached.
     pub tight: bool,
+    /// Clients stay with their nodes, and those do not lie.
+    pub loyal: bool,
     /// Views a leader keeps.
     pub tenure: u64,
     /// The protocol's time-outs.
@@ -200,6 +126,10 @@ impl Scenario {
         let plan = Self::healthy(Protocol::Pbft, seed, (nodes, f, calm), c, &mut later);
         if calm {
             return plan;
+        }
+        let mut last = Chance::of(seed, "pbft scenario, last");
+        if last.one_in(12) {
+            return plan.with_secret_checkpoints(&mut last);
         }
         match c.below(4) {
             0 => plan.with_puppets(c),
@@ -314,6 +244,7 @@ impl Scenario {
             window: c.pick(&[4, 64, 1_024]),
             checkpoints: c.pick(&[4, 16, 1_024].map(heights)),
             tight: c.one_in(6),
+            loyal: false,
             tenure: c.pick(&[2, 4, 4, 5, 6, 8, 8, 32, 1_000]),
             timing: Timing {
                 timeout,
@@ -394,6 +325,17 @@ impl Scenario {
         self
     }
 
+    /// What is stable most know by one node's word, while leaders are overthrown and all restart: what
+    /// is committed above it hangs on what they have stored of that word.
+    fn with_secret_checkpoints(mut self, c: &mut Chance) -> Self {
+        self.checkpoints = c.pick(&[2, 4, 4].map(heights));
+        self = self.with_coups(c);
+        self.net.secret_checkpoints = true;
+        self.stay_down = 0;
+        self.process.crash_all = Time(self.phase.0 * c.between(2, 8));
+        self
+    }
+
     fn with_stay_down(mut self, nodes: usize) -> Self {
         self.stay_down = nodes;
         self
@@ -432,6 +374,7 @@ impl Scenario {
             deaf: 0,
             hoards: false,
             coups: false,
+            secret_checkpoints: false,
         };
         let span = |c: &mut Chance, odds, low, high| {
             if c.one_in(odds) {
@@ -465,7 +408,7 @@ impl Scenario {
             && self.net == NetFaults::default()
             && self.process == ProcessFaults::default()
     }
-    /// The node that hoards its batches or is deaf, in a run that has one.
+    /// The node that hoards its batches, is deaf, or alone hears of checkpoints, in a run that has one.
     #[must_use]
     pub fn odd_one(&self) -> NodeId {
         NodeId((self.seed % self.nodes as u64) as u16)
@@ -541,6 +484,7 @@ mod tests {
         both(|p| p.net.coups);
         both(|p| p.net.mutes);
         both(|p| p.net.deaf > 0);
+        both(|p| p.net.secret_checkpoints);
         both(|p| p.process.shutdown.0 > 0);
         both(|p| p.stay_down > 0);
         for nodes in [4, 5, 6, 7] {

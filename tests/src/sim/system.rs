@@ -39,6 +39,10 @@ pub trait System {
     fn lies(&self) -> u64 {
         0
     }
+    /// Whether a frame is one of them.
+    fn is_lie(&self, _frame: &[u8]) -> bool {
+        false
+    }
     /// The limits of its state machine.
     fn limits(&self) -> &Limits;
     /// The first safety file of a node.
@@ -184,6 +188,7 @@ fn setup<P: Simulated>(me: NodeId, plan: &Scenario, limits: &Limits, verifier: &
         genesis_state: Applied::default().state,
         requests: 1_000,
         writes: if plan.tight { 16 } else { 1_024 },
+        write_bytes: 64 << 20,
         view_change_bytes: 0,
     }
 }
@@ -198,6 +203,8 @@ fn pool<P: Simulated>(me: NodeId, plan: &Scenario) -> mempool::Config {
     pool.fetch_retry = Time(plan.delay.0 * 8);
     pool.offer_delay = Time(plan.timing.timeout.0 / 2);
     pool.retry_after = Time(plan.timing.timeout.0 / 2);
+    let window = usize::try_from(plan.checkpoints.get()).unwrap_or(usize::MAX);
+    pool.empty_blocks = window.saturating_mul(3).max(32);
     if plan.tight {
         pool.client_transactions = 2;
         pool.backlog = 256;

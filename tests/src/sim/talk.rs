@@ -12,6 +12,9 @@ use crypto::{Height, NodeId, Time, Transaction};
 use engine::{Input, Machine, Refusal, Reply, RequestId, Wait};
 use storage::{Outcome, Receipt};
 
+/// Heights that are enough for a sound transaction to be ordered in.
+const LONG_LIFE: u64 = 1_000;
+
 impl<S: System> World<S> {
     /// A client begins its next task.
     pub(super) fn begin(&mut self, client: usize) {
@@ -48,7 +51,7 @@ impl<S: System> World<S> {
         let Some(task) = &mut it.task else { return };
         task.attempts += 1;
         it.timer += 1;
-        if task.attempts > 1 {
+        if task.attempts > 1 && !self.plan.loyal {
             it.home = NodeId(self.clients.chance.below(n) as u16);
             self.counters.hit(Sometimes::Failover);
         }
@@ -266,8 +269,11 @@ impl<S: System> World<S> {
                     self.finish_task(asked.client);
                 }
             }
-            // The number went to the task's other transaction, or the height passed it by.
-            Reply::Refused(Refusal::SequenceUsed | Refusal::Expired { .. }) => {
+            // The number went to the task's other transaction.
+            Reply::Refused(Refusal::SequenceUsed) => self.finish_task(asked.client),
+            // The height passed it by, or the node is too far behind to take it.
+            Reply::Refused(Refusal::Expired { height }) => {
+                self.expired(asked.client, height);
                 self.finish_task(asked.client);
             }
             Reply::Refused(Refusal::Invalid(why)) => {
@@ -278,6 +284,21 @@ impl<S: System> World<S> {
                 );
             }
             Reply::Refused(_) => self.try_soon(asked),
+        }
+    }
+
+    /// Whoever asks once the faults have ended, and with time enough, does not see it expire: a cluster
+    /// that goes on, and leaves it out, would look as if all were done.
+    fn expired(&mut self, client: usize, height: Height) {
+        let Some(task) = self.clients.list[client].task.as_ref() else {
+            return;
+        };
+        let passed = task.transactions.iter().all(|it| it.expires < height);
+        let at_peace = self.healed.is_some_and(|healed| task.since > healed);
+        if passed && at_peace && self.plan.lifetime >= LONG_LIFE {
+            let waited = self.now.since(task.since).0 / 1_000_000;
+            let what = format!("client {client}'s transaction expired after {waited} ms at peace");
+            self.watch.blame("L1", self.now, what);
         }
     }
 

@@ -21,6 +21,8 @@ use storage::{CommitRow, Executed, Op, Outcome, Span, StateReader, Table, WriteB
 pub struct Caught {
     /// Messages of liars refused.
     pub refused: u64,
+    /// Lies that are of the right form and rightly signed, and so got as far as the rules.
+    pub taken: u64,
     /// Proofs that a liar lied.
     pub proven: u64,
 }

@@ -5,11 +5,7 @@ use crate::scenario::{self, Company};
 use consensus::replica::{Damaged, Effect, Replica, ShellConfig, Stored};
 use consensus::{Anchor, Config, LeaderSchedule, Record as _, RecordKey, Timing};
 use crypto::{Digest, Epoch, Height, Signer, Time};
-use std::num::NonZeroU64;
 use std::ops::Range;
-
-/// Heights between checkpoints: no schedule gets so far.
-const CHECKPOINTS: NonZeroU64 = NonZeroU64::new(128).unwrap();
 
 /// All members, for all worlds of a thread: deriving their keys costs more than a schedule.
 pub struct Members {
@@ -71,7 +67,7 @@ impl<P: Twinned> Instance<P> {
             proof: None,
         };
         let shell = ShellConfig {
-            checkpoint_every: CHECKPOINTS,
+            checkpoint_every: P::CHECKPOINTS,
         };
         let (signer, stored) = (company.signer(member), Stored::empty(genesis));
         Ok(Self {

@@ -1,9 +1,7 @@
 //! Judges a run by what leaves the replicas, what they commit, and whom they accuse.
 
 use super::{Cast, Schedule};
-use crate::check::{
-    Check, History, Honesty, OneCertificate, Promises, Proof, Report, Seen, Violation,
-};
+use crate::check::{Check, History, Honesty, OneCertificate, Promises, Report, Seen, Violation};
 use crate::sim::Inspected;
 use crypto::{Digest, Height, NodeId, Reject, Time};
 
@@ -38,7 +36,8 @@ pub struct Judge {
     history: History,
     certificates: OneCertificate,
     promises: Promises,
-    proofs: Proof,
+    /// S4, and S1 seen closer.
+    own: [Box<dyn Check>; 2],
     /// Honest members that have committed something new, as bits.
     renewed: u16,
     /// All else is let pass.
@@ -50,14 +49,15 @@ pub struct Judge {
 }
 
 impl Judge {
-    pub fn new(schedule: &Schedule) -> Self {
+    /// Of a schedule, with what only its protocol promises.
+    pub fn new(schedule: &Schedule, own: [Box<dyn Check>; 2]) -> Self {
         Self {
             cast: schedule.cast,
             scheduled: (schedule.warmed() + 1, schedule.last()),
             history: History::default(),
             certificates: OneCertificate::default(),
             promises: Promises::new(1),
-            proofs: Proof::new(schedule.cast.nodes()),
+            own,
             renewed: 0,
             only: None,
             still: false,
@@ -97,12 +97,15 @@ impl Judge {
             certified,
             led: None,
         };
-        self.see(now, &seen, &[Which::Certificates, Which::Promises]);
+        let all = [Which::Certificates, Which::Promises, Which::Own];
+        self.see(now, &seen, &all);
     }
     /// S3: a replica stores a new vote of a view.
     pub fn votes(&mut self, now: Time, node: NodeId, view: u64) {
         if self.cast.is_honest(node) {
-            self.see(now, &Seen::Voted { node, view }, &[Which::Promises]);
+            let lock = None;
+            let seen = Seen::Voted { node, view, lock };
+            self.see(now, &seen, &[Which::Promises]);
         }
     }
     /// S10: a replica accuses a member.
@@ -149,10 +152,10 @@ impl Judge {
             self.renewed |= 1 << node.0;
         }
     }
-    /// S4: what an honest replica shows of a commit.
-    pub fn proves(&mut self, now: Time, seen: &Seen) {
+    /// S4, and S1: what an honest replica shows of a commit, or by storing something.
+    pub fn shows(&mut self, now: Time, seen: &Seen) {
         if seen.about().is_some_and(|it| self.cast.is_honest(it)) {
-            self.see(now, seen, &[Which::Proofs]);
+            self.see(now, seen, &[Which::Own]);
         }
     }
     /// L1: an honest replica is in this view.
@@ -179,17 +182,26 @@ impl Judge {
 
     fn see(&mut self, at: Time, seen: &Seen, by: &[Which]) {
         for which in by {
-            let check: &mut dyn Check = match which {
+            let one: &mut dyn Check = match which {
                 Which::History => &mut self.history,
                 Which::Certificates => &mut self.certificates,
                 Which::Promises => &mut self.promises,
-                Which::Proofs => &mut self.proofs,
                 Which::Honesty => &mut Honesty,
+                Which::Own => {
+                    for i in 0..self.own.len() {
+                        let verdict = self.own[i].see(seen);
+                        self.heed(self.own[i].property(), at, verdict);
+                    }
+                    continue;
+                }
             };
-            if let Err(what) = check.see(seen) {
-                let property = check.property();
-                self.broken(property, at, what);
-            }
+            let (property, verdict) = (one.property(), one.see(seen));
+            self.heed(property, at, verdict);
+        }
+    }
+    fn heed(&mut self, property: &'static str, at: Time, verdict: Result<(), String>) {
+        if let Err(what) = verdict {
+            self.broken(property, at, what);
         }
     }
 }
@@ -200,6 +212,6 @@ enum Which {
     History,
     Certificates,
     Promises,
-    Proofs,
     Honesty,
+    Own,
 }

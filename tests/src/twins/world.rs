@@ -4,10 +4,10 @@ use super::instance::{self, Instance, Members};
 use super::judge::{Facts, Judge, SUFFIX};
 use super::{Phase, Schedule, Twinned};
 use crate::check::Violation;
-use crate::sim::Legible;
-use consensus::replica::{Effect, LogOp, ReplicaInput, Wire};
+use crate::sim::{Inspected, Legible, inspect};
+use consensus::replica::{Checkpoint, Effect, LogOp, ReplicaInput, Wire};
 use consensus::{Input, LeaderSchedule, Loaded, Message as _, Record as _, RecordKey, To};
-use crypto::{Kind, NodeId, Slot, Time, Verified};
+use crypto::{Authenticate, Height, Kind, NodeId, Slot, Time, Verified, View};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,7 +26,15 @@ const LEADERS: usize = 64;
 /// A message that left a replica, checked once for all who get it.
 struct Letter<P: Twinned> {
     from: NodeId,
-    message: Verified<P::Message>,
+    said: Said<P>,
+    /// What of its view and height its reader may not care for.
+    position: Option<(View, Height)>,
+}
+
+/// What stands in a letter.
+enum Said<P: Twinned> {
+    Message(Verified<P::Message>),
+    Checkpoint(Verified<Checkpoint>),
 }
 
 /// A letter on its way to an instance.
@@ -86,7 +94,7 @@ impl<'a, P: Twinned> World<'a, P> {
             spare: Vec::new(),
             now: Time(0),
             ticks: 0,
-            judge: Judge::new(schedule),
+            judge: Judge::new(schedule, P::checks(schedule.cast.nodes())),
             words: how.verbose.then(Vec::new),
         };
         world.judge.only(how.only);
@@ -144,11 +152,22 @@ impl<'a, P: Twinned> World<'a, P> {
                 || height < window.heights.0
                 || height > window.heights.1
         };
-        if letter.message.position().is_some_and(outside) {
+        if letter.position.is_some_and(outside) {
             return;
         }
-        let (from, message) = (letter.from, letter.message.clone());
-        self.put_in(to, Input::Message { from, message });
+        let from = letter.from;
+        let input = match &letter.said {
+            Said::Message(it) => ReplicaInput::Protocol(Input::Message {
+                from,
+                message: it.clone(),
+            }),
+            Said::Checkpoint(it) => ReplicaInput::Checkpoint {
+                from,
+                checkpoint: it.clone(),
+            },
+        };
+        self.todo.push_back((to, input));
+        self.settle();
     }
     /// All who are in a scheduled view give it up. Whether anything came of it: who has said so already
     /// does not say it again.
@@ -269,6 +288,11 @@ impl<'a, P: Twinned> World<'a, P> {
     }
     fn store(&mut self, i: usize, ops: Vec<LogOp<P>>) {
         for op in ops {
+            if let LogOp::Put(record) = &op
+                && let Some(seen) = <P as Legible>::stored(self.member(i), record)
+            {
+                self.judge.shows(self.now, &seen);
+            }
             match op {
                 // What there is one of is asked for after a restart only.
                 LogOp::Put(it) if matches!(it.key(), RecordKey::At(..)) => {
@@ -289,7 +313,7 @@ impl<'a, P: Twinned> World<'a, P> {
         let place = (it.height, it.history);
         self.judge.commits(self.now, self.member(i), place, told);
         if let Some(seen) = <P as Legible>::shown(self.member(i), it) {
-            self.judge.proves(self.now, &seen);
+            self.judge.shows(self.now, &seen);
         }
         let (height, state) = (it.height, it.history);
         self.answer(i, Input::Executed { height, state });
@@ -308,23 +332,26 @@ impl<'a, P: Twinned> World<'a, P> {
     // ---- the network ----
 
     fn send(&mut self, from: usize, to: To, message: &Arc<Wire<P::Message>>) {
-        // There are no checkpoints.
-        let Wire::Protocol(message) = &**message else {
-            return;
-        };
         let (member, cast) = (self.member(from), self.schedule.cast);
-        let slot = message.statement().map(|(_, it, _)| it.slot);
+        let slot = match &**message {
+            Wire::Protocol(it) => it.statement().map(|(_, it, _)| it.slot),
+            Wire::Checkpoint(_) => None,
+        };
         let view = slot.map_or_else(|| self.instances[from].view(), |it| it.view.0);
         let phase = Phase::of(slot.map(|it| it.kind));
         let split = self.schedule.split(view, phase);
-        self.judge
-            .sent(self.now, member, <P as Legible>::inspect(message));
-        let Some(message) = self.checked(member, message) else {
+        let inspected = match &**message {
+            Wire::Protocol(it) => <P as Legible>::inspect(it),
+            Wire::Checkpoint(it) => inspect_checkpoint(it),
+        };
+        self.judge.sent(self.now, member, inspected);
+        let Some(said) = self.checked(member, message) else {
             return;
         };
         let letter = Rc::new(Letter {
             from: member,
-            message,
+            said,
+            position: message.position(),
         });
         let receives = |i: &usize| match to {
             To::One(node) => cast.member(*i) == node,
@@ -343,17 +370,22 @@ impl<'a, P: Twinned> World<'a, P> {
                 self.kept_back.push((view, way));
             }
         }
-        self.say(|world| world.told(from, (hear, miss), &letter.message));
+        self.say(|world| world.told(from, (hear, miss), message));
     }
 
     /// What others find when they check a message; once for all of them.
-    fn checked(&mut self, from: NodeId, message: &P::Message) -> Option<Verified<P::Message>> {
-        let message = message.clone();
+    fn checked(&mut self, from: NodeId, message: &Wire<P::Message>) -> Option<Said<P>> {
+        Some(match message {
+            Wire::Protocol(it) => Said::Message(self.check(from, it)?),
+            Wire::Checkpoint(it) => Said::Checkpoint(self.check(from, it)?),
+        })
+    }
+    fn check<T: Authenticate + Clone>(&mut self, from: NodeId, it: &T) -> Option<Verified<T>> {
         let Members { company, signers } = self.members;
         if !self.thorough {
-            return Some(Verified::own(message, &signers[from.index()]));
+            return Some(Verified::own(it.clone(), &signers[from.index()]));
         }
-        let checked = Verified::new(from, message, &company.verifier);
+        let checked = Verified::new(from, it.clone(), &company.verifier);
         if let Err(reject) = checked {
             self.judge.refuses(self.now, from, from, reject);
         }
@@ -374,7 +406,7 @@ impl<'a, P: Twinned> World<'a, P> {
             self.words.iter_mut().for_each(|it| it.push(line.clone()));
         }
     }
-    fn told(&self, from: usize, (hear, miss): (u16, u16), message: &P::Message) -> String {
+    fn told(&self, from: usize, (hear, miss): (u16, u16), message: &Wire<P::Message>) -> String {
         let names = |set: u16| {
             let of = (0..self.instances.len()).filter(|i| set >> i & 1 == 1);
             of.map(|i| self.name(i)).collect::<Vec<_>>().join(" ")
@@ -384,8 +416,18 @@ impl<'a, P: Twinned> World<'a, P> {
             _ => format!(" (not {})", names(miss)),
         };
         let (from, hear) = (self.name(from), names(hear));
-        format!("{from} > {hear}{lost}: {}", P::line(message))
+        let line = match message {
+            Wire::Protocol(it) => P::line(it),
+            Wire::Checkpoint(it) => format!("checkpoint of height {}", it.height),
+        };
+        format!("{from} > {hear}{lost}: {line}")
     }
+}
+
+fn inspect_checkpoint(it: &Checkpoint) -> Inspected {
+    let mut into = Inspected::default();
+    inspect::checkpoint(it, &mut into);
+    into
 }
 
 /// What nobody may promise anew in a view that he has given up.

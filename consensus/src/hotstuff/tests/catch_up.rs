@@ -1,11 +1,13 @@
 //! Fetching what is missing.
 
-use super::super::Message;
-use super::super::message::{Blocks, FetchBlocks, MAX_BLOCKS};
+use super::super::message::{AskCertificate, Blocks, FetchBlocks, MAX_BLOCKS};
+use super::super::{Block, HotStuff, Message, QuorumCertificate};
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, payload, round_robin};
+use crate::common::ANSWER_BYTES;
+use crate::testing::batches;
 use crate::{Input, Protocol as _, To};
-use crypto::{Digest, Epoch, Height, NodeId, Reject, Time};
+use crypto::{Digest, Epoch, Height, NodeId, Reject, Time, View, codec};
 use std::sync::Arc;
 
 fn fetches(solo: &Solo) -> Vec<(To, FetchBlocks)> {
@@ -286,4 +288,236 @@ fn blocks_that_nothing_commits_yet_are_taken_however_many_they_are() {
     };
     solo.deliver(peer.0, Message::Blocks(answer));
     assert_eq!(solo.heights().len(), 20);
+}
+
+/// A chain of so many blocks, and who holds all of it.
+fn chain(craft: &dyn Fn() -> Craft, length: u64) -> (Solo, Answers) {
+    let views: Vec<u64> = (1..=length).collect();
+    let mut full = Solo::new(craft(), 1);
+    let chain = full.craft.chain(&views);
+    chain.0.iter().for_each(|block| full.propose(block));
+    (full, chain)
+}
+
+type Answers = (Vec<Arc<Block>>, Vec<Arc<QuorumCertificate>>);
+
+/// What `full` says to this question of node 2.
+fn answer_of(full: &mut Solo, fetch: FetchBlocks) -> Blocks {
+    full.sent.clear();
+    full.deliver(2, Message::FetchBlocks(fetch));
+    let Some((_, Message::Blocks(answer))) = full.sent.pop() else {
+        panic!("an answer")
+    };
+    answer
+}
+
+/// Where a peer is asked to begin was taken from whatever the last one had said: a liar that always
+/// said the first block sent all others back to the beginning, and was the only one ever asked for
+/// what was missing.
+#[test]
+fn one_that_brings_nothing_does_not_move_where_the_others_are_asked_to_begin() {
+    let craft = || Craft::new(4, round_robin(8192));
+    let (mut full, (blocks, certificates)) = chain(&craft, 900);
+    let mut solo = Solo::new(craft(), 2);
+    blocks[..600].iter().for_each(|block| solo.propose(block));
+    assert_eq!(solo.heights().len(), 597);
+    solo.certificate(3, &certificates[899]);
+    let first = Blocks {
+        blocks: blocks[..1].to_vec(),
+        certificate: Arc::clone(&certificates[0]),
+    };
+    for question in 0..50 {
+        solo.now = solo.now.plus(Time::millis(1));
+        if fetches(&solo).len() == question {
+            // All have nothing, as it seems: they are asked again after a while.
+            solo.pass(Time::millis(100));
+        }
+        let Some((To::One(peer), fetch)) = fetches(&solo).get(question).cloned() else {
+            break;
+        };
+        let answer = match peer {
+            NodeId(3) => first.clone(),
+            _ => answer_of(&mut full, fetch),
+        };
+        solo.deliver(peer.0, Message::Blocks(answer));
+    }
+    assert_eq!(solo.heights().len(), 898, "it gets on");
+}
+
+/// A block at a time is something new each time: whoever sent it was asked again, and nobody else,
+/// also where old blocks make a long answer of it.
+#[test]
+fn one_that_sends_block_by_block_is_not_the_only_one_asked() {
+    for from in [0, 150] {
+        let mut solo = Solo::new(Craft::new(4, round_robin(8192)), 1);
+        let views: Vec<u64> = (1..=200).collect();
+        let (blocks, certificates) = solo.craft.chain(&views);
+        blocks[..150].iter().for_each(|block| solo.propose(block));
+        solo.certificate(3, &certificates[199]);
+        for k in 0..3 {
+            let asked = fetches(&solo);
+            assert_eq!(asked.len(), k + 1);
+            let To::One(peer) = asked[k].0 else {
+                unreachable!()
+            };
+            let one = Blocks {
+                blocks: blocks[from..=150 + k].to_vec(),
+                certificate: Arc::clone(&certificates[150 + k]),
+            };
+            solo.deliver(peer.0, Message::Blocks(one));
+        }
+        let asked: Vec<To> = fetches(&solo).iter().map(|(to, _)| *to).collect();
+        assert!(
+            asked.iter().any(|to| *to != To::One(NodeId(3))),
+            "{asked:?}"
+        );
+    }
+}
+
+/// Each height that execution got on made room for one more: it was asked for at once, most of the long
+/// answer was thrown away, and the next height asked for all of it again.
+#[test]
+fn nobody_is_asked_before_there_is_room_for_an_answer() {
+    let craft = || Craft::new(4, round_robin(8192));
+    let (mut full, (_, certificates)) = chain(&craft, 1_600);
+    let mut slow = craft();
+    slow.execution_lag = 300;
+    let mut solo = Solo::new(slow, 2);
+    solo.certificate(1, &certificates[1_599]);
+    let mut answered = 0;
+    let mut serve = |solo: &mut Solo| {
+        while let Some((To::One(peer), fetch)) = fetches(solo).get(answered).cloned() {
+            answered += 1;
+            full.now = full.now.plus(Time::millis(100));
+            let answer = answer_of(&mut full, fetch);
+            solo.deliver(peer.0, Message::Blocks(answer));
+        }
+        solo.heights().len() as u64
+    };
+    let executed = |solo: &mut Solo, height| {
+        solo.input(Input::Executed {
+            height: Height(height),
+            state: Digest::ZERO,
+        });
+    };
+    let taken = serve(&mut solo);
+    assert!(taken > 900 && taken <= 1_200, "{taken}");
+    let before = fetches(&solo).len();
+    for height in 1..=255 {
+        executed(&mut solo, height);
+        serve(&mut solo);
+    }
+    let asked = fetches(&solo).len() - before;
+    assert!(asked <= 2, "asked {asked} times");
+    executed(&mut solo, 300);
+    assert!(serve(&mut solo) > 1_200, "there was room");
+}
+
+/// How many answers a replica gives to so many questions of node 2 within the tenth part of what is
+/// between two honest ones.
+fn answers(full: &mut Solo, ask: &FetchBlocks) -> usize {
+    full.sent.clear();
+    for _ in 0..50 {
+        full.now = full.now.plus(Time(200_000));
+        full.deliver(2, Message::FetchBlocks(ask.clone()));
+    }
+    let blocks =
+        |(to, it): &&(To, Message)| matches!(it, Message::Blocks(_)) && *to == To::One(NodeId(2));
+    full.sent.iter().filter(blocks).count()
+}
+
+#[test]
+fn one_that_asks_for_the_same_again_and_again_is_answered_now_and_then() {
+    let craft = || Craft::new(4, round_robin(8192));
+    for from in [1, 299] {
+        let (mut full, (_, certificates)) = chain(&craft, 300);
+        let ask = FetchBlocks {
+            epoch: Epoch(0),
+            from: Height(from),
+            target: Arc::clone(&certificates[298]),
+        };
+        assert_eq!(answers(&mut full, &ask), 1, "from {from}");
+        full.pass(Time::millis(100));
+        assert_eq!(answers(&mut full, &ask), 1, "from {from}, later");
+    }
+}
+
+/// A question is short, and the certificates that answer it are not.
+#[test]
+fn one_that_asks_for_certificates_again_and_again_is_answered_now_and_then() {
+    let craft = || Craft::new(4, round_robin(8192));
+    let (mut full, _) = chain(&craft, 4);
+    let ask = AskCertificate {
+        epoch: Epoch(0),
+        view: View(1),
+        high: View(0),
+        stalled: true,
+    };
+    for _ in 0..2 {
+        full.sent.clear();
+        full.pass(Time::millis(100));
+        for _ in 0..50 {
+            full.now = full.now.plus(Time(200_000));
+            full.deliver(2, Message::AskCertificate(ask));
+        }
+        let answer = |(to, it): &&(To, Message)| {
+            matches!(it, Message::Certificate(_)) && *to == To::One(NodeId(2))
+        };
+        assert_eq!(full.sent.iter().filter(answer).count(), 1);
+    }
+}
+
+/// Who follows closely misses block after block where messages get lost, and asks for each at once.
+#[test]
+fn one_that_asks_for_newer_blocks_is_answered_each_time() {
+    let craft = || Craft::new(4, round_robin(8192));
+    let (mut full, _) = chain(&craft, 300);
+    let views: Vec<u64> = (1..=340).collect();
+    let (blocks, certificates) = full.craft.chain(&views);
+    for k in 300..340 {
+        full.propose(&blocks[k]);
+        full.now = full.now.plus(Time(200_000));
+        let ask = FetchBlocks {
+            epoch: Epoch(0),
+            from: full.replica.status().height,
+            target: Arc::clone(&certificates[k - 1]),
+        };
+        let answer = answer_of(&mut full, ask);
+        assert_eq!(answer.certificate, certificates[k - 1]);
+    }
+}
+
+/// As many blocks as can be, of which many end a tenure's time-out.
+#[test]
+fn an_answer_is_no_longer_than_it_may_be() {
+    let craft = || Craft::new(31, round_robin(4));
+    let mut full = Solo::new(craft(), 1);
+    let quorum = full.craft.quorum() as u16;
+    let (mut justify, mut tenure, mut batch) = (full.craft.genesis(), 0, 0);
+    while full.replica.status().height < Height(300) {
+        let signers: Vec<_> = (0..quorum).map(|node| (node, &justify)).collect();
+        let mut timeout = Some(full.craft.timeout_certificate(tenure, &signers));
+        tenure += 1;
+        for view in 4 * tenure..4 * tenure + 3 {
+            let payload = batches::payload::<HotStuff>(batch..batch + 40);
+            batch += 40;
+            let block = full
+                .craft
+                .block_after(view, &justify, timeout.take(), payload);
+            justify = full.craft.certify(&block);
+            full.propose(&block);
+        }
+    }
+    let ask = FetchBlocks {
+        epoch: Epoch(0),
+        from: Height(1),
+        target: full.craft.genesis(),
+    };
+    let answer = answer_of(&mut full, ask);
+    let bytes = codec::encode(&answer).len();
+    assert!(
+        answer.blocks.len() > 100 && bytes > ANSWER_BYTES / 2,
+        "{bytes}"
+    );
+    assert!(bytes <= ANSWER_BYTES, "{bytes}");
 }

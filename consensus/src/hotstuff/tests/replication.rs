@@ -2,6 +2,7 @@
 
 use super::super::{Message, rules};
 use super::craft::{Craft, Solo, payload, round_robin};
+use crate::Protocol as _;
 use crypto::{Digest, Height, NodeId, Payload, Reject, Time, View};
 use std::sync::Arc;
 
@@ -512,4 +513,22 @@ fn uncertified_blocks_are_capped() {
         1,
         "the block voted for last is kept"
     );
+}
+
+/// While the block of the high certificate is missing, proposals of all views are taken for the blocks
+/// in them; each of those views was then remembered.
+#[test]
+fn proposals_of_old_views_are_not_remembered() {
+    let mut solo = solo(4, 8192, 1);
+    let views: Vec<u64> = (1..=200).collect();
+    let (blocks, certificates) = solo.craft.chain(&views);
+    solo.certificate(3, &certificates[199]);
+    blocks[50..150].iter().for_each(|block| solo.propose(block));
+    let mut sizes = Vec::new();
+    solo.replica.sizes(&mut sizes);
+    let seen = sizes.iter().find(|it| it.name == "views with proposals");
+    let seen = seen.unwrap();
+    assert!(seen.len <= seen.cap, "{seen:?}");
+    blocks.iter().for_each(|block| solo.propose(block));
+    assert_eq!(solo.heights().len(), 198, "and they serve to catch up");
 }

@@ -1,7 +1,7 @@
 //! What hostile members can make a replica hold, and how long an honest message may be.
 
-use super::super::message::{Message, ViewChange};
-use super::super::{NewView, Prepared};
+use super::super::message::{Message, Reached, ViewChange};
+use super::super::{NewView, Prepared, slot};
 use super::craft::{Craft, EVERY, Solo, payload};
 use crypto::{Certificate, Height, Kind, NodeId, codec};
 use std::sync::Arc;
@@ -80,20 +80,25 @@ fn of_each_member_one_view_change_is_kept_and_none_beyond_the_window() {
     }
 }
 
+/// The others are a window further: it hears of what is stable there. Returns up to where.
+fn fall_behind(solo: &mut Solo, round: u64) -> u64 {
+    let low = round * 3 * EVERY;
+    if low > 0 {
+        let reached = Reached::Stable(solo.craft.stable(low));
+        solo.deliver(2, Message::Certificate(reached));
+    }
+    low
+}
+
 /// One that lags hears of what is stable elsewhere again and again, and of slots above it each time:
 /// what lies between is fetched when it comes to that, and not kept until then.
 #[test]
 fn one_who_lags_behind_checkpoint_after_checkpoint_keeps_two_windows_at_most() {
-    use super::super::message::Reached;
     for n in [4u16, 7] {
         let mut solo = Solo::start(n, 0);
         let craft = Craft::new(n);
         for round in 0..20 {
-            let low = round * 3 * EVERY;
-            if low > 0 {
-                let reached = Reached::Stable(craft.stable(low));
-                solo.deliver(2, Message::Certificate(reached));
-            }
+            let low = fall_behind(&mut solo, round);
             // All but the next one, which it lacks.
             for height in low + 2..=low + 3 * EVERY {
                 let assigned = craft.assigned(1, height, &payload(height));
@@ -111,10 +116,37 @@ fn one_who_lags_behind_checkpoint_after_checkpoint_keeps_two_windows_at_most() {
     }
 }
 
+/// It lags, and cannot get at the payload of the slots that it hears of: whatever it does not keep any
+/// more it does not ask for any more (seed 4770).
+#[test]
+fn questions_about_slots_that_are_not_kept_are_dropped() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let craft = Craft::new(n);
+        let mut asked = Vec::new();
+        for round in 0..20 {
+            let low = fall_behind(&mut solo, round);
+            // All but the next one, which it lacks.
+            for height in low + 2..=low + 2 * EVERY {
+                let digest = craft.assigned(1, height, &payload(height)).digest;
+                asked.push(slot::question(Height(height), &digest));
+                solo.withheld.extend(asked.last().copied());
+                solo.pre_prepare(1, height, &payload(height));
+            }
+            let slots = solo.replica.log.most_slots();
+            let mut sizes = Vec::new();
+            solo.replica.replication.sizes(slots, &mut sizes);
+            let questions = sizes.iter().find(|it| it.name == "questions").unwrap();
+            let open = asked.iter().filter(|it| !solo.dropped.contains(it)).count();
+            assert!(open <= slots, "n {n}, round {round}: {open} of {slots}");
+            assert_eq!(questions.len, open, "n {n}, round {round}");
+        }
+    }
+}
+
 /// Certificates of slots far above are shown by nobody honest: they take no room.
 #[test]
 fn certificates_beyond_what_is_kept_leave_nothing_behind() {
-    use super::super::message::Reached;
     for n in [4u16, 7] {
         let mut solo = Solo::start(n, 0);
         let craft = Craft::new(n);

@@ -1,11 +1,13 @@
 //! Fetching slots that others have committed, and serving them.
 
 use super::super::message::{CommittedSlot, FetchPayloads, FetchSlots, MAX_SLOTS, Slots};
-use super::super::{Message, slot};
+use super::super::{Message, Pbft, slot};
 use super::cluster::Cluster;
 use super::craft::{Craft, EVERY, Solo, payload};
+use crate::common::ANSWER_BYTES;
+use crate::testing::batches;
 use crate::{Input, To};
-use crypto::{Epoch, Height, NodeId, Payload, Time};
+use crypto::{Digest, Epoch, Height, NodeId, Payload, Time, codec};
 use std::sync::Arc;
 
 fn committed(craft: &Craft, heights: std::ops::RangeInclusive<u64>) -> Vec<CommittedSlot> {
@@ -430,4 +432,69 @@ fn slots_are_taken_no_further_than_execution_may_lag() {
             });
         }
     }
+}
+
+/// As many slots as can be: their certificates count, too.
+#[test]
+fn an_answer_is_no_longer_than_it_may_be() {
+    let mut solo = Solo::start(31, 0);
+    let craft = solo.craft.clone();
+    let far = 200;
+    solo.checkpoint(Some(craft.stable(far)));
+    for height in 1..=far {
+        let payload = batches::payload::<Pbft>(height * 80..height * 80 + 80);
+        let certificate = craft.committed(craft.assigned(1, height, &payload));
+        let slot = CommittedSlot {
+            payload: Arc::new(payload),
+            certificate,
+        };
+        let slots = Slots {
+            slots: vec![slot],
+            reached: Height(far),
+        };
+        solo.deliver(2, Message::Slots(slots));
+    }
+    assert_eq!(solo.heights().len() as u64, far);
+    assert!(ask(&mut solo, 1).len() > 100);
+    let answer = solo.sent.iter().find_map(|(_, it)| match it {
+        Message::Slots(it) => Some(codec::encode(it).len()),
+        _ => None,
+    });
+    let bytes = answer.unwrap();
+    assert!(bytes > ANSWER_BYTES / 2 && bytes <= ANSWER_BYTES, "{bytes}");
+}
+
+/// Each height that execution got on made room for one more, which was asked for at once: most of the
+/// answer was thrown away, each time.
+#[test]
+fn nobody_is_asked_before_there_is_room_for_an_answer() {
+    let mut craft = Craft::new(4);
+    craft.execution_lag = EVERY;
+    let mut solo = Solo::new(craft.clone(), 0);
+    let (far, reach) = (10 * EVERY, 4 * EVERY);
+    solo.checkpoint(Some(craft.stable(far)));
+    let executed = |solo: &mut Solo, height| {
+        solo.input(Input::Executed {
+            height: Height(height),
+            state: Digest::ZERO,
+        });
+    };
+    let mut answered = 0;
+    let mut serve = |solo: &mut Solo| {
+        while let Some((To::One(peer), from)) = fetches(solo).get(answered).copied() {
+            answered += 1;
+            solo.deliver(peer.0, slots(&craft, from..=far, far));
+        }
+        solo.heights().len() as u64
+    };
+    assert_eq!(serve(&mut solo), reach, "it takes no more");
+    let before = fetches(&solo).len();
+    for height in 1..EVERY {
+        executed(&mut solo, height);
+        serve(&mut solo);
+    }
+    let asked = fetches(&solo).len() - before;
+    assert_eq!(asked, 0);
+    executed(&mut solo, EVERY);
+    assert_eq!(serve(&mut solo), reach + EVERY, "there is room now");
 }

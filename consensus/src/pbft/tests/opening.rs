@@ -401,24 +401,73 @@ fn a_primary_without_the_payload_asks_for_it_and_then_assigns_it() {
     }
 }
 
+fn fetch_payloads(wanted: &[(u64, u64)]) -> Message {
+    let wanted = wanted.iter().map(|it| (Height(it.0), digest(it.1)));
+    Message::FetchPayloads(super::super::message::FetchPayloads {
+        epoch: crypto::Epoch(0),
+        wanted: wanted.collect(),
+    })
+}
+
+/// The payloads that it has told a peer.
+fn told(solo: &Solo, peer: u16) -> Vec<(Height, Arc<Payload>)> {
+    let answer = solo.sent.iter().find_map(|(to, it)| match it {
+        Message::Payloads(it) if *to == To::One(NodeId(peer)) => Some(it.payloads.clone()),
+        _ => None,
+    });
+    answer.unwrap()
+}
+
 #[test]
 fn payload_is_told_to_the_new_primary() {
     let mut solo = Solo::start(4, 0);
     solo.pre_prepare(1, 1, &payload(1));
-    let fetch = super::super::message::FetchPayloads {
-        epoch: crypto::Epoch(0),
-        wanted: vec![
-            (Height(1), digest(1)),
-            (Height(1), digest(2)),
-            (Height(7), digest(1)),
-        ],
-    };
-    solo.deliver(2, Message::FetchPayloads(fetch));
-    let answer = solo.sent.iter().find_map(|(to, it)| match it {
-        Message::Payloads(it) if *to == To::One(NodeId(2)) => Some(it.payloads.clone()),
-        _ => None,
-    });
-    assert_eq!(answer.unwrap(), [(Height(1), Arc::new(payload(1)))]);
+    solo.deliver(2, fetch_payloads(&[(1, 1), (1, 2), (7, 1)]));
+    assert_eq!(told(&solo, 2), [(Height(1), Arc::new(payload(1)))]);
+}
+
+/// A view that does not carry a slot over makes all forget its payload; a certificate of before may
+/// come to light in a later view, and its payload is on disk then.
+#[test]
+fn payload_that_no_memory_holds_is_told_from_the_store() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.pre_prepare(1, 1, &payload(1));
+        let opened = solo.craft.opened(2, 0, &[]);
+        solo.deliver(2, Message::Opened(opened));
+        let fetch = || fetch_payloads(&[(1, 1), (u64::MAX, 1)]);
+        solo.slow_loads = true;
+        solo.deliver(3, fetch());
+        solo.now = solo.now.plus(Time::millis(5_000));
+        solo.deliver(3, fetch());
+        assert_eq!(solo.loads.len(), 1, "n {n}: one look for each peer");
+        solo.load();
+        assert_eq!(told(&solo, 3), [(Height(1), Arc::new(payload(1)))]);
+    }
+}
+
+/// Nobody else may have it.
+#[test]
+fn a_new_primary_looks_for_payload_in_its_own_store() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.pre_prepare(1, 1, &payload(1));
+        let opened = solo.craft.opened(2, 0, &[]);
+        solo.deliver(2, Message::Opened(opened));
+        // The next view that it leads carries over what one of the others can prove.
+        let view = u64::from(n);
+        assert_eq!(solo.craft.primary(view), 0);
+        let proven = [solo.craft.prepared_at(1, 1, 1)];
+        for node in 1..n {
+            let change = solo.craft.view_change(node, view, 0, &proven);
+            solo.deliver(node, change);
+        }
+        assert!(
+            solo.said("pre_prepare").contains(&(view, 1)),
+            "n {n}: {:?}",
+            solo.sent
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Crash and restart: nothing is promised twice, nothing promised is lost, nothing stalls.
 
+use super::super::message::Reached;
 use super::super::{Message, Record};
 use super::cluster::Cluster;
 use super::craft::{Craft, EVERY, Solo, payload};
@@ -294,6 +295,49 @@ fn a_committed_slot_is_not_prepared_anew_before_it_is_read() {
         assert!(solo.said("prepare").is_empty(), "it has prepared another");
         solo.pre_prepare(1, 4, &payload(4));
         assert_eq!(solo.said("prepare"), [(1, 4)]);
+    }
+}
+
+/// What it has stored of a slot may be newer than what is shown to it before it has read that: a
+/// certificate of an older view in its place would leave the slot out of the next view change, or
+/// name in it what was never committed.
+#[test]
+fn a_certificate_that_is_shown_during_a_start_replaces_no_newer_one() {
+    for n in [4u16, 7] {
+        let mut solo = Solo::start(n, 0);
+        let opened = solo.craft.opened(2, 0, &[]);
+        solo.deliver(2, Message::Opened(opened));
+        for height in 1..=3 {
+            solo.order(2, height, height);
+        }
+        let stored = |solo: &Solo| {
+            let at_2 = solo.records.iter().find_map(|record| match record {
+                Record::Prepared(it) if it.assigned.height == Height(2) => Some(it.assigned.view),
+                _ => None,
+            });
+            at_2.unwrap()
+        };
+        let mut anchor = solo.craft.anchor();
+        let last = solo.commits[2].clone();
+        (anchor.height, anchor.history) = (last.height, last.history);
+        anchor.proof = Some(last.proof);
+        let all = solo.records;
+        let below = |it: &Record| matches!(crate::Record::key(it), crate::RecordKey::At(h, _) if h < Height(3));
+        let given = all.iter().filter(|it| !below(it)).cloned().collect();
+        let mut solo = Solo::recover(solo.craft, 0, Time(0), anchor, given);
+        solo.records = all;
+        solo.slow_loads = true;
+        solo.checkpoint(None);
+        let old = Reached::Prepared(solo.craft.prepared_at(1, 2, 9));
+        solo.deliver(3, Message::Certificate(old));
+        assert_eq!(stored(&solo), View(2), "n {n}");
+        while !solo.loads.is_empty() {
+            solo.load();
+        }
+        solo.input(overdue());
+        let named = solo.last_change().change.prepared;
+        let named = named.iter().find(|it| it.height == Height(2));
+        assert_eq!(named.map(|it| it.view), Some(View(2)), "n {n}");
     }
 }
 

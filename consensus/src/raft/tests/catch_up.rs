@@ -1,10 +1,13 @@
 //! Followers that lack what their leader no longer has in memory.
 
-use super::super::{Body, Proof, Record};
+use super::super::{AppendEntries, Body, Entry, Proof, Record};
 use super::cluster::Cluster;
-use super::craft::{Craft, Solo, appended, conflict, entries, position};
-use crate::{Anchor, Input, Loaded, Token};
-use crypto::{Digest, Height, NodeId, Time, View};
+use super::craft::{Craft, Solo, appended, conflict, entries, heard, position};
+use crate::testing::batches;
+use crate::{Anchor, Input, Loaded, To, Token};
+use crypto::{Digest, Height, NodeId, Payload, Time, View};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A leader in term 3 that has nothing up to height 8 in memory, but all on disk.
 fn leader() -> Solo {
@@ -139,4 +142,124 @@ fn a_follower_that_was_away_for_long_catches_up() {
     cluster.start(away);
     cluster.run_until(Time::millis(5_000), "catch up", Cluster::all_done);
     assert_eq!(cluster.leader(), Some(leader));
+}
+
+/// Bytes of a large entry.
+const LARGE: usize = 100 << 10;
+/// Most that is under way to one follower.
+const UNDER_WAY: usize = 8 << 20;
+
+/// A leader in term 3 that has so many large entries on disk, and none of them in memory.
+fn leader_of_large(count: u64) -> Solo {
+    let craft = Craft::new(3);
+    let anchor = Anchor {
+        height: Height(count),
+        history: Digest([1; 32]),
+        proof: Some(Proof(position(2, count))),
+        ..craft.anchor()
+    };
+    let payload = Payload::Inline(vec![batches::large_batch(LARGE as u32)]);
+    let large = |height| {
+        let (at, payload) = (position(2, height), payload.clone());
+        Record::Entry(Arc::new(Entry { at, payload }))
+    };
+    let mut records = vec![Record::Term {
+        term: View(2),
+        voted: None,
+    }];
+    records.extend((1..=count).map(large));
+    let mut solo = Solo::recover(craft, 0, Time(0), anchor, records);
+    solo.elect();
+    solo
+}
+
+/// What has been sent to node 1 with entries, from the message of that number on.
+fn sent_from(solo: &Solo, first: usize) -> Vec<AppendEntries> {
+    let to = [To::Others, To::One(NodeId(1))];
+    let sent = solo.sent[first..].iter().filter(|(it, _)| to.contains(it));
+    let full = sent.filter_map(|(_, body)| match body {
+        Body::AppendEntries(it) if !it.entries.is_empty() => Some(it.clone()),
+        _ => None,
+    });
+    full.collect()
+}
+
+fn bytes(append: &AppendEntries) -> usize {
+    append.entries.iter().map(|it| it.payload.bytes()).sum()
+}
+
+/// A connection's queue drops the oldest when it is full, which is what the follower needs next.
+#[test]
+fn what_is_under_way_to_one_who_catches_up_is_bounded() {
+    let mut solo = leader_of_large(400);
+    solo.slow_loads = true;
+    let first = solo.sent.len();
+    solo.deliver(1, conflict(3, 400, (0, 1)));
+    solo.load();
+    let probe = sent_from(&solo, first);
+    assert_eq!(probe.len(), 1, "one message finds out whether it fits");
+    let mut answered = 0;
+    for part in 1..=3 {
+        let last = sent_from(&solo, first)
+            .last()
+            .unwrap()
+            .entries
+            .last()
+            .unwrap()
+            .at;
+        solo.deliver(1, appended(3, last.height.0));
+        answered = answered.max(last.height.0);
+        while !solo.loads.is_empty() {
+            solo.load();
+        }
+        let sent = sent_from(&solo, first);
+        let under_way = sent.iter().filter(|it| it.previous.height.0 >= answered);
+        let under_way: usize = under_way.map(bytes).sum();
+        assert!(under_way <= UNDER_WAY, "{under_way} bytes");
+        assert!(
+            under_way > UNDER_WAY / 2,
+            "{under_way} bytes in part {part}"
+        );
+        assert!(
+            sent.iter().all(|it| bytes(it) <= 256 << 10),
+            "in small messages"
+        );
+    }
+}
+
+/// What takes long is not lost. Copies would come on top of what the connection has to carry anyway.
+#[test]
+fn a_slow_connection_is_not_filled_with_copies() {
+    const COUNT: u64 = 400;
+    let mut solo = leader_of_large(COUNT);
+    let (mut seen, mut queue, mut has) = (solo.sent.len(), VecDeque::new(), 0);
+    let (mut most, mut carried) = (0, 0);
+    solo.deliver(1, conflict(3, COUNT, (0, 1)));
+    while has <= COUNT {
+        queue.extend(sent_from(&solo, seen));
+        seen = solo.sent.len();
+        most = most.max(queue.iter().map(bytes).sum());
+        let Some(append) = queue.pop_front() else {
+            solo.pass(Time::millis(10));
+            continue;
+        };
+        // A megabyte a second.
+        carried += bytes(&append);
+        for _ in 0..=bytes(&append) >> 16 {
+            solo.pass(Time::millis(62));
+            let round = solo.last_append(2).unwrap().round;
+            solo.deliver(2, heard(3, round));
+        }
+        let previous = append.previous.height.0;
+        if previous <= has {
+            has = has.max(previous + append.entries.len() as u64);
+            solo.deliver(1, appended(3, has));
+        } else {
+            solo.deliver(1, conflict(3, previous, (0, has + 1)));
+        }
+    }
+    assert!(solo.leads());
+    assert!(most <= 16 << 20, "{most} bytes at once");
+    let copies = carried - COUNT as usize * LARGE;
+    assert!(copies <= 2 * UNDER_WAY, "{copies} bytes too many");
 }

@@ -262,14 +262,25 @@ impl Solo {
     }
     /// The last entries or heartbeat that went to a peer.
     pub fn last_append(&self, peer: u16) -> Option<AppendEntries> {
-        let to = |(to, _): &&(To, Body)| {
+        self.appends_to(peer).last()
+    }
+    /// The last entries that went to a peer.
+    pub fn last_entries(&self, peer: u16) -> Option<AppendEntries> {
+        let full = self.appends_to(peer).filter(|it| !it.entries.is_empty());
+        full.last()
+    }
+    /// All entries and heartbeats that went to a peer.
+    fn appends_to(&self, peer: u16) -> impl Iterator<Item = AppendEntries> {
+        let to = move |(to, _): &&(To, Body)| {
             matches!(to, To::Others | To::All) || *to == To::One(NodeId(peer))
         };
-        let append = |(_, body): &(To, Body)| match body {
-            Body::AppendEntries(append) => Some(append.clone()),
-            _ => None,
-        };
-        self.sent.iter().rev().filter(to).find_map(append)
+        self.sent
+            .iter()
+            .filter(to)
+            .filter_map(|(_, body)| match body {
+                Body::AppendEntries(append) => Some(append.clone()),
+                _ => None,
+            })
     }
     /// How many messages with entries have gone to a peer.
     pub fn appends(&self, peer: u16) -> usize {

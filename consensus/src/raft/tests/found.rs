@@ -7,8 +7,10 @@ use super::super::message::{
     RequestVote,
 };
 use super::super::{Body, Draft, Entry, Message, Position, Proof, Raft, Record};
+use crate::testing::batches::large_batch;
 use crate::{
     Anchor, Config, Input, LeaderSchedule, Loaded, Output, Outputs, Protocol as _, Timing, To,
+    Token,
 };
 use crypto::*;
 use std::sync::Arc;
@@ -30,9 +32,21 @@ impl One {
     }
     /// That has committed up to a position.
     fn above(committed: Option<Position>, records: Vec<Record>) -> Self {
-        Self::timed(Timing::default(), committed, records)
+        Self::sized(BLOCK, committed, records)
+    }
+    /// Whose entries hold so many bytes of batches.
+    fn sized(block_bytes: u32, committed: Option<Position>, records: Vec<Record>) -> Self {
+        Self::made(Timing::default(), block_bytes, committed, records)
     }
     fn timed(timing: Timing, committed: Option<Position>, records: Vec<Record>) -> Self {
+        Self::made(timing, BLOCK, committed, records)
+    }
+    fn made(
+        timing: Timing,
+        block_bytes: u32,
+        committed: Option<Position>,
+        records: Vec<Record>,
+    ) -> Self {
         let member = |i| Validator {
             key: SecretKey::from_seed(&[i; 32]).public(),
         };
@@ -53,7 +67,7 @@ impl One {
             leaders: LeaderSchedule::RoundRobin { tenure: 1 },
             timing,
             seed: [1; 32],
-            block_bytes: BLOCK,
+            block_bytes,
             execution_lag: 1024,
         };
         let anchor = Anchor {
@@ -112,6 +126,21 @@ fn appends(out: &[Output<Raft>]) -> Vec<(To, AppendEntries)> {
         _ => None,
     };
     out.iter().filter_map(append).collect()
+}
+
+/// What it looks for in its store.
+fn loads(out: &[Output<Raft>]) -> Option<Token> {
+    out.iter().find_map(|it| match it {
+        Output::Load { token, .. } => Some(*token),
+        _ => None,
+    })
+}
+
+/// Bytes of a message of entries as it is sent. A frame holds an entry's batches and 64 KiB more.
+fn encoded(append: &AppendEntries) -> usize {
+    let body = Body::AppendEntries(append.clone());
+    let epoch = Epoch(0);
+    codec::encode(&Message { epoch, body }).len()
 }
 
 fn rejects(out: &[Output<Raft>]) -> bool {
@@ -183,12 +212,8 @@ fn what_is_loaded_for_a_follower_fits_into_a_frame() {
     let mut one = One::above(Some(place(1, 3)), vec![]);
     let (term, _) = one.lead();
     let out = one.hear(1, nothing_here(term, Height(3)));
-    let load = |it: &Output<Raft>| match it {
-        Output::Load { token, .. } => Some(*token),
-        _ => None,
-    };
-    let token = out.iter().find_map(load).unwrap();
-    let batch = |bytes: u32| Payload::Inline(vec![crate::testing::batches::large_batch(bytes)]);
+    let token = loads(&out).unwrap();
+    let batch = |bytes: u32| Payload::Inline(vec![large_batch(bytes)]);
     let records = vec![
         entry_of(1, 1, batch(BLOCK / 2)),
         entry_of(1, 2, batch(BLOCK)),
@@ -200,6 +225,44 @@ fn what_is_loaded_for_a_follower_fits_into_a_frame() {
     };
     let bytes: usize = sent.entries.iter().map(|entry| entry.bytes()).sum();
     assert_eq!(bytes, BLOCK as usize / 2);
+}
+
+/// However small an entry is on this chain: a follower that lacks many would never get one of them.
+#[test]
+fn a_message_fits_into_a_frame_however_small_entries_are() {
+    const SMALL: u32 = 3 << 10;
+    let payload = Payload::Inline(vec![large_batch(SMALL)]);
+    let records = (1..=100).map(|height| entry_of(1, height, payload.clone()));
+    let mut one = One::sized(SMALL, None, records.collect());
+    let (term, _) = one.lead();
+    let sent = appends(&one.hear(1, nothing_here(term, Height(100))));
+    assert!(sent.iter().any(|(_, append)| !append.entries.is_empty()));
+    for (to, append) in sent {
+        let bytes = encoded(&append);
+        assert!(
+            bytes < SMALL as usize + (64 << 10),
+            "{bytes} bytes to {to:?}"
+        );
+    }
+}
+
+/// Entries take more than their batches, and many small batches more than a few large ones.
+#[test]
+fn what_is_loaded_fits_into_a_frame_in_many_small_batches_too() {
+    const LARGE: u32 = 4 << 20;
+    let small = Payload::Inline(vec![large_batch(450); 64]);
+    let (each, most) = (small.bytes() as u32, LARGE);
+    let last = u64::from(most / each) + 1;
+    let mut records: Vec<Record> = (1..last).map(|it| entry_of(1, it, small.clone())).collect();
+    let rest = Payload::Inline(vec![large_batch(most % each)]);
+    records.push(entry_of(1, last, rest));
+    let mut one = One::sized(LARGE, Some(place(1, last)), vec![]);
+    let (term, _) = one.lead();
+    let token = loads(&one.hear(1, nothing_here(term, Height(last)))).unwrap();
+    let sent = appends(&one.put_in(Input::Loaded(Loaded { token, records })));
+    assert_eq!(sent.len(), 1);
+    let bytes = encoded(&sent[0].1);
+    assert!(bytes < LARGE as usize + (64 << 10), "{bytes} bytes");
 }
 
 /// Its leader counts on a follower's silence for one time-out. That a newer term is heard of

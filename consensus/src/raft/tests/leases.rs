@@ -2,7 +2,7 @@
 //! that nobody else is elected.
 
 use super::super::Body;
-use super::super::message::RequestVote;
+use super::super::message::{ReadIndex, RequestVote};
 use super::craft::{Craft, Solo, append, appended, heard, newer, position, pre_vote, request_vote};
 use crate::{Input, ReadId};
 use crypto::{Height, NodeId, Time, View};
@@ -171,4 +171,23 @@ fn a_lease_reads_nothing_before_an_entry_of_the_own_term() {
     );
     solo.deliver(1, appended(2, 2));
     assert_eq!(solo.reads, [(ReadId(0), Ok(Height(2)))]);
+}
+
+/// The answers to a round that reads have begun bring a new lease with them.
+#[test]
+fn reads_that_asked_are_answered_by_the_lease_that_the_answers_bring() {
+    let mut solo = leader(Craft::leased(3, LEASE));
+    solo.now = solo.now.plus(LEASE);
+    assert!(!reads_at_once(&mut solo), "it is over");
+    solo.deliver(
+        2,
+        Body::ReadIndex(ReadIndex {
+            term: View(1),
+            nonce: 7,
+        }),
+    );
+    let round = solo.last_append(1).unwrap().round;
+    solo.deliver(1, heard(1, round));
+    assert_eq!(solo.reads, [(ReadId(0), Ok(Height(1)))]);
+    assert!(solo.said(|body| matches!(body, Body::ReadAnswer(it) if it.nonce == 7)));
 }

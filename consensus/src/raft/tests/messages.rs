@@ -8,6 +8,7 @@ use super::craft::{
     Craft, Solo, append, appended, conflict, entries, grant, heard, message, newer, payload,
     position, pre_grant, pre_vote, request_vote,
 };
+use crate::testing::batches;
 use crate::{Committed, Message as _, Protocol as _};
 use crypto::{BatchRef, Digest, Epoch, Height, NodeId, Payload, Reject, Verified, View, codec};
 use std::sync::Arc;
@@ -319,4 +320,20 @@ fn a_proof_is_about_its_own_height() {
         check(committed(4, position(0, 4))),
         Err(Reject::BadCertificate)
     );
+}
+
+/// What a message may hold is counted by it.
+#[test]
+fn an_entry_knows_how_long_its_encoding_is() {
+    let payloads = [
+        Payload::EMPTY,
+        batches::payload::<Raft>([1]),
+        batches::payload::<Raft>(1..=7),
+        Payload::Inline(vec![batches::large_batch(5_000); 3]),
+    ];
+    for payload in payloads {
+        let at = position(1, 1);
+        let entry = Entry { at, payload };
+        assert_eq!(entry.encoded_bytes(), codec::encode(&entry).len());
+    }
 }

@@ -6,6 +6,7 @@ mod craft;
 
 mod catch_up;
 mod commits;
+mod execution;
 mod found;
 mod golden;
 mod leases;

@@ -270,10 +270,12 @@ fn one_who_no_longer_leads_takes_the_new_leaders_entries() {
 #[test]
 fn a_silent_follower_is_asked_the_same_again_and_not_sent_the_whole_log() {
     let mut leader = leader();
+    let before = leader.appends(1);
     leader.pass(Time::millis(250));
-    let again = leader.last_append(1).expect("it was asked");
+    assert!(leader.appends(1) > before);
+    let again = leader.last_entries(1).expect("it was asked");
     assert_eq!(again.previous, position(6, 10));
     leader.input(crate::Input::Connected { peer: NodeId(1) });
-    let again = leader.last_append(1).expect("it was asked");
+    let again = leader.last_entries(1).expect("it was asked");
     assert_eq!(again.previous, position(6, 10));
 }

@@ -3,7 +3,9 @@
 use super::super::Body;
 use super::super::message::{RequestVote, TimeoutNow};
 use super::cluster::Cluster;
-use super::craft::{Craft, Solo, append, appended, heard, message, payload, position};
+use super::craft::{
+    Craft, Solo, append, appended, grant, heard, message, payload, position, pre_grant,
+};
 use crate::{Input, Output, Outputs, Protocol as _, To};
 use crypto::{NodeId, Time, View};
 
@@ -244,4 +246,38 @@ fn a_successor_that_is_down_costs_one_time_out_and_no_more() {
     );
     cluster.run(Time::millis(50));
     assert_ne!(cluster.leader(), Some(leader), "a late one still counts");
+}
+
+/// What it asks first may get lost. Those who hear their leader take no notice of others.
+#[test]
+fn a_successor_asks_again_as_it_asked_first() {
+    let mut solo = Solo::new(Craft::new(3), 0);
+    solo.append(1, append(1, (0, 0), &[1], 0));
+    solo.deliver(1, timeout_now(1));
+    solo.sent.clear();
+    solo.pass(Time::millis(100));
+    let ask = Body::RequestVote(RequestVote {
+        term: View(2),
+        last: position(1, 1),
+        transfer: true,
+    });
+    assert_eq!(solo.sent, [(To::Others, ask)]);
+}
+
+#[test]
+fn one_that_is_to_end_hands_over_what_it_wins_after_that() {
+    let mut solo = Solo::new(Craft::new(3), 0);
+    solo.time_out();
+    solo.input(Input::Transfer { to: None });
+    assert!(!solo.replica.departed(), "nobody leads");
+    solo.deliver(1, pre_grant(1));
+    solo.deliver(1, grant(1, 0));
+    assert!(solo.leads());
+    assert!(!solo.replica.departed(), "nobody else leads");
+    assert!(told(&solo).is_empty(), "who is up is not known yet");
+    solo.deliver(1, appended(1, 1));
+    assert_eq!(told(&solo), [To::One(NodeId(1))]);
+    assert!(!solo.replica.departed(), "the successor only stands");
+    solo.append(1, append(2, (1, 1), &[2], 1));
+    assert!(solo.replica.departed());
 }

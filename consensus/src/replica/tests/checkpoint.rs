@@ -109,6 +109,38 @@ fn own_checkpoint_counts_only_through_the_fence() {
     assert_eq!(stable(&bench).len(), 1);
 }
 
+/// After an orderly end the state was flushed at that height, and nothing there is executed again: with
+/// one member gone, three that had signed and not heard each other would never count to three.
+#[test]
+fn own_checkpoint_counts_again_after_a_restart() {
+    let mut bench = Bench::new();
+    let history = reach_checkpoint(&mut bench, 1);
+    let mut bench = bench.crash(0);
+    bench.sync();
+    bench.checkpoint(NodeId(1), EVERY, history, 1);
+    assert!(stable(&bench).is_empty());
+    bench.checkpoint(NodeId(2), EVERY, history, 1);
+    assert_eq!(stable(&bench).len(), 1);
+}
+
+/// Some sign the second one and some, which crashed before, never will: the first is what they have in
+/// common (simulator, seed 5488).
+#[test]
+fn all_own_checkpoints_that_are_not_stable_are_sent_again() {
+    let mut bench = Bench::new();
+    for height in 1..=2 * EVERY {
+        bench.tell(&[Act::Commit(height)]);
+        bench.execute(height, 1);
+    }
+    bench.sync();
+    bench.sent.clear();
+    let peer = NodeId(2);
+    bench.step(ReplicaInput::Protocol(Input::Connected { peer }));
+    bench.sync();
+    let heights: Vec<_> = sent(&bench).iter().map(|it| it.height.0).collect();
+    assert_eq!(heights, [EVERY, 2 * EVERY]);
+}
+
 #[test]
 fn one_who_lags_learns_of_a_stable_checkpoint() {
     let mut bench = Bench::new();

@@ -31,6 +31,9 @@ enum Event {
     Input(usize, Input<crate::Checked<HotStuff>>),
 }
 
+/// What is different about some node.
+pub(super) type Tweak = fn(usize, &mut Setup);
+
 pub(super) struct Cluster {
     pub(super) built: BuiltTestnet,
     pub(super) nodes: Vec<Node>,
@@ -46,10 +49,15 @@ pub(super) struct Cluster {
     /// Whose disk answers nothing, and what it would have answered.
     stalled: Option<(usize, Vec<Event>)>,
     requests: u64,
+    tweak: Tweak,
 }
 
 impl Cluster {
     pub(super) fn new(n: usize) -> Self {
+        Self::with(n, |_, _| ())
+    }
+
+    pub(super) fn with(n: usize, tweak: Tweak) -> Self {
         let ports = Ports::series(7000, n).unwrap();
         let built = Testnet::new(ports).build_from(&[7; 32]).unwrap();
         let stores = built
@@ -76,6 +84,7 @@ impl Cluster {
             evidence: Vec::new(),
             stalled: None,
             requests: 0,
+            tweak,
         };
         for i in 0..n {
             let node = cluster.start(i);
@@ -90,7 +99,8 @@ impl Cluster {
     fn start(&mut self, i: usize) -> Node {
         let genesis = &self.built.genesis;
         let me = NodeId(i as u16);
-        let setup = Setup::new(genesis, &self.built.nodes[i].config, me, [i as u8; 32]);
+        let mut setup = Setup::new(genesis, &self.built.nodes[i].config, me, [i as u8; 32]);
+        (self.tweak)(i, &mut setup);
         let verifier = setup.verifier(Arc::new(Ed25519));
         let key = SecretKey::from_seed(&self.built.nodes[i].consensus_key.seed());
         let public = key.public();

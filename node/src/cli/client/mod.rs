@@ -191,10 +191,10 @@ async fn range(
             })?;
         }
         left -= (page.kvs.len() as u64).min(left);
-        let Some(last) = page.kvs.last().filter(|_| page.more) else {
+        if !page.more {
             break;
-        };
-        request.key = [&last.key[..], &[0]].concat().into();
+        }
+        request.key = page.next_key;
         // The revision exists: this node or another has shown it. One that lags says so.
         request.revision = page.revision;
     }

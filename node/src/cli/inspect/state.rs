@@ -64,11 +64,9 @@ fn keys(reader: &StateReader, prefix: &str, limit: Option<u64>, as_json: bool) -
             say(line(pair, as_json))?;
         }
         left -= (page.pairs.len() as u64).min(left);
-        let Some(last) = page.pairs.last().filter(|_| page.more) else {
-            break;
-        };
+        let Some(next) = page.next else { break };
         span = Span {
-            key: [&last.key[..], &[0]].concat().into(),
+            key: next,
             end: end.clone(),
         };
     }

@@ -255,6 +255,96 @@ fn a_request_given_up_before_its_checks_never_reaches_the_machine() {
     bench.end();
 }
 
+/// A client may send a burst, reset the stream, and do it again: what it left behind still waits.
+#[test]
+fn what_nobody_waits_for_keeps_its_slot_until_it_is_taken_and_is_not_checked() {
+    let mut bench = bench();
+    let submit = |bench: &Bench, sequence| {
+        let (waiting, answer) = bench.requests.open()?;
+        bench.verification.ask(Question::Submit {
+            request: waiting.request(),
+            transaction: transaction(sequence, false),
+            wait: Wait::Committed,
+        });
+        Some((waiting, answer))
+    };
+    (0..2_000).for_each(|sequence| drop(submit(&bench, sequence)));
+    let waiting = bench.verification.waiting();
+    assert!(waiting <= 1_000, "{waiting} wait");
+    bench.start();
+    let end = Instant::now() + PATIENCE;
+    let (_waiting, answer) = loop {
+        if let Some(taken) = submit(&bench, 1) {
+            break taken;
+        }
+        assert!(Instant::now() < end, "no slot comes free");
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    assert!(matches!(
+        answer.blocking_recv(),
+        Ok(Answer::Rejected(Reject::BadSignature))
+    ));
+    assert_eq!(*bench.toy.batches.lock().unwrap(), [1]);
+    bench.end();
+}
+
+/// Slots count requests, and a transaction may have more than a MiB.
+#[test]
+fn long_transactions_that_wait_are_refused_when_there_are_too_many() {
+    let bench = bench();
+    let long = Transaction {
+        body: vec![0; 1 << 20].into(),
+        ..transaction(1, false)
+    };
+    let mut refused = 0;
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        let (one, mut answer) = bench.requests.open().unwrap();
+        bench.verification.ask(Question::Submit {
+            request: one.request(),
+            transaction: long.clone(),
+            wait: Wait::Committed,
+        });
+        let full = |it: &Answer| {
+            matches!(
+                it,
+                Answer::Reply(engine::Reply::Refused(engine::Refusal::Full { .. }))
+            )
+        };
+        refused += usize::from(answer.try_recv().is_ok_and(|it| full(&it)));
+        waiting.push((one, answer));
+    }
+    assert!((30..50).contains(&refused), "{refused} are refused");
+    assert_eq!(bench.verification.waiting(), 100 - refused);
+    bench.end();
+}
+
+/// One peer's batches, bad ones perhaps, must not delay those of all others.
+#[test]
+fn batches_of_one_peer_do_not_delay_those_of_another() {
+    let mut bench = bench();
+    for _ in 0..6 {
+        bench.frame(3, Class::Bulk, &[SLOW]);
+    }
+    bench.frame(1, Class::Bulk, &[GOOD]);
+    bench.frame(2, Class::Bulk, &[GOOD]);
+    bench.start();
+    let inputs = bench.inputs(8);
+    let place = |peer| {
+        let from =
+            |it: &Input<Bytes>| matches!(it, Input::Message { from, .. } if *from == NodeId(peer));
+        inputs.iter().position(from).unwrap()
+    };
+    assert!(
+        place(1) <= 2 && place(2) <= 2,
+        "behind {} and {}",
+        place(1),
+        place(2)
+    );
+    drop(inputs);
+    bench.end();
+}
+
 #[test]
 fn requests_are_capped() {
     let requests = Arc::new(Requests::new(2));

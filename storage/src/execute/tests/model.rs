@@ -4,9 +4,10 @@
 use super::{
     Compare, End, Limits, Operation, Outcome, Pair, Receipt, Relation, Reply, Request, Span, Test,
 };
+use bytes::Bytes;
 use crypto::{Digest, Height, PublicKey, Transaction};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone)]
 struct Value {
@@ -24,10 +25,19 @@ struct Session {
     last: u64,
 }
 
+/// What the ranges of a request have cost.
+#[derive(Default)]
+struct Spent {
+    bytes: usize,
+    looks: usize,
+}
+
 pub struct Model {
     limits: Limits,
     /// Index: revision.
     revisions: Vec<Keys>,
+    /// All keys that were ever written.
+    ever: BTreeSet<Vec<u8>>,
     sessions: BTreeMap<PublicKey, Session>,
 }
 
@@ -36,6 +46,7 @@ impl Model {
         Self {
             limits,
             revisions: vec![Keys::new()],
+            ever: BTreeSet::new(),
             sessions: BTreeMap::new(),
         }
     }
@@ -131,12 +142,13 @@ impl Model {
         }
         let mut keys = self.revisions[now as usize].clone();
         let mut wrote = false;
-        let mut returned = 0;
+        let mut spent = Spent::default();
         let mut replies = Vec::new();
         for operation in branch {
             replies.push(match operation {
                 Operation::Put { key, value } => {
                     wrote = true;
+                    self.ever.insert(key.to_vec());
                     let new = Value {
                         bytes: value.to_vec(),
                         created: now + 1,
@@ -172,8 +184,10 @@ impl Model {
                     } else {
                         &self.revisions[*revision as usize]
                     };
-                    let (pairs, more) = self.range(keys, span, *limit, &mut returned);
-                    Reply::Range { pairs, more }
+                    match self.range((keys, *revision > 0), span, *limit, &mut spent) {
+                        (pairs, _, Some(next)) => Reply::Part { pairs, next },
+                        (pairs, more, None) => Reply::Range { pairs, more },
+                    }
                 }
             });
         }
@@ -204,13 +218,14 @@ impl Model {
             Test::Version(relation, given) => relates(relation, number(|v| v.version).cmp(given)),
         }
     }
+    /// Of these keys; `then`: those of an old revision, where it looks at all that were ever written.
     fn range(
         &self,
-        keys: &Keys,
+        (keys, then): (&Keys, bool),
         span: &Span,
         limit: u32,
-        returned: &mut usize,
-    ) -> (Vec<Pair>, bool) {
+        spent: &mut Spent,
+    ) -> (Vec<Pair>, bool, Option<Bytes>) {
         let inside = |key: &[u8]| match &span.end {
             End::Only => key == span.key,
             End::Prefix => key.starts_with(&span.key),
@@ -223,13 +238,26 @@ impl Model {
             limit as usize
         };
         let mut pairs = Vec::new();
-        for (key, value) in keys.iter().filter(|(key, _)| inside(key)) {
-            let bytes = key.len() + value.bytes.len();
-            let full = *returned > 0 && *returned + bytes > self.limits.result_bytes;
-            if full || pairs.len() >= limit.min(self.limits.range_pairs) {
-                return (pairs, true);
+        let live = keys.keys().collect::<Vec<_>>();
+        let looked_at = if then {
+            self.ever.iter().collect()
+        } else {
+            live
+        };
+        for key in looked_at.into_iter().filter(|key| inside(key)) {
+            if span.end != End::Only {
+                if spent.looks == self.limits.looks {
+                    return (pairs, true, Some(key.clone().into()));
+                }
+                spent.looks += 1;
             }
-            *returned += bytes;
+            let Some(value) = keys.get(key) else { continue };
+            let bytes = key.len() + value.bytes.len();
+            let full = spent.bytes > 0 && spent.bytes + bytes > self.limits.result_bytes;
+            if full || pairs.len() >= limit.min(self.limits.range_pairs) {
+                return (pairs, true, None);
+            }
+            spent.bytes += bytes;
             pairs.push(Pair {
                 key: key.clone().into(),
                 value: value.bytes.clone().into(),
@@ -238,11 +266,16 @@ impl Model {
                 version: value.version,
             });
         }
-        (pairs, false)
+        (pairs, false, None)
     }
-    /// All keys of a span at a revision, without limits.
-    pub fn at(&self, span: &Span, revision: u64) -> (Vec<Pair>, bool) {
-        self.range(&self.revisions[revision as usize], span, 0, &mut 0)
+    /// What a read of a span returns at a revision, 0: now; whether it was cut, and where it goes on.
+    pub fn at(&self, span: &Span, revision: u64) -> (Vec<Pair>, bool, Option<Bytes>) {
+        let then = revision > 0;
+        let revision = if then { revision } else { self.revision() };
+        let keys = &self.revisions[revision as usize];
+        let (pairs, more, next) = self.range((keys, then), span, 0, &mut Spent::default());
+        let behind = pairs.last().filter(|_| more).map(Pair::behind);
+        (pairs, more, next.or(behind))
     }
     /// The client's next sequence, by what he executed in his present session.
     pub fn next(&self, client: &PublicKey) -> u64 {

@@ -279,6 +279,145 @@ fn what_lies_below_a_height_that_was_handed_over_is_executed_only_as_far_as_told
     assert!(bench.executor.flush(true).unwrap());
 }
 
+/// What is gathered could not be flushed while the log stands still, and would grow until the backend
+/// flushes a part of it by itself.
+#[test]
+fn what_was_handed_over_waits_while_too_much_is_executed_that_the_log_lacks() {
+    let most = 4 << 10;
+    let mut bench = Bench::new(ExecutorConfig {
+        flush: FlushPolicy {
+            bytes: most,
+            ..FlushPolicy::default()
+        },
+        step_bytes: 1,
+        ..ExecutorConfig::new(Limits::default())
+    });
+    let (mut history, value, last) = (Digest::ZERO, "v".repeat(500), Height(40));
+    let mut commits = Vec::new();
+    for n in 1..=last.0 {
+        let request = Request::all(vec![put(&format!("k{n}"), &value)]);
+        let batch = Batch {
+            author: NodeId(0),
+            number: n,
+            expires: last,
+            transactions: vec![transaction(1, n, 1_000, &request)],
+        };
+        let payload = Payload::Inline(vec![batch.seal()]);
+        history = payload.extend_history(&history, Height(n));
+        commits.push((payload, history));
+    }
+    bench
+        .executor
+        .hand(commits.iter().zip(1..).map(|((payload, history), n)| {
+            let Payload::Inline(batches) = payload.clone() else {
+                unreachable!("made so")
+            };
+            Commit {
+                height: Height(n),
+                history: *history,
+                batches,
+            }
+        }));
+    let all = |bench: &mut Bench| {
+        while !bench.executor.step(Time(0), last).unwrap().is_empty() {}
+        bench.executor.applied().height
+    };
+    let reached = all(&mut bench);
+    assert!(bench.executor.waits() && reached < last, "all is executed");
+    assert!(bench.executor.state.store().bytes() < 2 * most);
+    assert_eq!(bench.state.flushes(), 0, "ahead of the log");
+
+    // The log comes to hold one height after the other, and execution follows it.
+    for (payload, _) in commits {
+        let mut write = WriteBatch::new();
+        let at = crate::RecordAt::Height(bench.top.next(), Digest::ZERO);
+        write.put(Table::Record, at.key(), codec::encode(&payload));
+        bench.commit_row(Payload::Refs(payload.references().into_owned()), write);
+        let reached = all(&mut bench);
+        assert!(reached >= bench.top && bench.executor.state.store().bytes() < 2 * most);
+    }
+    assert_eq!(bench.executor.applied().height, last);
+    assert!(!bench.executor.waits() && bench.state.flushes() > 0);
+}
+
+/// Counts the rows that are read.
+struct Counting<'a>(&'a dyn Read, std::cell::Cell<usize>);
+
+impl Read for Counting<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.1.update(|rows| rows + 1);
+        self.0.get(table, key)
+    }
+    fn scan(&self, table: Table, scan: &crate::Scan) -> Result<Vec<crate::Row>, StoreError> {
+        let rows = self.0.scan(table, scan)?;
+        self.1.update(|count| count + rows.len());
+        Ok(rows)
+    }
+}
+
+/// Keys that did not exist yet are not returned, but looked at: a client could make many, and have
+/// every replica walk through all of them time and again.
+#[test]
+fn a_range_of_an_old_revision_looks_at_few_keys_and_says_where_it_goes_on() {
+    let limits = Limits::default();
+    let mut bench = Bench::new(ExecutorConfig::new(limits));
+    let write = |keys: Vec<String>| Request::all(keys.iter().map(|key| put(key, "v")).collect());
+    let first = write(vec!["a".into(), "z".into()]);
+    bench.one(&[transaction(1, 1, 9, &first)]);
+    for n in 0..90 {
+        let later = write((0..128).map(|i| format!("k{n}/{i}")).collect());
+        bench.one(&[transaction(1, 2 + n, 200, &later)]);
+    }
+    let state = bench.executor.state();
+    let counting = Counting(&*state, std::cell::Cell::new(0));
+    let mut span = Span {
+        key: Bytes::new(),
+        end: End::Unbounded,
+    };
+    let (mut keys, mut pages) = (Vec::new(), 0);
+    loop {
+        let mut budget = crate::kv::Budget::new(&limits);
+        let found = crate::kv::range(&counting, &span, 1, &mut budget).unwrap();
+        let rows = counting.1.take();
+        assert!(rows <= 2 * limits.looks, "{rows} rows");
+        keys.extend(found.pairs.into_iter().map(|pair| pair.key));
+        pages += 1;
+        assert_eq!(found.more, found.next.is_some());
+        let Some(next) = found.next else { break };
+        span.key = next;
+    }
+    assert_eq!((keys, pages), (vec!["a".into(), "z".into()], 3));
+
+    let range = Operation::Range {
+        span: Span {
+            key: Bytes::new(),
+            end: End::Unbounded,
+        },
+        limit: 0,
+        revision: 1,
+    };
+    let all = transaction(1, 100, 200, &Request::all(vec![range; 128]));
+    let mut machine = crate::kv::Machine::load(&counting, 91, limits).unwrap();
+    counting.1.take();
+    let mut over = Overlay::new(&counting);
+    let (_, receipts) = machine
+        .height(&mut over, Height(95), &Digest::ZERO, [&all].into_iter())
+        .unwrap();
+    let rows = counting.1.take();
+    assert!(rows <= 3 * limits.looks, "{rows} rows");
+    let Outcome::Done {
+        replies: Some(replies),
+        ..
+    } = &receipts[0].outcome
+    else {
+        panic!("{:?}", receipts[0].outcome)
+    };
+    let parts = replies
+        .iter()
+        .filter(|it| matches!(it, crate::kv::Reply::Part { .. }));
+    assert_eq!(parts.count(), 128);
+}
+
 #[test]
 fn a_state_of_another_log_is_refused() {
     let mut bench = Bench::new(ExecutorConfig::new(small()));

@@ -1,17 +1,42 @@
 //! Hides the newest certificate.
 
+use super::Certificates;
 use crate::adversary::mouth::{Said, protocol};
 use crate::adversary::tongue::Tongue;
 use crate::adversary::{Adversary, Mouth};
 use consensus::hotstuff::{HotStuff, Message, QuorumCertificate};
-use crypto::NodeId;
+use crypto::{NodeId, View};
 use std::sync::Arc;
+
+/// Certificates remembered.
+const REMEMBERED: usize = 16;
 
 /// Keeps its certificates to itself: it gives tenures up with the oldest that it may, answers with
 /// it, and does not tell of what it collected as the next leader.
 #[derive(Default)]
 pub struct HideCertificate {
     oldest: Option<Arc<QuorumCertificate>>,
+    latest: Certificates<REMEMBERED>,
+}
+
+impl HideCertificate {
+    fn learn(&mut self, message: &Message) {
+        let Message::Proposal(it) = message else {
+            return;
+        };
+        let justify = &it.block.header.justify;
+        self.oldest.get_or_insert_with(|| Arc::clone(justify));
+        self.latest.learn(justify);
+    }
+    /// The lowest by which a tenure was entered that begins with this view.
+    fn lowest(&self, first: View) -> Option<Arc<QuorumCertificate>> {
+        let mut enough = self
+            .latest
+            .all()
+            .iter()
+            .filter(|it| it.view.next() >= first);
+        enough.next().cloned()
+    }
 }
 
 impl Adversary<HotStuff> for HideCertificate {
@@ -24,7 +49,7 @@ impl Adversary<HotStuff> for HideCertificate {
             Message::Timeout(it) => {
                 // What the certificate of the tenure before carries was known to all who entered by it.
                 let floor = it.entry.as_ref().map(|entry| Arc::clone(&entry.high));
-                let old = floor.or_else(|| self.oldest.clone());
+                let old = floor.or_else(|| self.lowest(mouth.ring.leaders.first(it.tenure)));
                 it.vote = None;
                 it.high = old.unwrap_or_else(|| Arc::clone(&it.high));
             }
@@ -32,11 +57,7 @@ impl Adversary<HotStuff> for HideCertificate {
             Message::ReadAnswer(it) => {
                 it.high = self.oldest.clone().unwrap_or_else(|| Arc::clone(&it.high));
             }
-            Message::Proposal(it) => {
-                let justify = &it.block.header.justify;
-                self.oldest.get_or_insert_with(|| Arc::clone(justify));
-            }
-            _ => {}
+            it => self.learn(it),
         }
         if other == *message {
             return mouth.pass(&said);
@@ -45,9 +66,6 @@ impl Adversary<HotStuff> for HideCertificate {
         mouth.lie(&said.to, said.class, &protocol(other));
     }
     fn hear(&mut self, _: NodeId, message: &Message, _: &mut Mouth<'_>) {
-        if let Message::Proposal(it) = message {
-            let justify = &it.block.header.justify;
-            self.oldest.get_or_insert_with(|| Arc::clone(justify));
-        }
+        self.learn(message);
     }
 }

@@ -6,7 +6,25 @@ mod private_fork;
 mod tail_fork;
 
 use super::Entry;
-use consensus::hotstuff::HotStuff;
+use super::memory::Latest;
+use consensus::hotstuff::{HotStuff, QuorumCertificate};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The latest certificates that a liar heard of, in ascending views.
+#[derive(Default)]
+struct Certificates<const MOST: usize>(Latest<Arc<QuorumCertificate>, MOST>);
+
+impl<const MOST: usize> Certificates<MOST> {
+    fn learn(&mut self, it: &Arc<QuorumCertificate>) {
+        if self.all().back().is_none_or(|last| last.view < it.view) {
+            self.0.push(Arc::clone(it));
+        }
+    }
+    const fn all(&self) -> &VecDeque<Arc<QuorumCertificate>> {
+        self.0.all()
+    }
+}
 
 /// See the module.
 pub fn own() -> Vec<Entry<HotStuff>> {

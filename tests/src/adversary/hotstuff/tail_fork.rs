@@ -1,39 +1,73 @@
 //! Forks off what the leader before left behind (Malkhi and Nayak, HotStuff-2; "tail forking").
 
+use super::Certificates;
 use crate::adversary::mouth::{Said, protocol};
 use crate::adversary::tongue::{Tongue, build_on};
-use crate::adversary::{Adversary, Mouth};
-use consensus::hotstuff::{HotStuff, Message, QuorumCertificate};
+use crate::adversary::{Adversary, Mouth, Ring};
+use consensus::hotstuff::certificate::timeout_statement;
+use consensus::hotstuff::message::{Proposal, Timeout};
+use consensus::hotstuff::{HotStuff, Message, TimeoutCertificate};
+use crypto::{Certificate, NodeId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Builds on the certificate that the one it should build on extends: the block between, and the
-/// payload in it, are to be lost. Whoever is locked higher, or knows the rule for the first view of
-/// a tenure, refuses.
+/// Where the tenure before was given up, opens its own with the timeouts of those who had seen least,
+/// itself and its accomplices among them, who say that they saw nothing at all; and builds on what is
+/// left: the blocks above, and the payload in them, are to be lost. Whoever is locked higher refuses.
 #[derive(Default)]
 pub struct TailFork {
-    /// The certificates of the last blocks that it heard of, ascending.
-    known: Vec<Arc<QuorumCertificate>>,
+    known: Certificates<REMEMBERED>,
+    /// Timeouts of the latest tenure that others gave up.
+    given: (u64, BTreeMap<NodeId, Timeout>),
 }
 
 /// Certificates remembered.
 const REMEMBERED: usize = 8;
 
 impl TailFork {
-    fn learn(&mut self, message: &Message) {
-        let Message::Proposal(it) = message else {
-            return;
-        };
-        let justify = &it.block.header.justify;
-        if self
-            .known
-            .last()
-            .is_none_or(|last| last.view < justify.view)
-        {
-            if self.known.len() == REMEMBERED {
-                self.known.remove(0);
+    fn learn(&mut self, message: &Message, ring: &Ring) {
+        match message {
+            Message::Proposal(it) => self.known.learn(&it.block.header.justify),
+            Message::Timeout(it) if !ring.holds(it.author) && it.tenure >= self.given.0 => {
+                if it.tenure > self.given.0 {
+                    self.given = (it.tenure, BTreeMap::new());
+                }
+                let timeout = Timeout::clone(it);
+                self.given.1.entry(it.author).or_insert(timeout);
             }
-            self.known.push(Arc::clone(justify));
+            _ => {}
         }
+    }
+    /// The end of a tenure by liars and as few others as it takes, of those who show the least.
+    fn end(&self, it: &Proposal, tenure: u64, ring: &Ring) -> Option<Arc<TimeoutCertificate>> {
+        let (known, given) = &self.given;
+        let quorum = ring.verifier.validators.quorums().commit;
+        let wanted = quorum.saturating_sub(ring.liars().count());
+        let mut others: Vec<&Timeout> = given.values().collect();
+        if *known != tenure || others.len() < wanted {
+            return None;
+        }
+        others.sort_by_key(|it| it.high.view);
+        others.truncate(wanted);
+        let first = ring.leaders.first(tenure + 1);
+        let oldest = self.known.all().front().filter(|it| it.view < first)?;
+        let epoch = it.block.header.epoch;
+        let said = others
+            .into_iter()
+            .map(|it| (it.author, it.signature, &it.high));
+        let lied = ring.liars().map(|liar| {
+            let statement = timeout_statement(epoch, tenure, oldest.view);
+            (liar, ring.sign(liar, &statement), oldest)
+        });
+        let mut all: Vec<_> = said.chain(lied).collect();
+        all.sort_by_key(|(node, ..)| *node);
+        let (.., high) = all.iter().max_by_key(|(.., high)| high.view)?;
+        Some(Arc::new(TimeoutCertificate {
+            tenure,
+            high_views: all.iter().map(|(.., high)| high.view).collect(),
+            certificate: Certificate::collect(all.iter().map(|(node, it, _)| (*node, *it))),
+            high: Arc::clone(high),
+        }))
     }
 }
 
@@ -42,19 +76,21 @@ impl Adversary<HotStuff> for TailFork {
         let Some(message @ Message::Proposal(it)) = said.message() else {
             return mouth.pass(&said);
         };
-        self.learn(message);
-        let view = it.block.header.justify.view;
-        let parent = self.known.iter().rev().find(|older| older.view < view);
-        let Some(parent) = parent else {
+        self.learn(message, mouth.ring);
+        let header = &it.block.header;
+        let timeout = header.timeout.as_ref();
+        let end = timeout.and_then(|timeout| self.end(it, timeout.tenure, mouth.ring));
+        let Some(end) = end.filter(|end| end.high.view < header.justify.view) else {
             return mouth.pass(&said);
         };
         let mut fork = it.clone();
-        build_on(&mut fork, parent);
+        build_on(&mut fork, &end.high);
+        Arc::make_mut(&mut fork.block).header.timeout = Some(end);
         let mut fork = Message::Proposal(fork);
         HotStuff::sign(&mut fork, mouth.ring);
         mouth.lie(&said.to, said.class, &protocol(fork));
     }
-    fn hear(&mut self, _: crypto::NodeId, message: &Message, _: &mut Mouth<'_>) {
-        self.learn(message);
+    fn hear(&mut self, _: NodeId, message: &Message, mouth: &mut Mouth<'_>) {
+        self.learn(message, mouth.ring);
     }
 }

@@ -1,7 +1,7 @@
 //! HotStuff's messages.
 
 use super::{Ballot, Fluent, Role, Tongue, flipped};
-use crate::adversary::{Entry, Ring, hotstuff};
+use crate::adversary::{Entry, Poison, Ring, hotstuff};
 use consensus::hotstuff::message::{Proposal, Vote};
 use consensus::hotstuff::{Block, HotStuff, Message, QuorumCertificate, TimeoutCertificate};
 use consensus::{Message as _, Signed as _};
@@ -175,7 +175,14 @@ impl Fluent for HotStuff {
             return false;
         };
         match message {
-            Message::Proposal(it) => build_on(it, &old),
+            // Where the view was entered by a certificate, all know that nothing older fits.
+            Message::Proposal(it) => {
+                let timeout = it.block.header.timeout.as_ref();
+                if timeout.is_none_or(|it| old.view < it.high.view) {
+                    return false;
+                }
+                build_on(it, &old);
+            }
             other => match highest_mut(other) {
                 Some(place) => *place = old,
                 None => return false,
@@ -229,6 +236,47 @@ impl Fluent for HotStuff {
             _ => header.view = View(header.view.0 + 1),
         }
         true
+    }
+    fn graft(message: &mut Message, older: &Message) -> bool {
+        let (Message::Proposal(it), Message::Proposal(older)) = (message, older) else {
+            return false;
+        };
+        let header = &mut Arc::make_mut(&mut it.block).header;
+        header.parent = older.block.header.justify.block;
+        header.parent != header.justify.block
+    }
+    fn poison(message: &mut Message, how: Poison, other: &Message) -> bool {
+        let Message::Blocks(it) = message else {
+            return false;
+        };
+        match how {
+            Poison::Beginning => {
+                // Its own certificate vouches for it.
+                let Some(second) = it.blocks.get(1) else {
+                    return false;
+                };
+                it.certificate = Arc::clone(&second.header.justify);
+                how.spoil(&mut it.blocks)
+            }
+            Poison::Drip => {
+                it.blocks.reverse();
+                how.spoil(&mut it.blocks)
+            }
+            Poison::Foreign => {
+                let foreign = match other {
+                    Message::Proposal(it) => Some(it.block.payload.clone()),
+                    Message::Blocks(it) => it.blocks.first().map(|it| it.payload.clone()),
+                    _ => None,
+                };
+                let middle = it.blocks.len() / 2;
+                let (Some(foreign), Some(block)) = (foreign, it.blocks.get_mut(middle)) else {
+                    return false;
+                };
+                Arc::make_mut(block).payload = foreign;
+                true
+            }
+            _ => how.spoil(&mut it.blocks),
+        }
     }
     fn own() -> Vec<Entry<Self>> {
         hotstuff::own()

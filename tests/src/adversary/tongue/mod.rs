@@ -6,7 +6,7 @@ mod raft;
 
 pub use hotstuff::build_on;
 
-use super::{Entry, Ring};
+use super::{Entry, Poison, Ring};
 use consensus::{Protocol, Signed};
 use crypto::{Certificate, Digest, NodeId, Payload};
 
@@ -67,6 +67,14 @@ pub trait Fluent: Tongue<Message: Signed> {
     fn omit(message: &mut Self::Message, draw: u64) -> bool;
     /// A proposal that breaks a rule about where it stands; `draw` says which. False: it is none.
     fn misplace(message: &mut Self::Message, draw: u64) -> bool;
+    /// A proposal on a parent that all hold, and that its certificate does not certify. False: it has
+    /// no parent.
+    fn graft(_message: &mut Self::Message, _older: &Self::Message) -> bool {
+        false
+    }
+    /// An answer that is not what was asked for; something of another message may stand in it. False:
+    /// it has nothing to change.
+    fn poison(message: &mut Self::Message, how: Poison, other: &Self::Message) -> bool;
     /// Adversaries of this protocol only.
     fn own() -> Vec<Entry<Self>>;
 }

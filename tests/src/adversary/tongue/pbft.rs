@@ -1,7 +1,7 @@
 //! PBFT's messages.
 
 use super::{Ballot, Fluent, Role, Tongue, flipped};
-use crate::adversary::{Entry, Ring, pbft};
+use crate::adversary::{Entry, Poison, Ring, pbft};
 use consensus::pbft::message::{Reached, Vote};
 use consensus::pbft::{Message, NewView, Pbft};
 use consensus::replica::StableCheckpoint;
@@ -226,6 +226,39 @@ impl Fluent for Pbft {
             _ => it.height = Height(it.height.0 + 3),
         }
         true
+    }
+    fn poison(message: &mut Message, how: Poison, other: &Message) -> bool {
+        let foreign = || match other {
+            Message::PrePrepare(it) => Some(Arc::clone(&it.payload)),
+            Message::Slots(it) => it.slots.first().map(|it| Arc::clone(&it.payload)),
+            Message::Payloads(it) => it.payloads.first().map(|(_, it)| Arc::clone(it)),
+            _ => None,
+        };
+        match message {
+            Message::Slots(it) if how == Poison::Foreign => {
+                let middle = it.slots.len() / 2;
+                let (Some(foreign), Some(slot)) = (foreign(), it.slots.get_mut(middle)) else {
+                    return false;
+                };
+                slot.payload = foreign;
+                true
+            }
+            Message::Payloads(it) if how == Poison::Foreign => {
+                let (Some(foreign), Some((_, payload))) = (foreign(), it.payloads.first_mut())
+                else {
+                    return false;
+                };
+                *payload = foreign;
+                true
+            }
+            Message::Slots(it) => {
+                // There is said to be more, far above, again and again.
+                it.reached.0 += u64::from(how == Poison::Drip) << 20;
+                how.spoil(&mut it.slots)
+            }
+            Message::Payloads(it) => how.spoil(&mut it.payloads),
+            _ => false,
+        }
     }
     fn own() -> Vec<Entry<Self>> {
         pbft::own()

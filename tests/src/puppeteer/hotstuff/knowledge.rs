@@ -131,7 +131,9 @@ impl Knowledge {
             .fold(known.voters, |all, liar| all | 1 << liar);
         let header = &known.block.header;
         let made = craft::certificate(troupe, known.digest, header, voters);
-        judge.certified(NodeId(from as u16), (header.view.0, 0), known.digest);
+        let (node, block) = (NodeId(from as u16), known.digest);
+        judge.grows(node, block, header.parent, (header.view.0, header.height.0));
+        judge.certified(node, (header.view.0, 0), block);
         known.certificate = Some(Arc::clone(&made));
         self.certificates.push(made);
         self.note_certificate(at);

@@ -5,6 +5,7 @@ mod craft;
 mod knowledge;
 mod scheme;
 
+use super::checkpoints::FAR;
 use super::judge::Judge;
 use super::stage::Stage;
 use super::troupe::{CONTEXT, Troupe};
@@ -52,7 +53,7 @@ pub fn play(plan: Plan, troupe: &Troupe, manner: Manner) -> Outcome {
     let leaders = super::stage::leaders(troupe, plan.tenure, tenures, &mut chance);
     let bold = chance.one_in(4);
     let chaos = chance.one_in(4);
-    let stage = Stage::new(troupe, plan, chance, leaders, manner);
+    let stage = Stage::new(troupe, plan, chance, (leaders, FAR), manner);
     let genesis = Arc::new(QuorumCertificate::anchor(&CONTEXT));
     let mut play = Play {
         known: Knowledge::new(stage.puppets.len(), &genesis),
@@ -150,7 +151,8 @@ impl Played for HotStuff {
             block: memory.of(header),
             view: header.view.0,
             height: header.height.0,
-            parent: (header.parent, header.justify.view.0),
+            parent: header.parent,
+            justify: (header.justify.block, header.justify.view.0),
             payload: header.payload,
         };
         let proven = Proven {

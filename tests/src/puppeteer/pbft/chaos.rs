@@ -1,7 +1,7 @@
 //! Liars without a plan: anything, in any order.
 
 use super::super::stage::members;
-use super::{HEIGHTS, Play, craft};
+use super::{Play, craft};
 use consensus::pbft::Message;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ impl Play<'_> {
                 34..=35 => self.work(),
                 36 => self.start_again(),
                 37..=38 => self.draw_camps(),
+                39 => self.stabilise(),
                 _ => {}
             }
         }
@@ -58,7 +59,7 @@ impl Play<'_> {
         if !self.stage.troupe.lies(self.primary(view)) {
             return;
         }
-        let height = 1 + self.stage.chance.below(HEIGHTS);
+        let height = 1 + self.stage.chance.below(self.heights);
         let (number, camp) = (self.stage.draw(3) as u64, self.audience());
         self.assign(view, height, number, camp);
     }
@@ -103,7 +104,7 @@ impl Play<'_> {
     }
     fn work(&mut self) {
         let i = self.stage.draw(self.stage.puppets.len());
-        if self.stage.puppets[i].height() >= HEIGHTS {
+        if self.stage.puppets[i].height() >= self.heights {
             return;
         }
         let number = 1 + self.stage.chance.below(2) + 10 * (self.stage.puppets[i].height() + 1);

@@ -3,10 +3,11 @@
 use super::super::stage::members;
 use super::super::troupe::{CONTEXT, Troupe};
 use consensus::pbft::certificate::phase_statement;
-use consensus::pbft::message::{Change, CommittedSlot, Low, Slots, Vote};
+use consensus::pbft::message::{Change, CommittedSlot, Low, Reached, Slots, Vote};
 use consensus::pbft::{
     Assigned, CommitCertificate, Message, NewView, PrePrepare, Prepared, ViewChange,
 };
+use consensus::replica::StableCheckpoint;
 use crypto::{Certificate, Digest, Height, Kind, NodeId, Payload, Signature, View};
 use std::sync::Arc;
 
@@ -83,12 +84,16 @@ pub fn slot(payload: &Arc<Payload>, certificate: Arc<CommitCertificate>) -> Mess
     Message::Slots(Slots { slots, reached })
 }
 
-/// A liar asks for a view, and shows these certificates, ascending, one a slot.
-pub fn change(troupe: &Troupe, liar: u16, view: u64, shown: Vec<Arc<Prepared>>) -> ViewChange {
+/// What somebody shows who asks for a view: a stable checkpoint, and certificates above it,
+/// ascending, one a slot.
+pub type Shown = (Option<Arc<StableCheckpoint>>, Vec<Arc<Prepared>>);
+
+/// A liar asks for a view, and shows this.
+pub fn change(troupe: &Troupe, liar: u16, view: u64, (stable, shown): Shown) -> ViewChange {
     let mut change = Change {
         epoch: CONTEXT.epoch,
         view: View(view),
-        low: Low::default(),
+        low: Low::of(stable.as_deref(), &CONTEXT),
         prepared: shown.iter().map(|it| it.assigned).collect(),
         author: NodeId(liar),
         signature: Signature::NONE,
@@ -96,9 +101,14 @@ pub fn change(troupe: &Troupe, liar: u16, view: u64, shown: Vec<Arc<Prepared>>) 
     change.signature = troupe.sign(liar, &change.statement());
     ViewChange {
         change,
-        checkpoint: None,
+        checkpoint: stable,
         prepared: shown,
     }
+}
+
+/// A checkpoint is shown to be stable.
+pub fn stable(it: &Arc<StableCheckpoint>) -> Message {
+    Message::Certificate(Reached::Stable(Arc::clone(it)))
 }
 
 /// A liar opens a view with these view changes.

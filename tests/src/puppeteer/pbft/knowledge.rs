@@ -173,6 +173,7 @@ impl Knowledge {
         known.committed = Some(craft::committed(troupe, assigned, signed));
         let place = (assigned.view.0, assigned.height.0);
         judge.certified(NodeId(from), place, assigned.digest);
+        judge.agreed(NodeId(from), place, assigned.digest);
         let same = |it: &&Known| it.assigned.height == assigned.height && it.prepared_by > 0;
         if self.slots.iter().filter(same).count() > 1 {
             self.rares.hit(Rare::CommittedLate);
@@ -198,6 +199,14 @@ impl Knowledge {
             if !contents.contains(&said.digest) {
                 contents.push(said.digest);
             }
+        }
+        let lows = it.changes.iter().map(|it| it.low.height);
+        let across = it
+            .changes
+            .iter()
+            .any(|it| it.low.height < lows.clone().max().unwrap_or_default());
+        if across {
+            self.rares.hit(Rare::OpenedAcross);
         }
         if !heights.is_empty() {
             self.rares.hit(Rare::Carried);

@@ -5,15 +5,18 @@ mod craft;
 mod knowledge;
 mod scheme;
 
+use super::checkpoints::FAR;
 use super::judge::Judge;
 use super::stage::Stage;
 use super::troupe::Troupe;
 use super::{Manner, Outcome, Plan, Played};
 use crate::check::{Agreed, Seen};
+use crate::sim::Chance;
 use consensus::Committed;
 use consensus::pbft::{Assigned, Message, Pbft, Proof, Record};
 use crypto::{Digest, Epoch, Hasher, Kind, NodeId, Payload, Slot, Statement};
 use knowledge::Knowledge;
+use std::num::NonZeroU64;
 
 /// A play of PBFT.
 struct Play<'a> {
@@ -27,6 +30,10 @@ struct Play<'a> {
     thrift: u64,
     /// How many the attack takes; liars lead two in three of them.
     views: u64,
+    /// How far checkpoints are apart.
+    every: NonZeroU64,
+    /// Heights that are fought about, from 1 on.
+    heights: u64,
 }
 
 /// Views within which honest members have committed something new once all is well: those of two
@@ -35,8 +42,16 @@ const fn healthy(plan: &Plan) -> u64 {
     2 * plan.nodes as u64
 }
 
-/// Heights that are fought about, from 1 on.
-const HEIGHTS: u64 = 3;
+/// Heights that are fought about where there are no checkpoints.
+const FEW: u64 = 3;
+/// And where there are.
+const SEVERAL: u64 = 5;
+
+/// How far checkpoints are apart: in every second play none is reached.
+fn distance(chance: &mut Chance) -> NonZeroU64 {
+    const CLOSE: [u64; 4] = [0, 0, 1, 2];
+    NonZeroU64::new(chance.pick(&CLOSE)).unwrap_or(FAR)
+}
 
 /// Plays.
 pub fn play(plan: Plan, troupe: &Troupe, manner: Manner) -> Outcome {
@@ -46,13 +61,16 @@ pub fn play(plan: Plan, troupe: &Troupe, manner: Manner) -> Outcome {
     let bold = chance.one_in(4);
     let chaos = chance.one_in(4);
     let thrift = 1 + chance.below(4);
-    let stage = Stage::new(troupe, plan, chance, leaders, manner);
+    let every = distance(&mut chance);
+    let stage = Stage::new(troupe, plan, chance, (leaders, every), manner);
     let mut play = Play {
         known: Knowledge::new(stage.puppets.len()),
         camps: [0; 2],
         bold,
         thrift,
         views,
+        every,
+        heights: if every == FAR { FEW } else { SEVERAL },
         stage,
     };
     play.draw_camps();

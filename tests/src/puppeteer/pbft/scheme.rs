@@ -4,7 +4,8 @@
 use super::super::rare::Rare;
 use super::super::stage::{Camp, members};
 use super::super::troupe::payload;
-use super::{HEIGHTS, Play, craft};
+use super::Play;
+use super::craft::{self, Shown};
 use consensus::pbft::{Assigned, Message, NewView, Prepared, ViewChange, rules, slot};
 use crypto::{Kind, Payload, View};
 use std::collections::BTreeMap;
@@ -49,6 +50,7 @@ impl Play<'_> {
             if self.stage.one_in(8) {
                 self.order(view);
             }
+            self.stabilise();
             if self.stage.one_in(12) {
                 self.start_again();
             }
@@ -140,7 +142,7 @@ impl Play<'_> {
         if self.stage.troupe.lies(primary) {
             let lowest = self.stage.puppets.iter().map(|it| it.height()).min();
             let next = lowest.unwrap_or(0) + 1;
-            for height in next..=HEIGHTS.min(next + self.stage.draw(2) as u64) {
+            for height in next..=self.heights.min(next + self.stage.draw(2) as u64) {
                 let number = self.stage.draw(3) as u64;
                 self.assign(view, height, number, one);
                 if self.stage.one_in(2) {
@@ -152,7 +154,7 @@ impl Play<'_> {
         } else {
             let number = 1 << 32 | view << 8 | self.stage.draw(16) as u64;
             self.stage.pass(crypto::Time::millis(2));
-            if self.stage.puppets[usize::from(primary)].height() < HEIGHTS {
+            if self.stage.puppets[usize::from(primary)].height() < self.heights {
                 self.stage.employ(usize::from(primary), number);
                 self.listen();
             }
@@ -212,6 +214,29 @@ impl Play<'_> {
                 let message = craft::vote(troupe, Kind::Commit, liar, assigned);
                 self.tell(liar, camp, &message);
             }
+        }
+    }
+
+    // ---- checkpoints ----
+
+    /// What has become stable, some learn: from their own shells, or since somebody shows it.
+    pub fn stabilise(&mut self) {
+        for stable in self.stage.stable() {
+            if self.stage.one_in(2) {
+                continue;
+            }
+            let camp = self.audience();
+            let news = |i: &usize| self.stage.puppets[*i].low() < stable.height.0;
+            let camp: Vec<usize> = members(camp).filter(news).collect();
+            for i in camp {
+                if self.stage.one_in(2) {
+                    self.stage.tell_stable(i, &stable);
+                } else {
+                    let liar = self.stage.troupe.n - 1;
+                    self.stage.deliver(liar, i, craft::stable(&stable));
+                }
+            }
+            self.listen();
         }
     }
 
@@ -308,23 +333,30 @@ impl Play<'_> {
             self.vouch(assigned, camp);
         }
     }
-    /// What a liar shows as prepared below a view: nothing, or of each slot something that is known.
-    pub fn pretend(&mut self, view: u64) -> Vec<Arc<Prepared>> {
-        let mut shown: BTreeMap<u64, Arc<Prepared>> = BTreeMap::new();
+    /// What a liar shows below a view: any stable checkpoint or none; and as prepared nothing, or of
+    /// each slot something that is known.
+    pub fn pretend(&mut self, view: u64) -> Shown {
+        let mut all = self.stage.stable();
+        let chosen = self.stage.draw(all.len() + 1);
+        let stable = (chosen < all.len()).then(|| all.swap_remove(chosen));
         if self.stage.one_in(2) {
-            return Vec::new();
+            return (stable, Vec::new());
         }
+        let low = stable.as_ref().map_or(0, |it| it.height.0);
+        let window = low + 1..=low + 2 * self.every.get();
+        let mut shown: BTreeMap<u64, Arc<Prepared>> = BTreeMap::new();
         for it in &self.known.slots {
             let Some(prepared) = &it.prepared else {
                 continue;
             };
             let at = it.assigned.height.0;
             let chosen = !shown.contains_key(&at) || self.stage.chance.one_in(2);
-            if it.assigned.view.0 < view && chosen && !self.stage.chance.one_in(4) {
+            let fits = it.assigned.view.0 < view && window.contains(&at);
+            if fits && chosen && !self.stage.chance.one_in(4) {
                 shown.insert(at, Arc::clone(prepared));
             }
         }
-        shown.into_values().collect()
+        (stable, shown.into_values().collect())
     }
 
     // ---- crashes, and the end ----
