@@ -15,6 +15,7 @@ pub use node::serve_home;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Version, commit and build profile.
 pub const VERSION: &str = concat!(
@@ -55,6 +56,18 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
+
+/// Most that a flag takes for a length of time: no clock can say when one without bound is over.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// A length of time as a flag gives it: 300ms, 2h30m.
+fn duration(text: &str) -> Result<Duration, String> {
+    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if length > LONGEST {
+        return Err("longer than a year: leave the flag out, or take less".into());
+    }
+    Ok(length)
+}
 
 /// Parses the command line and does what it says.
 #[must_use]

@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PORT")]
     base_port: Option<u16>,
     /// Stop after this time.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::duration)]
     duration: Option<Duration>,
     /// Node ID lies in the way of NAME, for instance 3:equivocate; may be repeated. The program
     /// quorate-adversary, beside this one, lists the names.

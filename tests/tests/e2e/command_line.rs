@@ -99,6 +99,20 @@ fn the_version_names_commit_and_profile() {
 }
 
 #[test]
+fn a_time_that_no_clock_can_hold_is_refused() {
+    for command in [
+        ["testnet", "--duration"].as_slice(),
+        &["bench", "--duration"],
+        &["client", "--endpoint", "127.0.0.1:1", "status", "--timeout"],
+    ] {
+        let output = run(&[command, &["500000000000years"]].concat());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {text}");
+        assert!(text.contains("longer than a year"), "{command:?}: {text}");
+    }
+}
+
+#[test]
 fn data_of_another_protocol_are_refused() {
     for (protocol, other) in [
         ("hotstuff", "pbft"),

@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, global = true)]
     json: bool,
     /// How long to try.
-    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s", value_parser = super::duration)]
     timeout: Duration,
     #[command(subcommand)]
     command: Command,
