@@ -5,7 +5,8 @@ use bytes::Bytes;
 use crypto::{ChainId, Digest, Height, SecretKey, Signature, Transaction};
 use genesis::{ClientAuth, Testnet};
 use quorate::client::Client;
-use quorate::rpc::proto::{Consistency, Wait};
+use quorate::rpc::proto::{BlocksRequest, Consistency, Wait};
+use std::time::Duration;
 use storage::{Operation, Request};
 
 async fn every_node_shows_what_any_took(world: World) {
@@ -219,5 +220,30 @@ async fn clients_sign_only_where_the_chain_wants_it() {
     let (code, message) = refused(&client, &bare).await;
     assert_eq!(code, "InvalidArgument");
     assert!(message.contains("transaction.signature"), "{message}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn more_streams_of_blocks_than_a_node_keeps_are_refused() {
+    let world = World::start(4).await;
+    let follow = BlocksRequest {
+        from: 1,
+        follow: true,
+        batches: false,
+    };
+    let client = world.client(&[0]);
+    let mut streams = Vec::new();
+    for _ in 0..64 {
+        streams.push(client.blocks(follow).await.unwrap());
+    }
+    let hasty = world.client_within(&[0], Duration::from_secs(1));
+    let refusal = hasty.blocks(follow).await.unwrap_err().to_string();
+    assert!(
+        refusal.contains("64 streams of blocks are open"),
+        "{refusal}"
+    );
+    // Who leaves makes room.
+    streams.pop();
+    client.blocks(follow).await.unwrap();
     world.end().await;
 }
