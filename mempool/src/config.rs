@@ -63,8 +63,8 @@ pub struct Config {
     pub fetch_delay: Time,
     /// After how long another peer is asked, or longer, likewise.
     pub fetch_retry: Time,
-    /// Empty blocks in a row that no leader is blamed for, whatever waits: those that commit the last
-    /// payload, and those that fill what a new leader found empty.
+    /// Empty blocks of a tenure that no leader is blamed for, whatever waits: those that fill what a new
+    /// leader found empty, and those that commit the last payload.
     pub empty_blocks: usize,
     /// Age at which an unordered batch is offered to the leader; doubles with each offer.
     pub offer_delay: Time,

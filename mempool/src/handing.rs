@@ -1,8 +1,8 @@
 //! Handing batches to leaders, and the censorship timer: a batch is overdue when, since it was
 //! handed to the leader, blocks held more batches than all pools together may hold without it. It
 //! counts commits, not seconds: that nothing commits is the view timer's affair, and overload
-//! alone deposes nobody. An empty block had room for what waits, so beyond a few in a row each counts
-//! like a full one: otherwise a leader that orders nothing at all would keep its place for a tenure.
+//! alone deposes nobody. An empty block had room for what waits, so beyond a few each counts like a full
+//! one: otherwise a leader that orders nothing, or next to nothing, would keep its place for a tenure.
 
 use crate::Config;
 use crypto::{Digest, NodeId, Size, Time};
@@ -16,6 +16,9 @@ const BACKOFF: u32 = 6;
 /// others know better, and those who hold the batch too few to get another one: all are told then.
 const TO_LEADER: u32 = 3;
 
+/// Empty blocks that each one with payload makes up for: they follow it so that it commits.
+const FOLLOWING: usize = 2;
+
 /// What was handed to the current leader.
 #[derive(Debug)]
 pub(crate) struct Handing {
@@ -27,7 +30,8 @@ pub(crate) struct Handing {
     watch: BTreeSet<(u64, Digest)>,
     /// Batches committed since the start.
     committed: u64,
-    /// Empty blocks committed in a row while something was handed to the leader.
+    /// Empty blocks committed while something was handed to the leader, less what those with payload
+    /// make up for.
     empty: usize,
 }
 
@@ -173,8 +177,11 @@ impl Handing {
     /// So many batches were committed with a block. What the leader left out for too long: each once a
     /// tenure, and with twice the allowance the next time.
     pub(crate) fn committed(&mut self, config: &Config, batches: usize) -> Vec<Digest> {
-        let left_out = batches == 0 && !self.watch.is_empty();
-        self.empty = if left_out { self.empty + 1 } else { 0 };
+        self.empty = match (self.watch.is_empty(), batches) {
+            (true, _) => 0,
+            (false, 0) => self.empty + 1,
+            (false, _) => self.empty.saturating_sub(FOLLOWING),
+        };
         self.committed += if self.empty > config.empty_blocks {
             config.block_batches as u64
         } else {

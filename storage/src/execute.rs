@@ -4,7 +4,7 @@
 //! without a write-ahead log: what a crash loses is executed again from the log, with the same
 //! result. So before state may reach the disk the log is synced, else the state could be ahead of it.
 
-use crate::kv::{Limits, Machine, Overlay, Receipt, Recent};
+use crate::kv::{HEIGHT_RESULTS, Limits, Machine, Overlay, Receipt, Recent};
 use crate::staged::Staged;
 use crate::{Commit, Log, REBUILD_STATE, Read, Store, StoreError, Table};
 use bytes::Bytes;
@@ -205,7 +205,7 @@ impl Executor {
         self.handed.extend(commit);
     }
     /// Executes the next heights that it was handed or that the log holds, up to `to` and one step's
-    /// bytes; at least one, if it is there and the executor does not wait for the log
+    /// bytes, of batches or of results; at least one, if it is there and the executor does not wait for the log
     /// ([`Self::waits`]). Call again until nothing comes, and when the log has grown.
     ///
     /// # Errors
@@ -224,13 +224,16 @@ impl Executor {
         if self.waits {
             return Ok(executed);
         }
-        let next = self.next(to)?;
+        let mut next = VecDeque::from(self.next(to)?);
         if next.is_empty() {
             return Ok(executed);
         }
         let mut over = Overlay::new(&self.state);
         let mut applied = self.applied;
-        for commit in next {
+        let mut told = 0;
+        while told < HEIGHT_RESULTS
+            && let Some(commit) = next.pop_front()
+        {
             let height = commit.height;
             if !commit.follows(&applied.history) {
                 return Err(ExecuteError::BadLog { height });
@@ -240,6 +243,7 @@ impl Executor {
             let (state, receipts) =
                 self.machine
                     .height(&mut over, height, &applied.state, transactions)?;
+            told += self.machine.told();
             applied = Applied {
                 height,
                 history: commit.history,
@@ -252,6 +256,8 @@ impl Executor {
                 receipts,
             });
         }
+        next.append(&mut self.handed);
+        self.handed = next;
         over.put(
             Table::Applied,
             Bytes::from_static(APPLIED),

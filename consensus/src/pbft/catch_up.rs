@@ -61,6 +61,12 @@ impl Pbft {
         (target > self.log.committed()).then_some(target)
     }
 
+    /// Whether slots are missing that are not asked for until more of what is committed is executed.
+    pub(super) fn is_full(&self) -> bool {
+        let supply = &self.replication.supply;
+        self.missing().is_some() && !supply.has_room(self.log.committed(), self.most_slots())
+    }
+
     /// Asks for what is missing; one question at a time, the next peer when one does not answer.
     pub(super) fn fetch_missing(&mut self, now: Time, out: &mut Out) {
         let full = self.log.committed() >= self.replication.supply.reach();
@@ -87,8 +93,7 @@ impl Pbft {
             }
         }
         self.catch_up.due = None;
-        let supply = &self.replication.supply;
-        if !supply.has_room(committed, self.most_slots()) {
+        if self.is_full() {
             return self.catch_up.fetching.stop();
         }
         let from = committed.next();

@@ -117,10 +117,12 @@ impl Pbft {
 
     /// Whether the time until the next view change runs: payload waits in the view, or a quorum
     /// waits for another (\[CL\] section 4.5.2: not before the q-th view change). That all slots up to
-    /// the high watermark, or as far as execution lets it, are committed is not the primary's fault.
+    /// the high watermark, or as far as execution lets it, are committed is not the primary's fault,
+    /// nor is what this node itself does not ask for yet.
     fn may_run_out(&self) -> bool {
         if self.takes_part() {
-            self.log.committed() < self.log.high().min(self.replication.supply.reach())
+            let reach = self.log.high().min(self.replication.supply.reach());
+            self.log.committed() < reach && !self.is_full()
         } else {
             self.changes.wanted_by() >= self.quorum()
         }
@@ -203,6 +205,8 @@ impl Pbft {
         }
         self.say_again(committed, To::All, out);
         out.checkpoint(To::All);
-        out.send(To::Others, self.ask_progress());
+        if !self.is_full() {
+            out.send(To::Others, self.ask_progress());
+        }
     }
 }

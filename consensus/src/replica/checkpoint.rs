@@ -234,6 +234,21 @@ impl Checkpoints {
         self.compare(height)?;
         Ok(Some(draft))
     }
+    /// What [`Self::executed`] says of the height at which the node starts, unless it was signed there
+    /// or is stable. The state may have come there, and to disk, after the last that was signed in the
+    /// former run; nothing is executed there again.
+    ///
+    /// # Errors
+    /// See [`Self::executed`].
+    pub(super) fn found(
+        &mut self,
+        height: Height,
+        state: Digest,
+    ) -> Result<Option<CheckpointDraft>, String> {
+        let settled = self.own.contains_key(&height) || self.stable.contains_key(&height);
+        let draft = self.executed(height, state)?;
+        Ok(draft.filter(|_| !settled))
+    }
     /// The own checkpoints that peers may have missed. Not the newest only: whoever crashed may never
     /// sign that, and then an older one is what all have in common.
     pub(super) fn unstable(&self) -> Vec<CheckpointDraft> {

@@ -27,9 +27,11 @@ pub struct Stored<P: Protocol> {
     pub stable: Option<StableCheckpoint>,
     /// The proofs of lies, in any order.
     pub evidence: Vec<Evidence>,
-    /// `history` of committed heights that will be executed again, as far as they are multiples of
-    /// [`ShellConfig::checkpoint_every`]. Without them no checkpoint is signed at those heights.
+    /// `history` at `anchor.executed` and of the committed heights above it, as far as they are
+    /// multiples of [`ShellConfig::checkpoint_every`]. Without them no checkpoint is signed there.
     pub histories: Vec<(Height, Digest)>,
+    /// The state digest at `anchor.executed`; `None` if nothing was executed yet.
+    pub state: Option<Digest>,
     /// The highest fence that is stored.
     pub fence: Fence,
 }
@@ -46,6 +48,7 @@ impl<P: Protocol> Stored<P> {
             stable: None,
             evidence: Vec::new(),
             histories: Vec::new(),
+            state: None,
             fence: Fence::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! The shell's one loop.
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{CheckpointDraft, Checkpoints};
 use super::commits::Commits;
 use super::evidence::Witness;
 use super::gate::{Gate, Held};
@@ -64,8 +64,10 @@ impl<P: Protocol> Replica<P> {
             stable,
             evidence,
             histories,
+            state,
             fence,
         } = stored;
+        let found = state.map(|state| (anchor.executed, state));
         let guard = Guard::restore(config.leaders.clone(), guard, floors)?;
         let own = guard
             .of(Kind::Checkpoint)
@@ -94,6 +96,10 @@ impl<P: Protocol> Replica<P> {
         replica.tell_checkpoint(now, &mut turn);
         // What is flushed at its height is not executed again, and so would never count here.
         replica.send_checkpoints(To::All, &mut turn);
+        if let Some((height, state)) = found {
+            let draft = replica.checkpoints.found(height, state);
+            replica.sign_checkpoint(draft, &mut turn);
+        }
         replica.finish(turn, out);
         replica.run(now, out);
         Ok(replica)
@@ -215,11 +221,13 @@ impl<P: Protocol> Replica<P> {
                     self.witness(node, statement, signature, turn);
                 }
             }
-            Input::Executed { height, state } => match self.checkpoints.executed(*height, *state) {
-                Ok(None) => {}
-                Ok(Some(draft)) => self.promise(To::All, Promise::Checkpoint(draft), turn),
-                Err(reason) => return self.halt(reason, turn),
-            },
+            Input::Executed { height, state } => {
+                let draft = self.checkpoints.executed(*height, *state);
+                self.sign_checkpoint(draft, turn);
+                if self.halted {
+                    return;
+                }
+            }
             Input::Connected { peer } => {
                 self.send_checkpoints(To::One(*peer), turn);
             }
@@ -324,6 +332,19 @@ impl<P: Protocol> Replica<P> {
         }
         if me {
             turn.held.push((To::Me, Held::Sealed(message)));
+        }
+    }
+
+    /// What execution came to: a checkpoint, or the end.
+    fn sign_checkpoint(
+        &mut self,
+        draft: Result<Option<CheckpointDraft>, String>,
+        turn: &mut Turn<P>,
+    ) {
+        match draft {
+            Ok(None) => {}
+            Ok(Some(draft)) => self.promise(To::All, Promise::Checkpoint(draft), turn),
+            Err(reason) => self.halt(reason, turn),
         }
     }
 

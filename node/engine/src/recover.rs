@@ -69,6 +69,7 @@ impl<P: Protocol> Recovered<P> {
             stored.stable = Some(rows::decode(&value, "the stable checkpoint")?);
         }
         stored.evidence = rows::evidence(log)?;
+        stored.state = (applied.height > Height(0)).then_some(applied.state);
         let mut recovered = Self {
             stored,
             pool: mempool::Recovered::default(),
@@ -90,7 +91,7 @@ impl<P: Protocol> Recovered<P> {
         let (executed, base) = (self.applied.height, self.pool.height);
         let from = Height(base.0.saturating_sub(setup.pool.lifetime)).next();
         each_commit(log, from, Height(u64::MAX), |row| {
-            if row.height > executed {
+            if row.height >= executed {
                 self.stored.histories.push((row.height, row.history));
             }
             if row.height > base {
@@ -321,7 +322,8 @@ impl<P: Protocol> Engine<P> {
             engine.tell_pool(mempool::Input::Committed { height, payload });
         }
         engine.tell_pool(mempool::Input::Tick);
-        engine.settle(out);
+        // Before anything that follows from the above is written: what waits for a fence is to wait for
+        // the write of that fence.
         for effect in effects {
             engine.order(effect, out);
         }

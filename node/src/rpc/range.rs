@@ -59,8 +59,12 @@ fn limit(asked: u64, cap: usize) -> u32 {
 fn span(request: &RangeRequest, limits: &Limits) -> Result<Span, Status> {
     let key = request.key.clone();
     let longest = request.key.len().max(request.range_end.len());
-    if longest > limits.key_bytes {
-        let most = limits.key_bytes;
+    // One key alone has to be one that may be written; a range goes on behind the longest.
+    let most = match request.range_end.is_empty() {
+        true => limits.key_bytes,
+        false => limits.bound_bytes(),
+    };
+    if longest > most {
         return Err(invalid(format!(
             "key or range_end has {longest} bytes: at most {most} are allowed"
         )));

@@ -64,6 +64,11 @@ pub struct BadLimits {
 }
 
 impl Limits {
+    /// Longest bound of a range, in bytes: that of the first key behind the longest.
+    #[must_use]
+    pub fn bound_bytes(&self) -> usize {
+        self.key_bytes + 1
+    }
     /// Checks every limit.
     ///
     /// # Errors

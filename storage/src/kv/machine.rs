@@ -1,20 +1,29 @@
 //! One transaction after the other.
 
-use super::range::{head, pair};
+use super::range::{Found, head, pair};
 use super::rows::{Head, Version, history_key};
 use super::session::Sessions;
 use super::{
-    Budget, Compare, Entry, Limits, Operation, Outcome, Overlay, Receipt, Reply, Request, Test,
-    entry, range, validate,
+    Budget, Compare, Entry, Limits, Operation, Outcome, Overlay, Pair, Receipt, Reply, Request,
+    Test, entry, range, validate,
 };
 use crate::{Read, StoreError, Table};
 use bytes::Bytes;
 use crypto::{Digest, Height, Transaction};
 
+/// Once the ranges of a height have returned so many bytes, those of later transactions at that height
+/// are not told ([`Outcome::Done`] without replies), nor even read: many small transactions could ask for
+/// more than a node has memory.
+pub const HEIGHT_RESULTS: usize = 32 << 20;
+/// What a pair counts besides its key and value.
+const PAIR: usize = 100;
+
 /// What is not in rows: the limits, the revision, and who has a session.
 pub struct Machine {
     limits: Limits,
     revision: u64,
+    /// What the ranges of this height have returned, in bytes.
+    told: usize,
     sessions: Sessions,
 }
 
@@ -25,11 +34,16 @@ impl Machine {
             sessions: Sessions::load(read, &limits)?,
             limits,
             revision,
+            told: 0,
         })
     }
     /// The revision of the last write.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+    /// Bytes that the ranges of the last height have returned.
+    pub fn told(&self) -> usize {
+        self.told
     }
     /// How many sessions there are.
     pub fn sessions(&self) -> usize {
@@ -44,6 +58,7 @@ impl Machine {
         previous: &Digest,
         transactions: impl Iterator<Item = &'t Transaction>,
     ) -> Result<(Digest, Vec<Receipt>), StoreError> {
+        self.told = 0;
         self.sessions.drop_idle(over, height)?;
         let mut receipts = Vec::new();
         for (index, transaction) in (0..).zip(transactions) {
@@ -134,6 +149,8 @@ impl Machine {
             return Ok(Outcome::FutureRevision);
         }
         let revision = self.revision + 1;
+        let is_range = |op: &Operation| matches!(op, Operation::Range { .. });
+        let tell = self.told < HEIGHT_RESULTS || !branch.iter().any(is_range);
         let mut wrote = false;
         let mut budget = Budget::new(&self.limits);
         let mut replies = Vec::with_capacity(branch.len());
@@ -141,18 +158,14 @@ impl Machine {
             let reply = match operation {
                 Operation::Put { key, value } => put(over, key, value, revision)?,
                 Operation::Delete { key } => delete(over, key, revision)?,
+                Operation::Range { .. } if !tell => continue,
                 Operation::Range {
                     span,
                     limit,
                     revision,
                 } => {
                     budget.limit(*limit, &self.limits);
-                    let found = range(over, span, *revision, &mut budget)?;
-                    let (pairs, more) = (found.pairs, found.more);
-                    match found.next {
-                        Some(next) => Reply::Part { pairs, next },
-                        None => Reply::Range { pairs, more },
-                    }
+                    self.told_range(range(over, span, *revision, &mut budget)?)
                 }
             };
             wrote |= matches!(reply, Reply::Put { .. } | Reply::Delete { existed: true });
@@ -163,8 +176,17 @@ impl Machine {
         }
         Ok(Outcome::Done {
             succeeded,
-            replies: Some(replies),
+            replies: tell.then_some(replies),
         })
+    }
+    fn told_range(&mut self, found: Found) -> Reply {
+        let (pairs, more) = (found.pairs, found.more);
+        let bytes = |pair: &Pair| PAIR + pair.key.len() + pair.value.len();
+        self.told += pairs.iter().map(bytes).sum::<usize>();
+        match found.next {
+            Some(next) => Reply::Part { pairs, next },
+            None => Reply::Range { pairs, more },
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod session;
 mod span;
 
 pub use limits::{BadLimits, Limits};
+pub use machine::HEIGHT_RESULTS;
 pub(crate) use machine::Machine;
 pub use outcome::{Outcome, Pair, Receipt, Reply};
 pub(crate) use overlay::Overlay;

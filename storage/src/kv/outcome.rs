@@ -64,7 +64,8 @@ pub enum Outcome {
     Done {
         /// Whether the compares held.
         succeeded: bool,
-        /// One for each operation of the branch; `None` in a stored result that was too long to keep.
+        /// One for each operation of the branch; `None` in a stored result that was too long to keep,
+        /// and where the ranges of a height returned too much ([`super::HEIGHT_RESULTS`]).
         replies: Option<Vec<Reply>>,
     },
     /// A range at a revision that does not exist yet: nothing was done.

@@ -194,24 +194,27 @@ fn back_then(
 ) -> Result<(), StoreError> {
     let mut from = Bytes::from(history_prefix(&span.key));
     let until = span.until().map(|key| Bytes::from(history_prefix(&key)));
-    let mut rows = PAGE.min(taker.budget.pairs.min(taker.budget.looks).saturating_add(1));
+    let most = taker.budget.pairs.min(taker.budget.looks);
+    let mut rows = LEAST.max(PAGE.min(most.saturating_add(1)));
     // The last key that was looked at, and whether what counts of it was found.
     let mut at: Option<Vec<u8>> = None;
     let mut done = false;
     loop {
-        let scan = Scan::range(from, until.clone()).rows(rows.max(LEAST));
+        let scan = Scan::range(from, until.clone()).rows(rows);
         let page = read.scan(Table::History, &scan.bytes(PAGE_BYTES))?;
         let mut skipped = 0;
         for (row, value) in &page {
             let (key, written) = history_parts(row)?;
-            if at.as_ref() != Some(&key) {
+            let again = at.as_ref() == Some(&key);
+            if !again {
                 if span.end != End::Only && !taker.look(&key) {
                     return Ok(());
                 }
                 (at, done) = (Some(key), false);
             }
             if done || written > revision {
-                skipped += 1;
+                // The first row of each key is a look, of which there is a budget.
+                skipped += usize::from(again);
                 continue;
             }
             done = true;
@@ -226,7 +229,7 @@ fn back_then(
         };
         let useless = 2 * skipped > page.len();
         rows = if useless {
-            rows / 4
+            LEAST.max(rows / 4)
         } else {
             PAGE.min(2 * rows)
         };

@@ -227,23 +227,22 @@ impl Place {
             Err(BadRequest::Twice(self.name()))
         }
     }
-    /// A span may begin at the empty key, unless it is that key alone.
+    /// A span may begin at the empty key, unless it is that key alone. Its bounds need not be keys that
+    /// may be written: the first one behind the longest key is a byte longer.
     fn span(self, span: &Span, limits: &Limits) -> Result<(), BadRequest> {
         use super::End;
         match &span.end {
             End::Only => return self.key(&span.key, limits),
             End::Before(end) if *end <= span.key => return Err(BadRequest::Range(self.name())),
-            End::Before(end) if end.len() > limits.key_bytes => {
-                return Err(BadRequest::Key(self.name(), end.len(), limits.key_bytes));
+            End::Before(end) if end.len() > limits.bound_bytes() => {
+                let most = limits.bound_bytes();
+                return Err(BadRequest::Key(self.name(), end.len(), most));
             }
             End::Before(_) | End::Prefix | End::Unbounded => {}
         }
-        if span.key.len() > limits.key_bytes {
-            return Err(BadRequest::Key(
-                self.name(),
-                span.key.len(),
-                limits.key_bytes,
-            ));
+        let (bytes, most) = (span.key.len(), limits.bound_bytes());
+        if bytes > most {
+            return Err(BadRequest::Key(self.name(), bytes, most));
         }
         Ok(())
     }

@@ -123,6 +123,37 @@ fn own_checkpoint_counts_again_after_a_restart() {
     assert_eq!(stable(&bench).len(), 1);
 }
 
+/// An orderly end stops the machine before the executor, which still carries out its orders and flushes:
+/// with two such among four nobody would ever count to three.
+#[test]
+fn what_was_executed_after_the_last_that_was_signed_is_signed_at_the_start() {
+    let mut bench = Bench::new();
+    for height in 1..=EVERY {
+        bench.tell(&[Act::Commit(height)]);
+    }
+    bench.sync();
+    let history = bench.replica.status().history;
+    let mut stored = bench.disk.read(bench.disk.writes.len());
+    stored.anchor.executed = Height(EVERY);
+    stored.histories.push((Height(EVERY), history));
+    stored.state = Some(digest(1));
+    let mut bench = Bench::start(stored, std::mem::take(&mut bench.disk));
+    bench.sync();
+    assert_eq!(sent(&bench).len(), 1);
+    for node in [1, 2] {
+        bench.checkpoint(NodeId(node), EVERY, history, 1);
+    }
+    assert_eq!(stable(&bench).len(), 1);
+    // Once only, and not when it is stable.
+    let mut stored = bench.disk.read(bench.disk.writes.len());
+    stored.anchor.executed = Height(EVERY);
+    stored.histories.push((Height(EVERY), history));
+    stored.state = Some(digest(1));
+    let mut bench = Bench::start(stored, std::mem::take(&mut bench.disk));
+    bench.sync();
+    assert_eq!(sent(&bench).len(), 0);
+}
+
 /// Some sign the second one and some, which crashed before, never will: the first is what they have in
 /// common (simulator, seed 5488).
 #[test]

@@ -340,8 +340,8 @@ fn what_was_handed_over_waits_while_too_much_is_executed_that_the_log_lacks() {
     assert!(!bench.executor.waits() && bench.state.flushes() > 0);
 }
 
-/// Counts the rows that are read.
-struct Counting<'a>(&'a dyn Read, std::cell::Cell<usize>);
+/// Counts the rows that are read, and the scans.
+struct Counting<'a>(&'a dyn Read, std::cell::Cell<usize>, std::cell::Cell<usize>);
 
 impl Read for Counting<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
@@ -351,6 +351,7 @@ impl Read for Counting<'_> {
     fn scan(&self, table: Table, scan: &crate::Scan) -> Result<Vec<crate::Row>, StoreError> {
         let rows = self.0.scan(table, scan)?;
         self.1.update(|count| count + rows.len());
+        self.2.update(|scans| scans + 1);
         Ok(rows)
     }
 }
@@ -369,7 +370,7 @@ fn a_range_of_an_old_revision_looks_at_few_keys_and_says_where_it_goes_on() {
         bench.one(&[transaction(1, 2 + n, 200, &later)]);
     }
     let state = bench.executor.state();
-    let counting = Counting(&*state, std::cell::Cell::new(0));
+    let counting = Counting(&*state, Default::default(), Default::default());
     let mut span = Span {
         key: Bytes::new(),
         end: End::Unbounded,
@@ -380,6 +381,8 @@ fn a_range_of_an_old_revision_looks_at_few_keys_and_says_where_it_goes_on() {
         let found = crate::kv::range(&counting, &span, 1, &mut budget).unwrap();
         let rows = counting.1.take();
         assert!(rows <= 2 * limits.looks, "{rows} rows");
+        let scans = counting.2.take();
+        assert!(scans <= limits.looks / 32, "{scans} scans");
         keys.extend(found.pairs.into_iter().map(|pair| pair.key));
         pages += 1;
         assert_eq!(found.more, found.next.is_some());
@@ -416,6 +419,106 @@ fn a_range_of_an_old_revision_looks_at_few_keys_and_says_where_it_goes_on() {
         .iter()
         .filter(|it| matches!(it, crate::kv::Reply::Part { .. }));
     assert_eq!(parts.count(), 128);
+}
+
+/// Many small transactions may each ask for a large value, and they fit into one block: every replica
+/// would run out of memory at that height, again after each restart.
+#[test]
+fn what_a_height_and_a_step_tell_is_bounded() {
+    let limits = Limits::default();
+    let mut bench = Bench::new(ExecutorConfig::new(limits));
+    let value = 1 << 20;
+    let large = put("large", &"v".repeat(value));
+    bench.one(&[transaction(1, 1, 99, &Request::all(vec![large]))]);
+    let most = crate::kv::HEIGHT_RESULTS / value;
+    let ask = |sequence: u64| {
+        let write = put("written", &sequence.to_string());
+        transaction(1, sequence, 99, &Request::all(vec![write, get("large")]))
+    };
+    let told = |receipts: &[Receipt]| {
+        let is_told = |it: &&Receipt| {
+            matches!(
+                &it.outcome,
+                Outcome::Done {
+                    replies: Some(_),
+                    ..
+                }
+            )
+        };
+        receipts.iter().filter(is_told).count()
+    };
+    let receipts = bench.one(&(2..102).map(ask).collect::<Vec<_>>());
+    assert_eq!(told(&receipts), most);
+    assert_eq!(told(&receipts[..most]), most, "the first ones");
+    // What the others wrote is written.
+    let newest = bench.one(&[transaction(1, 102, 99, &Request::all(vec![get("written")]))]);
+    let Outcome::Done {
+        replies: Some(replies),
+        ..
+    } = &newest[0].outcome
+    else {
+        panic!("{newest:?}")
+    };
+    assert!(matches!(&replies[0], Reply::Range { pairs, .. } if pairs[0].value == "101"));
+    // And heights that are executed together tell no more.
+    for from in 0..8 {
+        let some: Vec<_> = (0..10).map(|n| ask(200 + 10 * from + n)).collect();
+        bench.commit(&[&some]);
+    }
+    let steps = std::iter::from_fn(|| {
+        let step = bench.executor.step(Time(0), bench.top).unwrap();
+        (!step.is_empty()).then_some(step)
+    });
+    let (mut heights, mut count) = (Vec::new(), 0);
+    for step in steps {
+        let told: usize = step.iter().map(|it| told(&it.receipts)).sum();
+        assert!(told < most + 10, "{told} values at a time");
+        count += told;
+        heights.extend(step.iter().map(|it| it.height.0));
+    }
+    assert_eq!(
+        (heights, count),
+        ((4..12).collect(), 80),
+        "all of it, in order"
+    );
+}
+
+#[test]
+fn one_goes_on_behind_the_longest_key() {
+    let limits = Limits {
+        range_pairs: 1,
+        ..small()
+    };
+    let mut bench = Bench::new(ExecutorConfig::new(limits));
+    let long = "k".repeat(limits.key_bytes);
+    bench.one(&[transaction(
+        1,
+        1,
+        9,
+        &Request::all(vec![put(&long, "v"), put("z", "v")]),
+    )]);
+    let mut span = Span::prefix("");
+    span.end = End::Unbounded;
+    for (sequence, (key, more)) in (2..).zip([(&long[..], true), ("z", false)]) {
+        let range = Operation::Range {
+            span: span.clone(),
+            limit: 0,
+            revision: 0,
+        };
+        let receipts = bench.one(&[transaction(1, sequence, 9, &Request::all(vec![range]))]);
+        let Outcome::Done {
+            replies: Some(replies),
+            ..
+        } = &receipts[0].outcome
+        else {
+            panic!("{:?}", receipts[0].outcome)
+        };
+        let Reply::Range { pairs, more: cut } = &replies[0] else {
+            panic!("{replies:?}")
+        };
+        assert_eq!((&pairs[0].key[..], *cut), (key.as_bytes(), more));
+        span.key = pairs[0].behind();
+    }
 }
 
 #[test]
