@@ -39,6 +39,8 @@ pub struct Replication {
     pub seen: BTreeMap<View, (Digest, Statement, Signature)>,
     /// The proposal of the current view, while its parent is missing.
     pub parentless: Option<Arc<Block>>,
+    /// The last proposal that came in a later view than its own: the next one may certify it.
+    late: Option<(Digest, Arc<Block>)>,
     /// The last view proposed in.
     pub proposed: View,
     /// When, and how many bytes of batches.
@@ -136,6 +138,7 @@ impl HotStuff {
         let view = header.view;
         let statement = proposal.statement();
         let digest = statement.content;
+        self.accept_late(now, &header.justify, out);
         if let Some(timeout) = &header.timeout {
             self.adopt_timeout(now, timeout, Some(from), out);
         }
@@ -169,7 +172,23 @@ impl HotStuff {
             // Of use for the block in it only.
             None => {}
         }
+        if view < self.view && self.high.block != digest {
+            self.replication.late = Some((digest, proposal.block));
+            return;
+        }
         self.accept(now, digest, proposal.block, out);
+    }
+
+    /// Takes the last late block if this certifies it: whoever is behind catches up by proposals that
+    /// come in order, and fetches the others. Without its certificate no late block is taken: its
+    /// leader may sign any number of them at no cost, each of which would be stored, and no memory
+    /// that is capped tells which views had theirs. So at most two blocks of a view are stored: the
+    /// first that came while it lasted, and the certified one.
+    fn accept_late(&mut self, now: Time, certificate: &QuorumCertificate, out: &mut Out) {
+        let certified = |late: &mut (Digest, Arc<Block>)| late.0 == certificate.block;
+        if let Some((digest, block)) = self.replication.late.take_if(certified) {
+            self.accept(now, digest, block, out);
+        }
     }
 
     /// Whether so much is committed ahead of execution that blocks of others are left out; they are

@@ -532,3 +532,66 @@ fn proposals_of_old_views_are_not_remembered() {
     blocks.iter().for_each(|block| solo.propose(block));
     assert_eq!(solo.heights().len(), 198, "and they serve to catch up");
 }
+
+/// How many blocks it has stored.
+fn stored(solo: &Solo) -> usize {
+    let block = |it: &&super::super::Record| matches!(it, super::super::Record::Block(_));
+    solo.records.iter().filter(block).count()
+}
+
+/// Of old views nothing was remembered, so that a liar who led one could fill the disk with blocks of
+/// it, each on a parent that is held.
+#[test]
+fn blocks_of_an_old_view_are_not_stored_without_their_certificate() {
+    let mut solo = solo(4, 8192, 1);
+    let (blocks, certificates) = solo.craft.chain(&[1, 2, 3]);
+    solo.propose(&blocks[0]);
+    solo.certificate(3, &certificates[2]);
+    assert_eq!(stored(&solo), 1);
+    for number in 100..1_100 {
+        for justify in [&solo.craft.genesis(), &certificates[0]] {
+            let view = justify.view.0 + 1;
+            let other = solo.craft.block(view, justify, payload(number));
+            solo.propose(&other);
+        }
+    }
+    assert_eq!(stored(&solo), 1);
+    solo.propose(&blocks[1]);
+    solo.propose(&blocks[2]);
+    assert_eq!(stored(&solo), 3, "those of the chain are");
+    assert_eq!(solo.heights(), [1]);
+}
+
+/// Neither memory that is capped nor a tree that is can tell which views had their block: a liar comes
+/// back to those that were forgotten.
+#[test]
+fn blocks_of_many_old_views_are_not_stored_without_their_certificates() {
+    let mut solo = solo(4, 1, 1);
+    let genesis = solo.craft.genesis();
+    let entry = |view: u64| {
+        let signers = [(0, &genesis), (2, &genesis), (3, &genesis)];
+        (view > 1).then(|| solo.craft.timeout_certificate(view - 1, &signers))
+    };
+    let entries: Vec<_> = (0..=200).map(entry).collect();
+    let block = |solo: &Solo, view: usize, number| {
+        let timeout = entries[view].clone();
+        solo.craft
+            .block_after(view as u64, &genesis, timeout, payload(number))
+    };
+    let certified = block(&solo, 100, 0);
+    let pair = super::super::message::CertificatePair {
+        quorum: solo.craft.certify(&certified),
+        timeout: entries[200].clone(),
+    };
+    solo.deliver(3, Message::Certificate(pair));
+    assert_eq!((solo.view(), solo.replica.high.view.0), (200, 100));
+    for number in 1..=10 {
+        for view in 1..200 {
+            let other = block(&solo, view, 1_000 * number + view as u64);
+            solo.propose(&other);
+        }
+    }
+    assert_eq!(stored(&solo), 0);
+    solo.propose(&certified);
+    assert_eq!(stored(&solo), 1, "what is certified is");
+}
