@@ -1,9 +1,9 @@
 //! The nodes of a testnet as real processes: for `quorate testnet`, the benchmark and the tests.
 
 use crate::client::{Client, Session};
-use crate::rpc::proto::{Receipt, StatusResponse};
+use crate::rpc::proto::{Receipt, StatusResponse, Wait};
 use anyhow::{Context as _, Result, anyhow, bail};
-use crypto::KeyFile;
+use crypto::{KeyFile, Transaction};
 use genesis::{BuiltTestnet, Genesis, Home, NodeConfig, Ports};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
@@ -15,11 +15,16 @@ use std::time::Duration;
 use storage::{Directory, Operation, Request};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
+use tonic::Code;
 
 /// Marks a directory that a testnet may delete.
 const MARK: &str = ".quorate-testnet";
 /// How long a node may take to stop when asked.
 const STOP: Duration = Duration::from_secs(10);
+/// An attempt to commit: then it is looked whether all still run.
+const ATTEMPT: Duration = Duration::from_millis(500);
+/// How often nodes that start are looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A testnet's directory and its running processes. Dropped, it kills what still runs.
 pub struct Cluster {
@@ -413,31 +418,90 @@ impl Cluster {
     /// If a node ends, or time is over: says why.
     pub async fn ready(&mut self, patience: Duration) -> Result<Receipt> {
         let end = Instant::now() + patience;
+        let client = Client::new(&self.endpoints(), ATTEMPT)?;
+        let mut signed = None;
         loop {
-            if let Some((node, why)) = self.ended() {
-                bail!("node{node} stopped: {why}");
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            match self.commit_one(left.min(Duration::from_millis(500))).await {
+            self.all_run()?;
+            match self.commit_one(&client, &mut signed).await {
                 Ok(receipt) => return Ok(receipt),
-                Err(error) if left.is_zero() => {
+                Err(error) if Instant::now() >= end => {
                     return Err(error.context(self.why_not().await));
                 }
-                Err(_) => sleep(Duration::from_millis(50)).await,
+                Err(_) => sleep(LOOK).await,
             }
         }
     }
 
-    async fn commit_one(&self, patience: Duration) -> Result<Receipt> {
-        let client = Client::new(&self.endpoints(), patience)?;
+    /// Waits until each node answers and is in touch with all others. Those that lie owe neither.
+    ///
+    /// # Errors
+    /// If a node ends, or time is over: says which lacks what.
+    pub async fn joined(&mut self, patience: Duration) -> Result<()> {
+        let end = Instant::now() + patience;
+        loop {
+            self.all_run()?;
+            match self.apart().await {
+                None => return Ok(()),
+                Some(lack) if Instant::now() >= end => bail!("the nodes did not join: {lack}"),
+                Some(_) => sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// What an honest node lacks to be in touch with all others.
+    async fn apart(&self) -> Option<String> {
+        for node in (0..self.n()).filter(|node| !self.lies(*node)) {
+            let Some(status) = self.status(node).await else {
+                return Some(format!("node{node} does not answer"));
+            };
+            let mut owed = status
+                .peers
+                .iter()
+                .filter(|peer| !self.lies(peer.node as usize));
+            if let Some(peer) = owed.find(|peer| !peer.connected) {
+                return Some(format!("node{node} is not in touch with node{}", peer.node));
+            }
+        }
+        None
+    }
+
+    fn all_run(&mut self) -> Result<()> {
+        match self.ended() {
+            Some((node, why)) => bail!("node{node} stopped: {why}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Submits the transaction that is `signed`, or signs one: the same in all attempts, since one
+    /// whose time was over may take effect yet, and another beside it would be a second write.
+    async fn commit_one(
+        &self,
+        client: &Client,
+        signed: &mut Option<Transaction>,
+    ) -> Result<Receipt> {
+        let transaction = match signed.take() {
+            Some(transaction) => transaction,
+            None => self.sign_one(client).await?,
+        };
+        let outcome = client.submit(&transaction, Wait::Committed).await;
+        let refused = outcome.as_ref().is_err_and(|error| {
+            // Its sequence is another's, or its expiry past: it never takes effect.
+            matches!(error.code(), Code::AlreadyExists | Code::FailedPrecondition)
+        });
+        if !refused {
+            *signed = Some(transaction);
+        }
+        Ok(outcome?)
+    }
+
+    async fn sign_one(&self, client: &Client) -> Result<Transaction> {
         let key = KeyFile::read(&self.client_key())?;
-        let mut session = Session::open(&client, key).await?;
+        let mut session = Session::open(client, key).await?;
         let operation = Operation::Put {
             key: "quorate/started".into(),
             value: session.next_sequence().to_string().into(),
         };
-        let body = Request::all(vec![operation]).encode();
-        Ok(session.execute(&client, body).await?)
+        Ok(session.sign(Request::all(vec![operation]).encode()))
     }
 
     /// The state of a node; `None` if it does not answer.

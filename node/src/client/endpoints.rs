@@ -189,7 +189,7 @@ impl Client {
     {
         let end = Instant::now() + self.timeout;
         let mut pause = FIRST_PAUSE;
-        let mut last = "nothing was tried".to_owned();
+        let mut why = Why::default();
         for attempt in 1.. {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -208,9 +208,9 @@ impl Client {
                     return Err(ClientError::Refused(Box::new(status)));
                 }
                 Ok(Err(status)) => status,
-                Err(_) => Status::deadline_exceeded("no answer"),
+                Err(_) => no_answer(),
             };
-            last = format!("{url}: {}", describe(&status));
+            why.add(url, &status);
             self.turn(current);
             let wait = retry_after(&status).unwrap_or(pause).max(FIRST_PAUSE);
             let left = end.saturating_duration_since(Instant::now());
@@ -220,6 +220,7 @@ impl Client {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+        let last = why.said.unwrap_or_else(|| "nothing was tried".into());
         Err(ClientError::Timeout { last })
     }
 
@@ -257,10 +258,39 @@ pub(super) fn connect(url: &str) -> Result<Ledger, ClientError> {
     Ok(LedgerClient::new(channel).max_decoding_message_size(MAX_ANSWER))
 }
 
-/// Whether the same request may fare better later or elsewhere. A status with a source was made
-/// here, not by the node: its connection broke under way.
-fn may_pass(status: &Status) -> bool {
+/// Why attempts failed, for the error in the end: what a node said last, if one said anything, and
+/// else what was noticed here last.
+#[derive(Default)]
+struct Why {
+    said: Option<String>,
+    /// A node said it.
+    told: bool,
+}
+
+impl Why {
+    fn add(&mut self, url: &str, status: &Status) {
+        // No node of ours cancels: tonic does, on both sides, when a request's time is over.
+        let told = !was_made_here(status) && status.code() != Code::Cancelled;
+        if told || !self.told {
+            let said = format!("{url}: {}", describe(status));
+            (self.said, self.told) = (Some(said), told);
+        }
+    }
+}
+
+/// The status of an attempt whose time is over: the code is that of tonic's own time-outs.
+fn no_answer() -> Status {
+    Status::cancelled("no answer")
+}
+
+/// A status with a source was made here, not by the node: its connection broke under way.
+fn was_made_here(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
+}
+
+/// Whether the same request may fare better later or elsewhere.
+fn may_pass(status: &Status) -> bool {
+    was_made_here(status)
         || matches!(
             status.code(),
             Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Cancelled
@@ -272,4 +302,43 @@ fn retry_after(status: &Status) -> Option<Duration> {
     let value = status.metadata().get(crate::rpc::RETRY_AFTER)?;
     let ms: u64 = value.to_str().ok()?.parse().ok()?;
     Some(Duration::from_millis(ms.min(10_000)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the final error says after these attempts.
+    fn last(attempts: &[(&str, Status)]) -> Option<String> {
+        let mut why = Why::default();
+        for (url, status) in attempts {
+            why.add(url, status);
+        }
+        why.said
+    }
+
+    fn broken() -> Status {
+        Status::from_error(Box::new(std::io::Error::other("broken")))
+    }
+
+    #[test]
+    fn what_a_node_said_last_outlasts_what_was_noticed_here() {
+        let said = last(&[
+            ("a", broken()),
+            ("b", Status::unavailable("no leader")),
+            ("c", Status::resource_exhausted("no room")),
+            ("d", no_answer()),
+            ("e", broken()),
+        ]);
+        assert_eq!(said.as_deref(), Some("c: no room"));
+    }
+
+    #[test]
+    fn where_no_node_says_anything_the_error_is_what_was_noticed_last() {
+        assert_eq!(last(&[]), None);
+        let said = last(&[("a", no_answer()), ("b", broken())]);
+        assert_eq!(said.as_deref(), Some("b: broken"));
+        let said = last(&[("a", broken()), ("b", no_answer())]);
+        assert_eq!(said.as_deref(), Some("b: no answer"));
+    }
 }

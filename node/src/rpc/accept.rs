@@ -240,11 +240,17 @@ mod tests {
     use tokio::time::sleep;
 
     const PATIENCE: Duration = Duration::from_millis(100);
+    /// Never over while a test runs.
+    const ENDLESS: Duration = Duration::from_secs(3_600);
 
     async fn connected(owes: Owes) -> (TcpStream, CappedStream) {
+        connected_for(owes, PATIENCE).await
+    }
+
+    async fn connected_for(owes: Owes, patience: Duration) -> (TcpStream, CappedStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut listener = CappedListener::new(listener, 1, owes, PATIENCE);
+        let mut listener = CappedListener::new(listener, 1, owes, patience);
         let client = TcpStream::connect(address).await.unwrap();
         (client, listener.next().await.0)
     }
@@ -294,13 +300,18 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_gives_time_for_the_next_request() {
-        let (mut client, mut server) = connected(Owes::Requests).await;
+        let (mut client, mut server) = connected_for(Owes::Requests, ENDLESS).await;
         for _ in 0..3 {
-            sleep(PATIENCE * 2 / 3).await;
             client.write_all(b"ask").await.unwrap();
             assert_eq!(server.read(&mut [0; 64]).await.unwrap(), 3);
+            let asked = Instant::now();
             server.write_all(b"answer").await.unwrap();
+            let until = server.debt.as_ref().unwrap().until.deadline();
+            assert!(until >= asked + ENDLESS);
         }
+        // But not for ever.
+        server.debt.as_mut().unwrap().patience = PATIENCE;
+        server.write_all(b"the last").await.unwrap();
         assert!(is_cut_off(server.read(&mut [0; 64]).await));
     }
 }

@@ -183,16 +183,16 @@ impl Ledger for LedgerService {
         Ok(Response::new(answer))
     }
 
-    type BlocksStream = ReceiverStream<blocks::Item>;
+    type BlocksStream = blocks::Blocks;
 
     async fn blocks(
         &self,
         request: Request<BlocksRequest>,
     ) -> Result<Response<Self::BlocksStream>, Status> {
-        let blocks = self
-            .readers
-            .stream(self.handle.clone(), request.into_inner())?;
-        Ok(Response::new(ReceiverStream::new(blocks)))
+        let client = request.remote_addr();
+        let handle = self.handle.clone();
+        let blocks = self.readers.stream(handle, request.into_inner(), client)?;
+        Ok(Response::new(blocks))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {

@@ -2,8 +2,9 @@
 
 use super::*;
 use crypto::{Batch, ChainId, Digest, NodeId, Payload, PublicKey, Signature, Transaction};
-use std::sync::Mutex;
 use storage::{Memory, Read, Row, Scan, Statistics, Store, StoreError, Table, WriteBatch};
+use tokio_stream::StreamExt as _;
+use tonic::Code;
 
 const BATCH: usize = 400 << 10;
 
@@ -126,14 +127,68 @@ async fn a_page_is_short_whatever_the_blocks_hold() {
 async fn a_reader_who_takes_nothing_is_given_up() {
     let patience = Duration::from_millis(50);
     let (out, mut blocks) = mpsc::channel(AHEAD);
-    assert!(pass(&out, Ok(Block::default()), patience).await);
-    assert!(!pass(&out, Ok(Block::default()), patience).await);
+    assert!(pass(&out, Block::default(), patience).await.unwrap());
+    let late = pass(&out, Block::default(), patience).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded);
     assert!(blocks.recv().await.is_some());
     let slow = async {
         tokio::time::sleep(patience).await;
         blocks.recv().await
     };
-    assert!(pass(&out, Ok(Block::default()), patience).await);
-    let (passed, taken) = tokio::join!(pass(&out, Ok(Block::default()), 100 * patience), slow);
-    assert!(passed && taken.is_some(), "slow, but there");
+    assert!(pass(&out, Block::default(), patience).await.unwrap());
+    let (passed, taken) = tokio::join!(pass(&out, Block::default(), 100 * patience), slow);
+    assert!(passed.unwrap() && taken.is_some(), "slow, but there");
+    drop(blocks);
+    let passed = pass(&out, Block::default(), patience).await;
+    assert!(!passed.unwrap(), "he has left");
+}
+
+/// Or its reader would take what he has for the whole log.
+#[tokio::test]
+async fn a_stream_that_was_given_up_ends_with_the_reason() {
+    let readers = Readers::new();
+    let (out, blocks) = mpsc::channel(AHEAD);
+    let (tell, end) = oneshot::channel();
+    let mut stream = Blocks {
+        blocks,
+        end,
+        _permits: readers.permits(None).unwrap(),
+    };
+    out.send(Block::default()).await.unwrap();
+    tell.send(stops()).unwrap();
+    drop(out);
+    assert!(stream.next().await.unwrap().is_ok());
+    let last = stream.next().await.unwrap().unwrap_err();
+    assert_eq!(last.code(), Code::Unavailable);
+}
+
+#[test]
+fn no_connection_has_all_the_streams() {
+    let readers = Readers::new();
+    let client = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+    let mut open = Vec::new();
+    for port in 0..8 {
+        for _ in 0..SHARE {
+            open.push(readers.permits(client(port)).unwrap());
+        }
+        let refusal = readers.permits(client(port)).unwrap_err().to_string();
+        assert!(
+            refusal.contains(if port < 7 { "on this connection" } else { "8" }),
+            "{refusal}"
+        );
+    }
+    let refusal = readers.permits(client(8)).unwrap_err().to_string();
+    assert!(
+        refusal.contains("64 streams of blocks are open here"),
+        "{refusal}"
+    );
+    open.pop();
+    assert!(readers.permits(client(8)).is_ok());
+    drop(open);
+    assert!(readers.permits(client(9)).is_ok());
+    assert_eq!(
+        readers.shares.lock().unwrap().len(),
+        1,
+        "nothing of who left"
+    );
 }

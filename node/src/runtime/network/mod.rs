@@ -25,7 +25,7 @@ use libp2p::{PeerId, Swarm, identity};
 use peer::{LaneLimits, Peer, PeerConfig, Permit};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use swarm::{Behaviour, Command, Connections, multiaddr};
 use tokio::sync::mpsc;
@@ -69,6 +69,9 @@ struct Shared {
     hello: Hello,
     peers: BTreeMap<NodeId, Arc<Peer>>,
     by_id: BTreeMap<PeerId, NodeId>,
+    /// Held from a change of a peer's connection until the new number of them is published: else an
+    /// older number could be published last, and stay.
+    counting: Mutex<()>,
     sink: Arc<dyn Sink>,
     metrics: Arc<Metrics>,
     log: Occasionally,
@@ -78,8 +81,21 @@ struct Shared {
 
 impl Shared {
     fn set_connected(&self, peer: &Peer, connected: bool) {
-        if !peer.set_connected(connected) {
+        let Some(count) = self.count_connected(peer, connected) else {
             return;
+        };
+        if !connected {
+            self.metrics.disconnects.inc();
+        }
+        tracing::info!(node = %peer.node, peers = count, "{}", if connected { "connected" } else { "disconnected" });
+        self.sink.touched(peer.node, connected);
+    }
+
+    /// Remembers whether a peer is in touch; if that is news, publishes how many are.
+    fn count_connected(&self, peer: &Peer, connected: bool) -> Option<usize> {
+        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !peer.set_connected(connected) {
+            return None;
         }
         let count = self
             .peers
@@ -87,11 +103,7 @@ impl Shared {
             .filter(|peer| peer.is_connected())
             .count();
         self.metrics.connections(count);
-        if !connected {
-            self.metrics.disconnects.inc();
-        }
-        tracing::info!(node = %peer.node, peers = count, "{}", if connected { "connected" } else { "disconnected" });
-        self.sink.touched(peer.node, connected);
+        Some(count)
     }
 }
 
@@ -150,6 +162,7 @@ impl Network {
             hello,
             peers,
             by_id,
+            counting: Mutex::default(),
             sink,
             metrics,
             log,
