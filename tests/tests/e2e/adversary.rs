@@ -30,7 +30,7 @@ async fn withstands(
         sleep(Duration::from_millis(100)).await;
     }
     // And they go on.
-    let height = world.cluster.status(honest[0]).await.unwrap().height;
+    let height = world.reaches(honest[0], 0).await.height;
     world.reaches(honest[0], height + 20).await;
     let acknowledged = writer.finish().await;
     assert!(!acknowledged.is_empty());

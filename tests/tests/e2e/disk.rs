@@ -2,8 +2,7 @@
 
 use crate::world::{PATIENCE, World, Writer, program};
 use std::process::{Command, Stdio};
-use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// A file may not grow beyond so many blocks of 512 bytes.
 const BLOCKS: u32 = 256;
@@ -30,7 +29,7 @@ async fn a_node_that_cannot_write_says_so_and_stops_and_the_others_go_on() {
     let writer = Writer::start(world.client(&[0, 1, 2]), "full");
     let ended = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
     let ended = timeout(PATIENCE, ended).await.expect("it stops").unwrap();
-    sleep(Duration::from_millis(500)).await;
+    writer.writes(5).await;
     let written = writer.finish().await;
 
     let said = String::from_utf8_lossy(&ended.stderr) + String::from_utf8_lossy(&ended.stdout);

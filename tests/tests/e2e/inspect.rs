@@ -74,7 +74,8 @@ async fn a_stopped_node_shows_its_state_and_a_running_one_is_asked_instead() {
     assert!(height > 0, "{state}");
     assert_eq!(state["log_height"], height);
     assert_eq!(state["revision"], 6, "five writes and that of the start");
-    // Nothing was written meanwhile, so the others are where it was.
+    // Nothing was written meanwhile, so the others come to where it was, and no further.
+    world.reaches(1, height).await;
     let (_, other) = world.http(1, "/status");
     let other = json(&other);
     assert_eq!(other["state_height"], height);

@@ -1,13 +1,22 @@
 //! Real processes under faults drawn from a seed, and what pauses did to others. As many rounds as one
 //! likes are run by the program `rounds`.
 
-use crate::world::{World, fresh_session, put};
+use crate::world::{PATIENCE, World, fresh_session, put};
 use genesis::Protocol;
 use quorate::rpc::proto::Consistency;
 use quorate_tests::processes::{Campaign, Caps, Fault, Lab, Setup, pauses};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
+
+/// A cluster whose nodes are all in touch.
+async fn lab(setup: Setup) -> Lab {
+    let mut lab = Lab::start(setup, None).await.unwrap();
+    if let Err(error) = lab.cluster.joined(PATIENCE).await {
+        panic!("{error:#}\nlogs and data: {}", lab.keep().display());
+    }
+    lab
+}
 
 /// So many rounds from this seed on: 10 in all.
 async fn rounds(protocol: Protocol, seed: u64, count: u64) {
@@ -61,9 +70,7 @@ async fn a_request_under_way_at_a_node_that_is_killed_is_taken_to_another() {
 /// Else the faults of links would befall nobody.
 #[tokio::test]
 async fn nodes_reach_each_other_through_the_links_only() {
-    let mut lab = Lab::start(Setup::smallest(Protocol::Hotstuff, 1), None)
-        .await
-        .unwrap();
+    let mut lab = lab(Setup::smallest(Protocol::Hotstuff, 1)).await;
     let pairs = || (0..4).flat_map(|from| (0..4).map(move |to| (from, to)));
     for (from, to) in pairs().filter(|(from, to)| from != to) {
         assert!(
@@ -72,7 +79,7 @@ async fn nodes_reach_each_other_through_the_links_only() {
         );
         lab.links.set(from, to, Fault::Reset);
     }
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + PATIENCE;
     loop {
         let mut touched = 0;
         for node in 0..4 {
@@ -91,15 +98,13 @@ async fn nodes_reach_each_other_through_the_links_only() {
         sleep(Duration::from_millis(50)).await;
     }
     lab.links.heal();
-    lab.cluster.ready(Duration::from_secs(60)).await.unwrap();
+    lab.cluster.ready(PATIENCE).await.unwrap();
     lab.end().await.unwrap();
 }
 
 /// bft-smart #27: the paused replica ran out of memory on resume, and its transfer never ended.
 async fn sleeps(protocol: Protocol) {
-    let mut lab = Lab::start(Setup::smallest(protocol, 1), None)
-        .await
-        .unwrap();
+    let mut lab = lab(Setup::smallest(protocol, 1)).await;
     let sleeper = lab.some_leader().await.unwrap();
     // Longer than connections stand silence.
     let span = Duration::from_secs(8);
@@ -128,7 +133,7 @@ async fn a_paused_replica_keeps_within_its_memory_and_catches_up_under_raft() {
 
 /// etcd #20418: a leader that slept served what it knew before.
 async fn reads_after_a_pause(setup: Setup) {
-    let mut lab = Lab::start(setup, None).await.unwrap();
+    let mut lab = lab(setup).await;
     if let Err(error) = pauses::stale_reads(&mut lab, 3).await {
         panic!("{error:#}\nlogs and data: {}", lab.keep().display());
     }

@@ -4,7 +4,7 @@ use crypto::{FaultModel, SecretKey};
 use genesis::{Ports, Protocol, Testnet};
 use quorate::cli::cluster::{self, Cluster};
 use quorate::client::{Client, ClientError, Session};
-use quorate::rpc::proto::{Block, BlocksRequest, Consistency, Receipt};
+use quorate::rpc::proto::{Block, BlocksRequest, Consistency, Receipt, StatusResponse};
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use storage::{Operation, Request};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// How long anything may take here: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,16 +86,21 @@ impl World {
         for (node, name) in liars {
             world.cluster.disguise(*node, name).unwrap();
         }
-        world.cluster.start_all().unwrap();
-        world.ready().await;
-        world
+        world.begin().await
     }
 
     async fn build(testnet: &Testnet, configure: impl Fn(usize, String) -> String) -> Self {
-        let mut world = Self::lay_out(testnet, configure);
-        world.cluster.start_all().unwrap();
-        world.ready().await;
-        world
+        Self::lay_out(testnet, configure).begin().await
+    }
+
+    /// Starts all nodes, and waits until they commit and each is in touch with all others: whatever
+    /// a test does to one of them next finds it up.
+    async fn begin(mut self) -> Self {
+        self.cluster.start_all().unwrap();
+        self.ready().await;
+        let joined = self.cluster.joined(PATIENCE).await;
+        self.is_fine(joined);
+        self
     }
 
     /// A cluster's files.
@@ -113,7 +119,12 @@ impl World {
 
     /// Waits until it commits.
     pub async fn ready(&mut self) {
-        if let Err(error) = self.cluster.ready(PATIENCE).await {
+        let ready = self.cluster.ready(PATIENCE).await;
+        self.is_fine(ready);
+    }
+
+    fn is_fine<T>(&self, outcome: anyhow::Result<T>) {
+        if let Err(error) = outcome {
             self.print_logs();
             panic!("{error:#}");
         }
@@ -141,17 +152,17 @@ impl World {
         Client::new(&urls, deadline).unwrap()
     }
 
-    /// Waits until this node has executed this height.
-    pub async fn reaches(&self, node: usize, height: u64) {
+    /// Waits until this node has executed this height; what it says of itself then.
+    pub async fn reaches(&self, node: usize, height: u64) -> StatusResponse {
         let end = Instant::now() + PATIENCE;
         loop {
-            let status = self.cluster.status(node).await;
-            if status.as_ref().is_some_and(|s| s.state_height >= height) {
-                return;
-            }
+            let said = match self.cluster.status(node).await {
+                Some(status) if status.state_height >= height => return status,
+                said => said,
+            };
             if Instant::now() > end {
                 self.print_logs();
-                panic!("node{node} did not reach height {height}: {status:?}");
+                panic!("node{node} did not reach height {height}: {said:?}");
             }
             sleep(Duration::from_millis(50)).await;
         }
@@ -236,8 +247,7 @@ impl World {
         let top = longest.last().map_or(0, |block| block.height);
         let mut digests: BTreeMap<u64, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
         for node in nodes {
-            self.reaches(*node, top).await;
-            let status = self.cluster.status(*node).await.unwrap();
+            let status = self.reaches(*node, top).await;
             let digest = status.state_digest.to_vec();
             digests
                 .entry(status.state_height)
@@ -304,6 +314,8 @@ pub async fn get(client: &Client, key: &str, consistency: Consistency) -> Option
 /// Someone who writes without pause until told to stop.
 pub struct Writer {
     stop: Arc<AtomicBool>,
+    /// How many of his writes were acknowledged.
+    count: watch::Receiver<usize>,
     task: JoinHandle<Vec<Acknowledged>>,
 }
 
@@ -321,6 +333,7 @@ impl Writer {
     /// is over counts as nothing: it may have taken effect or not.
     pub fn start(client: Client, name: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let (counted, count) = watch::channel(0);
         let (stopped, name) = (stop.clone(), name.to_owned());
         let task = tokio::spawn(async move {
             let mut session = fresh_session(&client).await;
@@ -331,18 +344,31 @@ impl Writer {
                 }
                 let (key, value) = (format!("{name}/{i}"), format!("value {i}"));
                 match put(&client, &mut session, &key, &value).await {
-                    Ok(receipt) => acknowledged.push(Acknowledged {
-                        key,
-                        value,
-                        at: Instant::now(),
-                        height: receipt.height,
-                    }),
+                    Ok(receipt) => {
+                        acknowledged.push(Acknowledged {
+                            key,
+                            value,
+                            at: Instant::now(),
+                            height: receipt.height,
+                        });
+                        counted.send_replace(acknowledged.len());
+                    }
                     Err(_) => sleep(Duration::from_millis(20)).await,
                 }
             }
             acknowledged
         });
-        Self { stop, task }
+        Self { stop, count, task }
+    }
+
+    /// Waits until so many more of his writes are acknowledged.
+    pub async fn writes(&self, more: usize) {
+        let mut count = self.count.clone();
+        let goal = *count.borrow() + more;
+        let waited = timeout(PATIENCE, count.wait_for(|now| *now >= goal)).await;
+        let reached = waited.is_ok_and(|counted| counted.is_ok());
+        let had = *self.count.borrow();
+        assert!(reached, "{had} writes were acknowledged, not {goal}");
     }
 
     /// What was acknowledged. Ends its writing.
