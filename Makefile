@@ -20,7 +20,7 @@ help:
 	@echo "make testnet   run a testnet of $(NODES) nodes here (NODES=7, DURATION=30s, ARGS='--fresh')"
 	@echo "make test      every check: format, lints, tests, the simulator"
 	@echo "make mutants   whether the simulator finds every planted bug (ARGS='--most 500 --starts 3')"
-	@echo "make soak      all that looks for bugs, for an hour, and a report (SOAK_SECONDS=600, SOAK_PROTOCOLS=raft)"
+	@echo "make soak      simulator, attacks, fault rounds, planted bugs, ... for an hour, and a report (SOAK_SECONDS=600, SOAK_PROTOCOLS=raft)"
 	@echo "make fuzz      every fuzzer for a minute (FUZZ_SECONDS=600, ARGS='node_pbft state'; needs cargo-fuzz)"
 	@echo "make versus-etcd  Raft mode beside a real etcd (ARGS='--rounds 1 --seconds 3 --restart 20000')"
 	@echo "make build     the program, optimised: $(TARGET)/release/quorate"
