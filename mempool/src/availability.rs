@@ -17,8 +17,7 @@ impl Mempool {
     ) {
         let r = sealed.reference();
         self.wants.pushed(&r.digest, now);
-        // The author may be ahead of this node, but not by more than a lifetime.
-        let furthest = self.config.horizon(self.config.horizon(self.height()));
+        let furthest = *self.config.expiries(self.height()).end();
         if r.expires > furthest && !self.wants.needed(&r.digest) {
             out.push(Output::Reject(from, Reject::TooFar));
         } else if r.expires <= self.height() && !self.backlog.contains(&r.digest) {
@@ -187,7 +186,7 @@ impl Mempool {
             let sound = r.author.index() < self.config.n
                 && r.bytes as usize <= self.config.batch_bytes
                 && (1..=self.config.batch_transactions).contains(&(r.count as usize))
-                && r.expires <= self.config.horizon(height)
+                && r.expires <= *self.config.expiries(height).end()
                 && self.known(&r.digest).is_none_or(|known| known == *r)
                 && all.insert(r.digest, *r).is_none();
             if !sound {
@@ -304,7 +303,7 @@ impl Mempool {
     /// A peer holds batches that wait: those that this node lacks, it fetches within the quotas.
     pub(crate) fn offered(&mut self, now: Time, from: NodeId, refs: &[BatchRef]) {
         let height = self.height();
-        let furthest = self.config.horizon(self.config.horizon(height));
+        let furthest = *self.config.expiries(height).end();
         for r in refs {
             let of_use = self.known(&r.digest).is_none()
                 && r.expires > height

@@ -6,6 +6,7 @@
 use crate::Config;
 use crypto::{BatchRef, Digest, Height, NodeId, Reject, SealedBatch, Size, Time};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 /// Uncommitted batches that are stored here.
 #[derive(Debug)]
@@ -199,14 +200,14 @@ impl Batches {
         }
     }
 
-    /// Batches to order at `height`, one of each account in turn and each account's in order of
+    /// Batches to order of those that expire in this span, one of each account in turn and each account's in order of
     /// arrival.
     pub(crate) fn next(
         &mut self,
         budget: usize,
         count: usize,
         exclude: &BTreeSet<Digest>,
-        height: Height,
+        expiries: &RangeInclusive<Height>,
     ) -> Vec<BatchRef> {
         let n = self.accounts.len();
         let start = self.turn;
@@ -225,9 +226,9 @@ impl Batches {
         let mut chosen = Vec::new();
         while !queues.is_empty() && chosen.len() < count {
             queues.retain_mut(|queue| {
-                let fit = queue
-                    .map(|digest| self.held[digest].reference)
-                    .find(|r| r.expires >= height && !exclude.contains(&r.digest) && !censored(r));
+                let fit = queue.map(|digest| self.held[digest].reference).find(|r| {
+                    expiries.contains(&r.expires) && !exclude.contains(&r.digest) && !censored(r)
+                });
                 // If an account's next batch does not fit, no later one of it overtakes.
                 let Some(r) = fit.filter(|r| r.bytes as usize <= room) else {
                     return false;

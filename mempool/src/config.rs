@@ -1,6 +1,7 @@
 //! Limits and timings of the pool.
 
 use crypto::{Batch, Height, NodeId, Time};
+use std::ops::RangeInclusive;
 
 /// Where batches go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,5 +151,12 @@ impl Config {
     /// The last height of a batch or transaction made now.
     pub(crate) fn horizon(&self, height: Height) -> Height {
         Height(height.0.saturating_add(self.lifetime))
+    }
+
+    /// When a batch expires that a block of this height may hold. Its author may have been ahead of
+    /// whoever judges, but not by more than a lifetime. What a pool takes and orders has to be what
+    /// others let pass: a liar's batch that only leaders think sound would stop them all.
+    pub(crate) fn expiries(&self, height: Height) -> RangeInclusive<Height> {
+        height..=self.horizon(self.horizon(height))
     }
 }

@@ -18,9 +18,10 @@ impl Mempool {
         self.seal(now, true, out);
         let exclude: BTreeSet<Digest> = exclude.into_iter().collect();
         let budget = self.config.block_bytes.min(budget as usize);
+        let count = self.config.block_batches;
         let refs = self
             .batches
-            .next(budget, self.config.block_batches, &exclude, height);
+            .next(budget, count, &exclude, &self.config.expiries(height));
         let payload = if self.config.broadcasts() {
             Payload::Refs(refs)
         } else {

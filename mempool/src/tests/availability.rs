@@ -198,7 +198,7 @@ fn a_payload_that_breaks_a_limit_is_invalid() {
         ("empty", altered(|r| r.count = 0)),
         ("too many transactions", altered(|r| r.count = 17)),
         ("of no member", altered(|r| r.author = NodeId(4))),
-        ("lives too long", altered(|r| r.expires = Height(102))),
+        ("lives too long", altered(|r| r.expires = Height(202))),
         ("inline, too many bytes", Payload::Inline(large.clone())),
     ];
     for (name, payload) in cases {
@@ -477,6 +477,31 @@ fn an_expired_batch_leaves_pool_and_store() {
         rig.push(&a),
         vec![Output::Reject(NodeId(1), Reject::TooOld)]
     );
+}
+
+/// A liar's batch that every leader orders and nobody lets pass would stop them all for good: it expires
+/// at a height, and none commits.
+#[test]
+fn what_one_pool_orders_no_other_refuses() {
+    let lives_until = |number: u64, expires| {
+        let mut it = (**batch(1, number).batch()).clone();
+        it.expires = Height(expires);
+        it.seal()
+    };
+    let (mut leader, mut other) = (Rig::new(), Rig::new());
+    let expiries = [1, 50, 100, 101, 102, 150, 200];
+    for sealed in (1..).zip(expiries).map(|(n, it)| lives_until(n, it)) {
+        leader.push(&sealed);
+        other.push(&sealed);
+    }
+    // What a block far ahead is said to hold is taken, whenever it expires.
+    let far = lives_until(9, 300);
+    leader.check(9, 100, refs(&[&far]));
+    leader.push(&far);
+    let ordered = leader.want(8_000, &[]);
+    assert_eq!(ordered.len(), expiries.len());
+    let checked = other.check(1, 1, Payload::Refs(ordered));
+    assert_eq!(verdict(&checked), Some((block(1), Ok(()))));
 }
 
 #[test]

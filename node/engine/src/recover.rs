@@ -89,7 +89,7 @@ impl<P: Protocol> Recovered<P> {
     /// Commits that may still matter to the pool.
     fn read_commits(&mut self, setup: &Setup, log: &Log) -> Result<(), StoreError> {
         let (executed, base) = (self.applied.height, self.pool.height);
-        let from = Height(base.0.saturating_sub(setup.pool.lifetime)).next();
+        let from = Height(base.0.saturating_sub(setup.pool.lifetime.saturating_mul(2))).next();
         each_commit(log, from, Height(u64::MAX), |row| {
             if row.height >= executed {
                 self.stored.histories.push((row.height, row.history));
@@ -208,7 +208,7 @@ fn each_commit(
 }
 
 /// Which of these batches, given with their expiries, are committed: no block holds one that expired
-/// before, or that expires more than a lifetime later.
+/// before, or that expires more than two lifetimes later.
 fn tell_committed(
     log: &Log,
     lifetime: u64,
@@ -217,7 +217,7 @@ fn tell_committed(
     let expiries = || batches.values().copied();
     let mut told: BTreeMap<Digest, bool> = batches.keys().map(|digest| (*digest, false)).collect();
     if let (Some(first), Some(last)) = (expiries().min(), expiries().max()) {
-        let from = Height(first.0.saturating_sub(lifetime).max(1));
+        let from = Height(first.0.saturating_sub(lifetime.saturating_mul(2)).max(1));
         each_commit(log, from, last, |row| {
             for reference in row.payload.references().iter() {
                 if let Some(committed) = told.get_mut(&reference.digest) {

@@ -124,24 +124,7 @@ impl Requests {
     /// Heights up to `height` are executed: answers all who can be answered.
     pub(crate) fn executed(&mut self, receipts: &[Receipt], height: Height, out: &mut Vec<Effect>) {
         for receipt in receipts {
-            let Some(waiters) = self.receipts.remove(&(receipt.client, receipt.sequence)) else {
-                continue;
-            };
-            for waiter in waiters {
-                self.forget(waiter.request);
-                let ours = waiter
-                    .digest
-                    .is_none_or(|digest| digest == receipt.transaction);
-                let reply = if ours {
-                    Reply::Executed(receipt.clone())
-                } else {
-                    Reply::Refused(Refusal::SequenceUsed)
-                };
-                out.push(Effect::Reply {
-                    request: waiter.request,
-                    reply,
-                });
-            }
+            self.tell_waiters(receipt, out);
         }
         self.serve_reads(height, out);
         while let Some(&(expires, request)) = self.expiries.first() {
@@ -149,6 +132,32 @@ impl Requests {
                 break;
             }
             self.refused(request, Refusal::Expired { height }, out);
+        }
+    }
+
+    /// Those who wait for another transaction of the sequence go on waiting, unless this one used it
+    /// up: told that it is used, they would do under another what may still be done under this.
+    fn tell_waiters(&mut self, receipt: &Receipt, out: &mut Vec<Effect>) {
+        let session = (receipt.client, receipt.sequence);
+        let used = receipt.outcome.used_sequence();
+        let ours = |waiter: &Waiter| waiter.digest.map(|digest| digest == receipt.transaction);
+        let waiters = self.receipts.remove(&session).unwrap_or_default();
+        let (told, waiting): (Vec<_>, Vec<_>) = waiters
+            .into_iter()
+            .partition(|waiter| used || ours(waiter) == Some(true));
+        for waiter in told {
+            self.forget(waiter.request);
+            let reply = match ours(&waiter) {
+                Some(false) => Reply::Refused(Refusal::SequenceUsed),
+                Some(true) | None => Reply::Executed(receipt.clone()),
+            };
+            out.push(Effect::Reply {
+                request: waiter.request,
+                reply,
+            });
+        }
+        if !waiting.is_empty() {
+            self.receipts.insert(session, waiting);
         }
     }
 
@@ -191,3 +200,6 @@ impl Requests {
         known
     }
 }
+
+#[cfg(test)]
+mod tests;

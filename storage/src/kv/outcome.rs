@@ -84,6 +84,14 @@ pub enum Outcome {
     TooManySessions,
 }
 
+impl Outcome {
+    /// Whether the transaction's sequence is used up: no other of that sequence executes any more.
+    #[must_use]
+    pub fn used_sequence(&self) -> bool {
+        matches!(self, Self::Done { .. } | Self::FutureRevision)
+    }
+}
+
 /// A transaction's result, with its place in the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
