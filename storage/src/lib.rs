@@ -24,7 +24,9 @@ pub use directory::Data;
 pub use directory::{Directory, Identity, OpenError};
 pub use execute::{Applied, ExecuteError, Executed, Executor, ExecutorConfig, FlushPolicy};
 pub use group::{CommitError, GroupCommit, Job};
-pub use kv::{Compare, End, HEIGHT_RESULTS, Limits, Operation, Outcome, Receipt, Request, Span};
+pub use kv::{
+    Compare, End, HEIGHT_READS, HEIGHT_RESULTS, Limits, Operation, Outcome, Receipt, Request, Span,
+};
 pub use log::{Commit, CommitRow, Log, PayloadOf, RecordAt};
 pub use memory::Memory;
 pub use reader::StateReader;

@@ -90,6 +90,18 @@ pub(super) fn receipt(done: &storage::Receipt) -> Result<proto::Receipt, Status>
                  is forgotten: ask Session for the next one",
             ));
         }
+        Outcome::TooMuchRead => {
+            return Err(invalid(
+                "transaction.body compares values that are longer together than one transaction may \
+                 read: nothing was done; compare by version or modified, or split it, and sign anew",
+            ));
+        }
+        Outcome::Crowded => {
+            return Err(Status::resource_exhausted(
+                "the transactions before it at its height have read too much: nothing was done; send \
+                 the same one again",
+            ));
+        }
         Outcome::TooManySessions => {
             return Err(Status::resource_exhausted(
                 "the chain has as many clients as its genesis file allows: try again when one has \

@@ -21,6 +21,8 @@ pub struct Limits {
     /// not exist at their revision or not any more, and one more for each. A range of a single key
     /// counts none.
     pub looks: usize,
+    /// Bytes of values and versions after which the ranges and compares of one transaction read no more.
+    pub read_bytes: usize,
     /// Most heights that a transaction may lie ahead of its expiry; an idle session lives as long.
     pub lifetime: u64,
     /// Sequences that one client may have on the way at a time, and results kept for him.
@@ -41,6 +43,7 @@ impl Default for Limits {
             range_pairs: 1_000,
             result_bytes: 1 << 20,
             looks: 4_096,
+            read_bytes: 4 << 20,
             lifetime: 10_000,
             window: 1_024,
             max_sessions: 10_000,
@@ -82,6 +85,7 @@ impl Limits {
             ("range_pairs", self.range_pairs as u64, 1, 100_000),
             ("result_bytes", self.result_bytes as u64, 1, 16 << 20),
             ("looks", self.looks as u64, 1, 1 << 20),
+            ("read_bytes", self.read_bytes as u64, 1, 64 << 20),
             ("lifetime", self.lifetime, 8, 1 << 40),
             ("window", self.window, 1, 1 << 16),
             ("max_sessions", self.max_sessions as u64, 1, 1 << 20),

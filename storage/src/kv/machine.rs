@@ -1,6 +1,6 @@
 //! One transaction after the other.
 
-use super::range::{Found, head, pair};
+use super::range::{Found, head};
 use super::rows::{Head, Version, history_key};
 use super::session::Sessions;
 use super::{
@@ -15,6 +15,9 @@ use crypto::{Digest, Height, Transaction};
 /// are not told ([`Outcome::Done`] without replies), nor even read: many small transactions could ask for
 /// more than a node has memory.
 pub const HEIGHT_RESULTS: usize = 32 << 20;
+/// Once the transactions of a height have read so many bytes, no later one there reads: ranges are not
+/// told, and who compares values is turned away ([`Outcome::Crowded`]).
+pub const HEIGHT_READS: usize = 64 << 20;
 /// What a pair counts besides its key and value.
 const PAIR: usize = 100;
 
@@ -24,6 +27,8 @@ pub struct Machine {
     revision: u64,
     /// What the ranges of this height have returned, in bytes.
     told: usize,
+    /// What the transactions of this height have read, in bytes.
+    read: usize,
     sessions: Sessions,
 }
 
@@ -35,6 +40,7 @@ impl Machine {
             limits,
             revision,
             told: 0,
+            read: 0,
         })
     }
     /// The revision of the last write.
@@ -58,7 +64,7 @@ impl Machine {
         previous: &Digest,
         transactions: impl Iterator<Item = &'t Transaction>,
     ) -> Result<(Digest, Vec<Receipt>), StoreError> {
-        self.told = 0;
+        (self.told, self.read) = (0, 0);
         self.sessions.drop_idle(over, height)?;
         let mut receipts = Vec::new();
         for (index, transaction) in (0..).zip(transactions) {
@@ -102,7 +108,12 @@ impl Machine {
         let Ok(request) = validate(&transaction.body, &self.limits) else {
             return Ok(receipt(Outcome::Invalid, self.revision));
         };
-        let outcome = self.execute(over, &request)?;
+        let mut budget = Budget::new(&self.limits);
+        let outcome = self.execute(over, &request, &mut budget)?;
+        self.read += budget.read;
+        if outcome == Outcome::Crowded {
+            return Ok(receipt(outcome, self.revision));
+        }
         let revision = self.revision;
         let entry = Entry {
             sequence,
@@ -131,14 +142,13 @@ impl Machine {
         &mut self,
         over: &mut Overlay<'_>,
         request: &Request,
+        budget: &mut Budget,
     ) -> Result<Outcome, StoreError> {
-        let mut succeeded = true;
-        for compare in &request.compares {
-            if !holds(over, compare)? {
-                succeeded = false;
-                break;
-            }
-        }
+        let crowded = self.read >= HEIGHT_READS;
+        let succeeded = match all_hold(over, &request.compares, crowded, budget)? {
+            Ok(succeeded) => succeeded,
+            Err(outcome) => return Ok(outcome),
+        };
         let branch = if succeeded {
             &request.then
         } else {
@@ -150,9 +160,9 @@ impl Machine {
         }
         let revision = self.revision + 1;
         let is_range = |op: &Operation| matches!(op, Operation::Range { .. });
-        let tell = self.told < HEIGHT_RESULTS || !branch.iter().any(is_range);
+        let full = crowded || self.told >= HEIGHT_RESULTS;
+        let tell = !full || !branch.iter().any(is_range);
         let mut wrote = false;
-        let mut budget = Budget::new(&self.limits);
         let mut replies = Vec::with_capacity(branch.len());
         for operation in branch {
             let reply = match operation {
@@ -165,7 +175,7 @@ impl Machine {
                     revision,
                 } => {
                     budget.limit(*limit, &self.limits);
-                    self.told_range(range(over, span, *revision, &mut budget)?)
+                    self.told_range(range(over, span, *revision, budget)?)
                 }
             };
             wrote |= matches!(reply, Reply::Put { .. } | Reply::Delete { existed: true });
@@ -206,7 +216,35 @@ impl Entry {
     }
 }
 
-fn holds(read: &dyn Read, compare: &Compare) -> Result<bool, StoreError> {
+/// Whether all compares hold, or why that is not known. Values are read last, and only if all else holds.
+fn all_hold(
+    read: &dyn Read,
+    compares: &[Compare],
+    crowded: bool,
+    budget: &mut Budget,
+) -> Result<Result<bool, Outcome>, StoreError> {
+    let is_value = |compare: &&Compare| matches!(compare.test, Test::Value(..));
+    let (values, others): (Vec<_>, Vec<_>) = compares.iter().partition(is_value);
+    for compare in others {
+        if !holds(read, compare, budget)? {
+            return Ok(Ok(false));
+        }
+    }
+    for compare in values {
+        if crowded {
+            return Ok(Err(Outcome::Crowded));
+        }
+        if !budget.may_read() {
+            return Ok(Err(Outcome::TooMuchRead));
+        }
+        if !holds(read, compare, budget)? {
+            return Ok(Ok(false));
+        }
+    }
+    Ok(Ok(true))
+}
+
+fn holds(read: &dyn Read, compare: &Compare, budget: &mut Budget) -> Result<bool, StoreError> {
     let head = head(read, &compare.key)?;
     let number = |field: fn(&Head) -> u64| head.as_ref().map_or(0, field);
     Ok(match &compare.test {
@@ -215,7 +253,10 @@ fn holds(read: &dyn Read, compare: &Compare) -> Result<bool, StoreError> {
         Test::Modified(relation, given) => relation.holds(&number(|head| head.modified), given),
         Test::Version(relation, given) => relation.holds(&number(|head| head.version), given),
         Test::Value(relation, given) => match head {
-            Some(head) => relation.holds(&pair(read, &compare.key, head)?.value, given),
+            Some(head) => {
+                let pair = budget.pair(read, &compare.key, head)?;
+                relation.holds(&pair.value, given)
+            }
             None => false,
         },
     })

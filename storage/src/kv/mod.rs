@@ -12,8 +12,8 @@ mod session;
 mod span;
 
 pub use limits::{BadLimits, Limits};
-pub use machine::HEIGHT_RESULTS;
 pub(crate) use machine::Machine;
+pub use machine::{HEIGHT_READS, HEIGHT_RESULTS};
 pub use outcome::{Outcome, Pair, Receipt, Reply};
 pub(crate) use overlay::Overlay;
 pub(crate) use range::{Budget, Found, range};

@@ -56,8 +56,8 @@ pub enum Reply {
     },
 }
 
-/// What a transaction did. Only `Done` and `FutureRevision` use up its sequence; after any other it
-/// may still execute, if it is ordered again before it expires.
+/// What a transaction did. Only some use up its sequence ([`Self::used_sequence`]); after any other it may
+/// still execute, if it is ordered again before it expires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Executed.
@@ -82,13 +82,21 @@ pub enum Outcome {
     SequenceTooOld,
     /// No room for another client until a session falls idle.
     TooManySessions,
+    /// Its compares would read more than one transaction may: nothing was done.
+    TooMuchRead,
+    /// It compares values, and the transactions before it at this height have read so much that none of
+    /// them is read: nothing was done.
+    Crowded,
 }
 
 impl Outcome {
     /// Whether the transaction's sequence is used up: no other of that sequence executes any more.
     #[must_use]
     pub fn used_sequence(&self) -> bool {
-        matches!(self, Self::Done { .. } | Self::FutureRevision)
+        matches!(
+            self,
+            Self::Done { .. } | Self::FutureRevision | Self::TooMuchRead
+        )
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A range costs what it looks at, not what it returns: keys that did not exist at a revision, or
 //! exist no more, are looked at, too. So there is a budget of keys, by which all replicas cut a range
-//! at the same place: it counts keys in the order of keys, not rows or pages.
+//! at the same place: it counts keys in the order of keys, not rows or pages. And there is one of bytes
+//! that are read, whether they are returned or not: a value may be long, and not fit any more.
 
 use super::rows::{Head, Version, history_key, history_parts, history_prefix};
 use super::{End, Limits, Pair, Span, damaged};
@@ -16,6 +17,9 @@ const LEAST: usize = 2;
 /// Bytes of rows that are scanned at a time, but for the last one.
 const PAGE_BYTES: usize = 64 << 10;
 
+/// What reading a row costs besides its bytes.
+const ROW: usize = 100;
+
 /// What ranges may still return.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
@@ -27,6 +31,10 @@ pub struct Budget {
     pub looks: usize,
     /// Whether nothing was returned yet.
     pub fresh: bool,
+    /// Bytes that were read.
+    pub read: usize,
+    /// After so many nothing more is read; what is begun is finished.
+    most_read: usize,
 }
 
 impl Budget {
@@ -37,7 +45,22 @@ impl Budget {
             bytes: limits.result_bytes,
             looks: limits.looks,
             fresh: true,
+            read: 0,
+            most_read: limits.read_bytes,
         }
+    }
+    /// Whether anything more may be read.
+    pub fn may_read(&self) -> bool {
+        self.read < self.most_read
+    }
+    /// The pair of a live key.
+    pub fn pair(&mut self, read: &dyn Read, key: &Bytes, head: Head) -> Result<Pair, StoreError> {
+        let pair = pair(read, key, head)?;
+        self.charge(pair.key.len() + pair.value.len());
+        Ok(pair)
+    }
+    fn charge(&mut self, bytes: usize) {
+        self.read = self.read.saturating_add(ROW + bytes);
     }
     /// For one range: at most so many pairs, 0: as many as the limits allow.
     pub fn limit(&mut self, pairs: u32, limits: &Limits) {
@@ -86,11 +109,15 @@ pub fn range(
     };
     match (revision, &span.end) {
         (0, End::Only) => {
-            if let Some(head) = head(read, &span.key)? {
-                taker.take(pair(read, &span.key, head)?);
+            if let Some(head) = head(read, &span.key)?
+                && taker.may_read(&span.key)
+            {
+                let pair = taker.budget.pair(read, &span.key, head)?;
+                taker.take(pair);
             }
         }
         (0, _) => now(read, span, &mut taker)?,
+        _ if !taker.may_read(&span.key) => {}
         _ => back_then(read, span, revision, &mut taker)?,
     }
     Ok(Found {
@@ -137,12 +164,20 @@ impl Taker<'_> {
         let left = self.budget.looks.checked_sub(1);
         match left {
             Some(left) => self.budget.looks = left,
-            None => {
-                self.more = true;
-                self.next = Some(Bytes::copy_from_slice(key));
-            }
+            None => self.cut(Bytes::copy_from_slice(key)),
         }
         left.is_some()
+    }
+    /// Whether more may be read; else it ends at this key.
+    fn may_read(&mut self, key: &Bytes) -> bool {
+        let may = self.budget.may_read();
+        if !may {
+            self.cut(key.clone());
+        }
+        may
+    }
+    fn cut(&mut self, next: Bytes) {
+        (self.more, self.next) = (true, Some(next));
     }
     /// Takes one more; `false` if there is no room, and so an end.
     fn take(&mut self, pair: Pair) -> bool {
@@ -175,7 +210,11 @@ fn now(read: &dyn Read, span: &Span, taker: &mut Taker<'_>) -> Result<(), StoreE
                 taker.more = true;
                 return Ok(());
             }
-            if !taker.take(pair(read, key, Head::decode(row)?)?) {
+            if !taker.may_read(key) {
+                return Ok(());
+            }
+            let pair = taker.budget.pair(read, key, Head::decode(row)?)?;
+            if !taker.take(pair) {
                 return Ok(());
             }
         }
@@ -199,10 +238,14 @@ fn back_then(
     // The last key that was looked at, and whether what counts of it was found.
     let mut at: Option<Vec<u8>> = None;
     let mut done = false;
+    let mut keys = 0;
     loop {
         let scan = Scan::range(from, until.clone()).rows(rows);
         let page = read.scan(Table::History, &scan.bytes(PAGE_BYTES))?;
         let mut skipped = 0;
+        for (row, value) in &page {
+            taker.budget.charge(row.len() + value.len());
+        }
         for (row, value) in &page {
             let (key, written) = history_parts(row)?;
             let again = at.as_ref() == Some(&key);
@@ -211,6 +254,7 @@ fn back_then(
                     return Ok(());
                 }
                 (at, done) = (Some(key), false);
+                keys += 1;
             }
             if done || written > revision {
                 // The first row of each key is a look, of which there is a budget.
@@ -233,6 +277,15 @@ fn back_then(
         } else {
             PAGE.min(2 * rows)
         };
+        // The first key is finished, so that whoever goes on with the last one gets on.
+        if !taker.budget.may_read() && (done || keys > 1) {
+            let next = match done {
+                true => successor(key),
+                false => Bytes::copy_from_slice(key),
+            };
+            taker.cut(next);
+            return Ok(());
+        }
         from = match done {
             true => history_end(key),
             false => history_key(key, revision),

@@ -34,6 +34,7 @@ const LIMITS: Limits = Limits {
     range_pairs: 4,
     result_bytes: 24,
     looks: 6,
+    read_bytes: 4 << 20,
     lifetime: 16,
     window: 4,
     max_sessions: 3,

@@ -423,7 +423,7 @@ impl<S: System> World<S> {
 
 /// Whether a transaction took effect, and so used up its number.
 pub(super) fn took_effect(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Done { .. } | Outcome::FutureRevision)
+    outcome.used_sequence()
 }
 
 fn receipt(it: &storage::Receipt) -> Receipt {

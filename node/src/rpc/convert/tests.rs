@@ -173,6 +173,8 @@ fn what_took_no_effect_is_an_error_and_not_a_receipt() {
         (Outcome::SequenceUsed, Code::AlreadyExists),
         (Outcome::SequenceTooOld, Code::FailedPrecondition),
         (Outcome::TooManySessions, Code::ResourceExhausted),
+        (Outcome::TooMuchRead, Code::InvalidArgument),
+        (Outcome::Crowded, Code::ResourceExhausted),
     ] {
         assert_eq!(receipt(&done(outcome)).unwrap_err().code(), code);
     }

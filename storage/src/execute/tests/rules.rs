@@ -1,6 +1,7 @@
 //! Each rule by name.
 
 use super::*;
+use std::cell::Cell;
 
 #[test]
 fn a_sequence_executes_once_whatever_the_order() {
@@ -340,18 +341,40 @@ fn what_was_handed_over_waits_while_too_much_is_executed_that_the_log_lacks() {
     assert!(!bench.executor.waits() && bench.state.flushes() > 0);
 }
 
-/// Counts the rows that are read, and the scans.
-struct Counting<'a>(&'a dyn Read, std::cell::Cell<usize>, std::cell::Cell<usize>);
+/// Counts what is read.
+struct Counting<'a> {
+    base: &'a dyn Read,
+    rows: Cell<usize>,
+    scans: Cell<usize>,
+    bytes: Cell<usize>,
+}
+
+impl<'a> Counting<'a> {
+    fn new(base: &'a dyn Read) -> Self {
+        let (rows, scans, bytes) = Default::default();
+        Self {
+            base,
+            rows,
+            scans,
+            bytes,
+        }
+    }
+    fn row(&self, value: &Bytes) {
+        self.rows.update(|rows| rows + 1);
+        self.bytes.update(|bytes| bytes + value.len());
+    }
+}
 
 impl Read for Counting<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.1.update(|rows| rows + 1);
-        self.0.get(table, key)
+        let value = self.base.get(table, key)?;
+        self.row(value.as_ref().unwrap_or(&Bytes::new()));
+        Ok(value)
     }
     fn scan(&self, table: Table, scan: &crate::Scan) -> Result<Vec<crate::Row>, StoreError> {
-        let rows = self.0.scan(table, scan)?;
-        self.1.update(|count| count + rows.len());
-        self.2.update(|scans| scans + 1);
+        let rows = self.base.scan(table, scan)?;
+        self.scans.update(|scans| scans + 1);
+        rows.iter().for_each(|(_, value)| self.row(value));
         Ok(rows)
     }
 }
@@ -370,7 +393,7 @@ fn a_range_of_an_old_revision_looks_at_few_keys_and_says_where_it_goes_on() {
         bench.one(&[transaction(1, 2 + n, 200, &later)]);
     }
     let state = bench.executor.state();
-    let counting = Counting(&*state, Default::default(), Default::default());
+    let counting = Counting::new(&*state);
     let mut span = Span {
         key: Bytes::new(),
         end: End::Unbounded,
@@ -379,9 +402,9 @@ fn a_range_of_an_old_revision_looks_at_few_keys_and_says_where_it_goes_on() {
     loop {
         let mut budget = crate::kv::Budget::new(&limits);
         let found = crate::kv::range(&counting, &span, 1, &mut budget).unwrap();
-        let rows = counting.1.take();
+        let rows = counting.rows.take();
         assert!(rows <= 2 * limits.looks, "{rows} rows");
-        let scans = counting.2.take();
+        let scans = counting.scans.take();
         assert!(scans <= limits.looks / 32, "{scans} scans");
         keys.extend(found.pairs.into_iter().map(|pair| pair.key));
         pages += 1;
@@ -401,12 +424,12 @@ fn a_range_of_an_old_revision_looks_at_few_keys_and_says_where_it_goes_on() {
     };
     let all = transaction(1, 100, 200, &Request::all(vec![range; 128]));
     let mut machine = crate::kv::Machine::load(&counting, 91, limits).unwrap();
-    counting.1.take();
+    counting.rows.take();
     let mut over = Overlay::new(&counting);
     let (_, receipts) = machine
         .height(&mut over, Height(95), &Digest::ZERO, [&all].into_iter())
         .unwrap();
-    let rows = counting.1.take();
+    let rows = counting.rows.take();
     assert!(rows <= 3 * limits.looks, "{rows} rows");
     let Outcome::Done {
         replies: Some(replies),
@@ -481,6 +504,110 @@ fn what_a_height_and_a_step_tell_is_bounded() {
         ((4..12).collect(), 80),
         "all of it, in order"
     );
+}
+
+/// What is read costs time, returned or not: a block of transactions that read long values in vain kept
+/// every replica busy for minutes.
+#[test]
+fn what_a_transaction_reads_is_bounded() {
+    let limits = Limits::default();
+    let mut bench = Bench::new(ExecutorConfig::new(limits));
+    let long = "v".repeat(1 << 20);
+    let mut sequence = 0;
+    for value in ["short", &long] {
+        for key in 0..8 {
+            sequence += 1;
+            let write = Request::all(vec![put(&format!("k{key}"), value)]);
+            bench.one(&[transaction(1, sequence, 99, &write)]);
+        }
+    }
+    let back_then = Operation::Range {
+        span: Span::prefix("k"),
+        limit: 0,
+        revision: 8,
+    };
+    let now = Operation::Range {
+        span: Span::prefix("k"),
+        limit: 0,
+        revision: 0,
+    };
+    let different = |key: usize| Compare {
+        key: format!("k{}", key % 8).into(),
+        test: Test::Value(Relation::Different, "x".into()),
+    };
+    let compares = Request {
+        compares: (0..100).map(different).collect(),
+        then: vec![put("done", "yes")],
+        ..Request::default()
+    };
+    let cases = [
+        Request::all((0..128).map(|_| get("k0")).collect()),
+        Request::all(vec![now; 128]),
+        Request::all(vec![back_then.clone(); 128]),
+        compares.clone(),
+    ];
+    let state = bench.executor.state();
+    let counting = Counting::new(&*state);
+    for (case, request) in cases.iter().enumerate() {
+        let mut machine = crate::kv::Machine::load(&counting, 16, limits).unwrap();
+        let mut over = Overlay::new(&counting);
+        counting.bytes.take();
+        let one = transaction(2, 1, 99, request);
+        machine
+            .height(&mut over, Height(17), &Digest::ZERO, [&one].into_iter())
+            .unwrap();
+        let bytes = counting.bytes.take();
+        assert!(bytes <= limits.read_bytes + (3 << 20), "{case}: {bytes}");
+    }
+
+    // Whoever goes on where he was cut gets all.
+    let mut span = Span::prefix("k");
+    let until = span.until().unwrap();
+    let mut found = Vec::new();
+    for _ in 0..99 {
+        let mut budget = crate::kv::Budget::new(&limits);
+        let part = crate::kv::range(&counting, &span, 8, &mut budget).unwrap();
+        found.extend(part.pairs.into_iter().map(|pair| pair.value));
+        let Some(next) = part.next else { break };
+        (span.key, span.end) = (next, End::Before(until.clone()));
+    }
+    assert_eq!(found, ["short"; 8]);
+
+    // Compares that read too much do nothing, once and for all.
+    let receipts = bench.one(&[transaction(2, 1, 99, &compares)]);
+    assert_eq!(receipts[0].outcome, Outcome::TooMuchRead);
+    let again = bench.one(&[transaction(2, 1, 99, &compares)]);
+    assert!(again[0].repeated && again[0].outcome == Outcome::TooMuchRead);
+}
+
+#[test]
+fn what_the_transactions_of_a_height_read_is_bounded() {
+    let mut bench = Bench::new(ExecutorConfig::new(Limits::default()));
+    let value = 1 << 20;
+    let long = put("long", &"v".repeat(value));
+    bench.one(&[transaction(1, 1, 99, &Request::all(vec![long]))]);
+    let most = crate::kv::HEIGHT_READS / value;
+    let swap = |sequence: u64| {
+        let differs = Compare {
+            key: "long".into(),
+            test: Test::Value(Relation::Different, "x".into()),
+        };
+        let request = Request {
+            compares: vec![differs],
+            then: vec![put("short", &sequence.to_string())],
+            ..Request::default()
+        };
+        transaction(1, sequence, 99, &request)
+    };
+    let all: Vec<_> = (2..102).map(swap).collect();
+    let is_done = |it: &&Receipt| matches!(it.outcome, Outcome::Done { .. });
+    let receipts = bench.one(&all);
+    assert_eq!(receipts.iter().filter(is_done).count(), most);
+    let crowded = |it: &Receipt| it.outcome == Outcome::Crowded;
+    assert!(receipts[most..].iter().all(crowded), "the last ones");
+    // It may still execute, and others are not in its way.
+    let again = bench.one(&all[most..]);
+    assert_eq!(again.iter().filter(is_done).count(), all.len() - most);
 }
 
 #[test]
