@@ -21,18 +21,24 @@ page=$out/soak.jsonl
 
 say() { printf '\n== %s\n' "$*"; }
 
-# A part that ends without a section of its own has failed as a whole.
+# A failure that a part did not tell of itself.
+broke() {
+    printf '{"part":"%s","seconds":0,"figures":[],"counters":[],"table":null,"failures":[{"what":"%s","replay":"%s"}]}\n' \
+        "$1" "$2" "${*:3}" >>"$page"
+}
+
+# A part that ends without a section of its own, or badly after sound ones, has failed as a whole.
 part() {
-    local name=$1 before after status
+    local name=$1 before status
     shift
     say "$name: $*"
     before=$(wc -l <"$page")
     "$@" --report "$page"
     status=$?
-    after=$(wc -l <"$page")
-    if [ "$after" = "$before" ]; then
-        printf '{"part":"%s","seconds":0,"figures":[],"counters":[],"table":null,"failures":[{"what":"it ended with status %d and told nothing","replay":"%s"}]}\n' \
-            "$name" "$status" "$*" >>"$page"
+    if [ "$(wc -l <"$page")" = "$before" ]; then
+        broke "$name" "it ended with status $status and told nothing" "$@"
+    elif [ "$status" != 0 ] && ! tail -n "+$((before + 1))" "$page" | grep -q '"what":'; then
+        broke "$name" "it ended with status $status after what it told" "$@"
     fi
 }
 
@@ -70,7 +76,10 @@ rounds() {
 
 mutants() {
     RUSTFLAGS="--cfg planted" cargo build --profile planted --quiet --target-dir "$target/planted" \
-        -p quorate-tests --bin sim || return
+        -p quorate-tests --bin sim || {
+        broke "planted bugs, $1" "the program with planted bugs does not build"
+        return
+    }
     part "planted bugs, $1" "$target/planted/planted/sim" --protocol "$1" --planted all --jobs "$jobs"
 }
 

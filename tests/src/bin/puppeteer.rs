@@ -191,20 +191,17 @@ fn many(plans: &[Plan], args: &Args) -> Result<bool, String> {
             }
         });
         print!("{}", report.text());
-        let appended = args
-            .report
-            .as_ref()
-            .map(|file| report.section().append(file));
-        if let Some(Err(why)) = appended {
-            return Err(format!("the report cannot be written: {why}"));
-        }
-        sound &= report.failures.is_empty();
+        let mut section = report.section();
         if report.seeds >= MANY {
             for rare in report.never() {
                 println!("never: {}", rare.text());
-                sound = false;
+                section.fail(format!("never: {}", rare.text()), "");
             }
         }
+        if let Some(Err(why)) = args.report.as_ref().map(|file| section.append(file)) {
+            return Err(format!("the report cannot be written: {why}"));
+        }
+        sound &= section.failures.is_empty();
         plays += report.seeds;
         begun += report.wall;
     }
