@@ -200,8 +200,8 @@ impl Batches {
         }
     }
 
-    /// Batches to order of those that expire in this span, one of each account in turn and each account's in order of
-    /// arrival.
+    /// Batches to order, of those that expire in this span: one of each account in turn, and each
+    /// account's in order of arrival.
     pub(crate) fn next(
         &mut self,
         budget: usize,

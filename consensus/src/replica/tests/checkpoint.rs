@@ -133,11 +133,14 @@ fn what_was_executed_after_the_last_that_was_signed_is_signed_at_the_start() {
     }
     bench.sync();
     let history = bench.replica.status().history;
-    let mut stored = bench.disk.read(bench.disk.writes.len());
-    stored.anchor.executed = Height(EVERY);
-    stored.histories.push((Height(EVERY), history));
-    stored.state = Some(digest(1));
-    let mut bench = Bench::start(stored, std::mem::take(&mut bench.disk));
+    let restart = |mut bench: Bench| {
+        let mut stored = bench.disk.read(bench.disk.writes.len());
+        stored.anchor.executed = Height(EVERY);
+        stored.histories.push((Height(EVERY), history));
+        stored.state = Some(digest(1));
+        Bench::start(stored, std::mem::take(&mut bench.disk))
+    };
+    let mut bench = restart(bench);
     bench.sync();
     assert_eq!(sent(&bench).len(), 1);
     for node in [1, 2] {
@@ -145,11 +148,7 @@ fn what_was_executed_after_the_last_that_was_signed_is_signed_at_the_start() {
     }
     assert_eq!(stable(&bench).len(), 1);
     // Once only, and not when it is stable.
-    let mut stored = bench.disk.read(bench.disk.writes.len());
-    stored.anchor.executed = Height(EVERY);
-    stored.histories.push((Height(EVERY), history));
-    stored.state = Some(digest(1));
-    let mut bench = Bench::start(stored, std::mem::take(&mut bench.disk));
+    let mut bench = restart(bench);
     bench.sync();
     assert_eq!(sent(&bench).len(), 0);
 }
