@@ -78,6 +78,8 @@ sometimes! {
     CrashedAll ALL => "crashes of all nodes at once",
     /// Crashes.
     CrashedLeader ALL => "crashes of the leader",
+    /// Orderly ends.
+    StoppedAll ALL => "orderly stops of all nodes at once",
     /// Progress after the crash of all.
     CommittedAfterCrashAll ALL => "commits after a crash of all",
     /// Disk.

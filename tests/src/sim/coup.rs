@@ -4,7 +4,7 @@ use super::counters::Sometimes;
 use super::event::{Event, Process};
 use super::system::System;
 use super::world::World;
-use crypto::{NodeId, Time};
+use crypto::{Height, NodeId, Time};
 use engine::{Input, Machine as _};
 
 impl<S: System> World<S> {
@@ -69,7 +69,52 @@ impl<S: System> World<S> {
     pub(super) fn shut_down(&mut self, process: Process) {
         if self.alive(process).is_some() {
             self.counters.hit(Sometimes::ShutDown);
-            self.crash(process.0);
+            self.wind_down(process.0);
+        }
+    }
+
+    /// The operator stops all nodes, each in order.
+    pub(super) fn stop_all(&mut self) {
+        self.trace.say(self.now, || "all nodes are stopped".into());
+        self.counters.hit(Sometimes::StoppedAll);
+        for i in 0..self.hosts.len() {
+            self.wind_down(NodeId(i as u16));
+        }
+    }
+
+    /// A process ends in order: the machine first, which hears of nothing more; the log's thread writes
+    /// what it was given; the executor carries out its orders, and flushes.
+    fn wind_down(&mut self, node: NodeId) {
+        let host = &mut self.hosts[node.index()];
+        let now = host.local(self.now);
+        let Some(life) = &mut host.life else { return };
+        let mut group = life.writing.take().unwrap_or_default();
+        group.append(&mut life.waiting);
+        let mut executed = Vec::new();
+        let ended = (|| {
+            if !group.is_empty() {
+                life.group
+                    .commit(group)
+                    .map_err(|error| error.to_string())?;
+            }
+            let failed = |error: storage::ExecuteError| error.to_string();
+            loop {
+                let step = life.executor.step(now, life.execute_to).map_err(failed)?;
+                if step.is_empty() {
+                    return life.executor.flush(true).map_err(failed);
+                }
+                executed.extend(step);
+            }
+        })();
+        for it in &executed {
+            self.execution_seen(node, it);
+        }
+        let host = &mut self.hosts[node.index()];
+        let last = executed.last().map_or(Height(0), |it| it.height);
+        host.executed = host.executed.max(last);
+        match ended {
+            Ok(_) => self.crash(node),
+            Err(why) => self.stop(node, &why),
         }
     }
 }

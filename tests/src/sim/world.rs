@@ -326,7 +326,11 @@ impl<S: System> World<S> {
         if self.healed.is_some() {
             return;
         }
-        self.power_loss();
+        if self.fate.one_in(3) {
+            self.stop_all();
+        } else {
+            self.power_loss();
+        }
         self.later(self.plan.process.crash_all, Event::CrashAll);
     }
 
