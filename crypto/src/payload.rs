@@ -1,6 +1,6 @@
 //! What is ordered: digests of batches, or the batches themselves.
 
-use crate::{Digest, Hasher, Height, NodeId, SealedBatch, codec};
+use crate::{Digest, Hasher, Height, NodeId, Reject, SealedBatch, codec};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -33,7 +33,21 @@ pub enum Payload {
 impl Payload {
     /// Nothing to order.
     pub const EMPTY: Payload = Payload::Refs(Vec::new());
+    /// Most batches by name in one. A genesis file may not ask for more, and no peer may send more:
+    /// proposals of liars are stored too, and would hide behind their size what is committed.
+    pub const MAX_REFS: usize = 4096;
 
+    /// Whether it is of the kind that HotStuff and PBFT order: batches by name, or nothing.
+    ///
+    /// # Errors
+    /// [`Reject::Malformed`]; [`Reject::TooLong`] beyond [`Payload::MAX_REFS`].
+    pub fn check_refs(&self) -> Result<(), Reject> {
+        match self {
+            Payload::Refs(refs) if refs.len() > Self::MAX_REFS => Err(Reject::TooLong),
+            Payload::Refs(_) => Ok(()),
+            Payload::Inline(_) => Err(Reject::Malformed),
+        }
+    }
     /// Whether there is nothing to order.
     #[must_use]
     pub fn is_empty(&self) -> bool {

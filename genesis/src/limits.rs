@@ -1,6 +1,7 @@
 //! The limits on which all nodes agree.
 
 use crate::error::Fault;
+use crypto::Payload;
 use serde::{Deserialize, Serialize};
 
 /// Limits of a chain, part of the chain id: whether a block is valid depends on them. Lengths are
@@ -94,7 +95,12 @@ impl Limits {
             65_536,
         )?;
         within("block_bytes", self.block_bytes.into(), 3 << 10, 32 << 20)?;
-        within("block_batches", self.block_batches.into(), 1, 4_096)?;
+        within(
+            "block_batches",
+            self.block_batches.into(),
+            1,
+            Payload::MAX_REFS as u64,
+        )?;
         within("author_bytes", self.author_bytes.into(), 6 << 10, 1 << 30)?;
         within("author_batches", self.author_batches.into(), 2, 65_536)?;
         self.check_nesting()

@@ -22,7 +22,7 @@ pub enum Table {
     Batch = 4,
     /// Log: checkpoints by height.
     Checkpoint = 5,
-    /// State: the head of each live key, without its value.
+    /// State: the head of each key, without its value; nothing of one that was removed.
     Key = 8,
     /// State: every version of every key, with its value.
     History = 9,
@@ -214,6 +214,12 @@ impl Scan {
             bytes: usize::MAX,
             reverse: false,
         }
+    }
+    /// The row of one key.
+    #[must_use]
+    pub fn one(key: Bytes) -> Self {
+        let until = successor(&key);
+        Self::range(key, Some(until))
     }
     /// The whole table, ascending.
     #[must_use]

@@ -151,8 +151,19 @@ impl Fetching {
 #[derive(Debug, Default)]
 pub struct Loads {
     tokens: u64,
-    /// For whom, from which height.
-    serving: BTreeMap<Token, (NodeId, Height)>,
+    serving: BTreeMap<Token, Serving>,
+}
+
+/// What is loaded for a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Serving {
+    /// For whom.
+    pub peer: NodeId,
+    /// From which height up.
+    pub from: Height,
+    /// How many times exactly that was asked for which is committed there, since all that lies at
+    /// these heights, proposals of liars among it, is more than one answer holds.
+    looks: u8,
 }
 
 impl Loads {
@@ -167,15 +178,26 @@ impl Loads {
     }
     /// Names a load for a peer, from this height up; `None` if one is under way for him.
     pub fn serve(&mut self, peer: NodeId, from: Height) -> Option<Token> {
-        if self.serving.values().any(|(other, _)| *other == peer) {
+        if self.serving.values().any(|other| other.peer == peer) {
             return None;
         }
         let token = self.token();
-        self.serving.insert(token, (peer, from));
+        let looks = 0;
+        self.serving.insert(token, Serving { peer, from, looks });
         Some(token)
     }
-    /// For whom this was loaded, from which height up.
-    pub fn served(&mut self, token: Token) -> Option<(NodeId, Height)> {
+    /// Names one more load for the same peer; `None` if there were so many.
+    pub fn look_closer(&mut self, serving: Serving, most: u8) -> Option<Token> {
+        if serving.looks >= most {
+            return None;
+        }
+        let token = self.token();
+        let looks = serving.looks + 1;
+        self.serving.insert(token, Serving { looks, ..serving });
+        Some(token)
+    }
+    /// For whom this was loaded.
+    pub fn served(&mut self, token: Token) -> Option<Serving> {
         self.serving.remove(&token)
     }
 }

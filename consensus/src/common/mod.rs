@@ -9,7 +9,7 @@ pub mod reads;
 pub mod timers;
 
 pub use barrier::{Barrier, Placed};
-pub use catch_up::{ANSWER_BYTES, Brought, Fetching, Loads};
+pub use catch_up::{ANSWER_BYTES, Brought, Fetching, Loads, Serving};
 pub use claims::Claims;
 pub use payload::{Held, Supply};
 pub use timers::{Help, Patience};

@@ -12,4 +12,4 @@ pub use draft::{Draft, Signed, Unsigned};
 pub use input::{Input, Loaded, ReadId, Refused, Ticket, Token};
 pub use output::{Committed, Evidence, Output, Outputs, Retry, To};
 pub use protocol::{Anchor, Message, Protocol, Status, Window};
-pub use record::{Record, RecordKey};
+pub use record::{Record, RecordKey, Selection};

@@ -1,10 +1,9 @@
 //! What comes out of a protocol.
 
-use super::{Protocol, ReadId, Ticket, Token};
+use super::{Protocol, ReadId, Selection, Ticket, Token};
 use crate::replica::StableCheckpoint;
 use crypto::{Digest, Height, NodeId, NodeSet, Payload, Reject, Signature, Statement};
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// To whom a message goes.
@@ -98,12 +97,12 @@ pub enum Output<P: Protocol> {
     DropCheck(Digest),
     /// A block lost its place: its payload is free again.
     Return(Payload),
-    /// Load stored records of these heights.
+    /// Load stored records.
     Load {
         /// Comes back with the answer.
         token: Token,
         /// Which.
-        heights: Range<Height>,
+        which: Selection,
     },
     /// Answers a read: serve it once this height is executed here.
     Read(ReadId, Result<Height, Retry>),
@@ -193,8 +192,8 @@ impl<P: Protocol> Outputs<P> {
         self.0.push(Output::Return(payload));
     }
     /// Loads old records.
-    pub fn load(&mut self, token: Token, heights: Range<Height>) {
-        self.0.push(Output::Load { token, heights });
+    pub fn load(&mut self, token: Token, which: Selection) {
+        self.0.push(Output::Load { token, which });
     }
     /// Answers a read.
     pub fn read(&mut self, id: ReadId, at: Result<Height, Retry>) {

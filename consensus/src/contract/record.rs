@@ -3,6 +3,7 @@
 use crypto::{Digest, Height, Payload};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
+use std::ops::Range;
 
 /// Where a record lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,6 +12,39 @@ pub enum RecordKey {
     Latest(u8),
     /// At a height, several of one height told apart by digest (blocks, slots, entries).
     At(Height, Digest),
+}
+
+impl RecordKey {
+    /// At a height, ahead of everything that is told apart by digest: whoever is given a part of a
+    /// height, since liars filled it with proposals, is given this.
+    #[must_use]
+    pub const fn first_at(height: Height, number: u8) -> Self {
+        let mut digest = [0; 32];
+        digest[31] = number;
+        Self::At(height, Digest(digest))
+    }
+}
+
+/// Which stored records to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Those of these heights, from the first up: as many as one answer holds, which may end within a
+    /// height, or within its first.
+    Heights(Range<Height>),
+    /// These, as many as one answer holds, whatever else lies at their heights.
+    Keys(Vec<RecordKey>),
+}
+
+impl Selection {
+    /// Whether it selects what lies here.
+    #[must_use]
+    pub fn contains(&self, key: &RecordKey) -> bool {
+        match (self, key) {
+            (Self::Heights(heights), RecordKey::At(height, _)) => heights.contains(height),
+            (Self::Heights(_), RecordKey::Latest(_)) => false,
+            (Self::Keys(keys), key) => keys.contains(key),
+        }
+    }
 }
 
 /// A record.

@@ -61,14 +61,14 @@ impl Block {
     /// Whether epoch and payload fit the header. HotStuff orders digests of batches only.
     ///
     /// # Errors
-    /// [`Reject::WrongContext`] or [`Reject::Malformed`].
+    /// [`Reject::WrongContext`], [`Reject::Malformed`] or [`Reject::TooLong`].
     pub fn check_content(&self, by: &Verifier) -> Result<(), Reject> {
         if self.header.epoch != by.context.epoch {
             return Err(Reject::WrongContext);
         }
-        let refs = matches!(self.payload, Payload::Refs(_));
+        self.payload.check_refs()?;
         let named = self.header.payload == self.payload.digest();
-        if refs && (named || crypto::planted!(BelieveAnswers)) {
+        if named || crypto::planted!(BelieveAnswers) {
             Ok(())
         } else {
             Err(Reject::Malformed)

@@ -6,11 +6,14 @@
 use super::message::{Blocks, Draft, FetchBlocks, MAX_BLOCKS, Message};
 use super::record::Record;
 use super::{Block, HotStuff, Out, QuorumCertificate, TimeoutCertificate};
-use crate::common::{ANSWER_BYTES, Brought, Fetching, Loads};
-use crate::{Loaded, To};
+use crate::common::{ANSWER_BYTES, Brought, Fetching, Loads, Serving};
+use crate::{Loaded, RecordKey, Selection, To};
 use crypto::{Digest, Height, NodeId, Reject, Size, Time, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// First which blocks are committed, then those blocks.
+const LOOKS: u8 = 2;
 
 /// What catching up remembers.
 #[derive(Debug, Default)]
@@ -141,7 +144,7 @@ impl HotStuff {
         let end = Height(fetch.from.0.saturating_add(MAX_BLOCKS as u64))
             .min(root)
             .next();
-        out.load(token, fetch.from..end);
+        out.load(token, Selection::Heights(fetch.from..end));
     }
 
     /// What can be committed by the last answer is served again after a while only; what lies above it,
@@ -172,9 +175,10 @@ impl HotStuff {
     }
 
     pub(super) fn on_loaded(&mut self, loaded: Loaded<Self>, out: &mut Out) {
-        let Some((peer, from)) = self.catch_up.loads.served(loaded.token) else {
+        let Some(serving) = self.catch_up.loads.served(loaded.token) else {
             return;
         };
+        let Serving { peer, from, .. } = serving;
         let mut blocks: BTreeMap<Digest, Arc<Block>> = BTreeMap::new();
         let mut committed: BTreeMap<Height, Digest> = BTreeMap::new();
         for record in loaded.records {
@@ -196,6 +200,16 @@ impl HotStuff {
         {
             chain.push(block);
             height = height.next();
+        }
+        // A block is served with the certificate in the next one.
+        let few = chain.len() < 2 && height <= self.log.committed();
+        if few && let Some(token) = self.catch_up.loads.look_closer(serving, LOOKS) {
+            let keys = [from, from.next()].into_iter().flat_map(|height| {
+                let block = committed.get(&height);
+                let block = block.map(|block| RecordKey::At(height, *block));
+                [Some(Record::commit_key(height)), block]
+            });
+            return out.load(token, Selection::Keys(keys.flatten().collect()));
         }
         let target = self.high.block;
         self.send_blocks(peer, from, &target, chain, out);

@@ -4,7 +4,7 @@ use super::block::Block;
 use super::certificate::{QuorumCertificate, TimeoutCertificate};
 use super::message::{CertificatePair, Timeout};
 use crate::contract::{self, RecordKey};
-use crypto::{Digest, Hasher, Height, View};
+use crypto::{Digest, Height, View};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -47,6 +47,13 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Where it lies which block of a height is committed.
+    pub(super) fn commit_key(height: Height) -> RecordKey {
+        RecordKey::first_at(height, 1)
+    }
+}
+
 impl contract::Record for Record {
     fn key(&self) -> RecordKey {
         match self {
@@ -54,9 +61,7 @@ impl contract::Record for Record {
             Self::Vote(_) => RecordKey::Latest(0),
             Self::Timeout(_) => RecordKey::Latest(1),
             Self::Progress(_) => RecordKey::Latest(2),
-            Self::Commit { height, .. } => {
-                RecordKey::At(*height, Hasher::new("quorate/v1/record/commit").finish())
-            }
+            Self::Commit { height, .. } => Self::commit_key(*height),
         }
     }
 }

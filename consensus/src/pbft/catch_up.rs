@@ -9,8 +9,8 @@ use super::proposing::PIPELINE;
 use super::record::Record;
 use super::slot::{self, Assigned};
 use super::{Out, Pbft};
-use crate::common::{ANSWER_BYTES, Brought, Fetching, Loads};
-use crate::{Loaded, To, Token};
+use crate::common::{ANSWER_BYTES, Brought, Fetching, Loads, Serving};
+use crate::{Loaded, RecordKey, Selection, To, Token};
 use crypto::{Digest, Height, NodeId, Payload, Size, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct CatchUp {
     payloads_at: Option<Time>,
     pub loads: Loads,
     /// Payloads of a new view that are looked for in the own store, and for whom.
-    looking: BTreeMap<Token, (NodeId, Vec<(Height, Digest)>)>,
+    looking: BTreeMap<Token, NodeId>,
     /// When each peer was sent slots last, and up to which.
     served: BTreeMap<NodeId, (Time, Height)>,
 }
@@ -165,7 +165,7 @@ impl Pbft {
         self.catch_up.payloads_at = Some(now.plus(self.config.timing.resend));
         let wanted = lacks.iter().map(|it| (it.height, it.digest));
         let wanted: Vec<_> = wanted.take(MAX_SLOTS).collect();
-        self.look_up(self.me(), wanted.clone(), out);
+        self.look_up(self.me(), &wanted, out);
         let fetch = FetchPayloads {
             epoch: self.config.context.epoch,
             wanted,
@@ -192,35 +192,25 @@ impl Pbft {
 
     /// What was accepted lies in the store, though a later view did not carry it over and nothing in
     /// memory names it any more. One look at a time for each peer.
-    fn look_up(&mut self, peer: NodeId, wanted: Vec<(Height, Digest)>, out: &mut Out) {
-        let heights = wanted.iter().map(|(height, _)| *height);
-        let (Some(first), Some(last)) = (heights.clone().min(), heights.max()) else {
-            return;
-        };
+    fn look_up(&mut self, peer: NodeId, wanted: &[(Height, Digest)], out: &mut Out) {
         let CatchUp { looking, loads, .. } = &mut self.catch_up;
-        if looking.values().all(|(other, _)| *other != peer) {
+        if !wanted.is_empty() && looking.values().all(|other| *other != peer) {
             let token = loads.token();
-            looking.insert(token, (peer, wanted));
-            out.load(token, first..last.next());
+            looking.insert(token, peer);
+            let keys = wanted
+                .iter()
+                .map(|(height, digest)| RecordKey::At(*height, *digest));
+            out.load(token, Selection::Keys(keys.collect()));
         }
     }
 
     /// The store's answer to [`Pbft::look_up`]; the rest comes when it is asked for again.
-    fn on_looked_up(
-        &mut self,
-        peer: NodeId,
-        wanted: &[(Height, Digest)],
-        records: Vec<Record>,
-        out: &mut Out,
-    ) {
+    fn on_looked_up(&mut self, peer: NodeId, records: Vec<Record>, out: &mut Out) {
         let payloads = records.into_iter().filter_map(|record| match record {
             Record::Accepted(it) => Some((it.height, it.payload)),
             _ => None,
         });
-        let found = |(height, payload): &(Height, Arc<Payload>)| {
-            wanted.contains(&(*height, slot::content(payload)))
-        };
-        let payloads = payloads.filter(found).collect();
+        let payloads = payloads.collect();
         if peer == self.me() {
             self.on_payloads(payloads);
         } else {
@@ -268,7 +258,8 @@ impl Pbft {
             return;
         };
         let end = Height(from.0.saturating_add(self.most_slots() as u64));
-        out.load(token, from..end.min(committed.next()));
+        let heights = from..end.min(committed.next());
+        out.load(token, Selection::Heights(heights));
     }
 
     fn most_slots(&self) -> usize {
@@ -276,12 +267,13 @@ impl Pbft {
     }
 
     pub(super) fn on_loaded(&mut self, loaded: Loaded<Self>, out: &mut Out) {
-        if let Some((peer, wanted)) = self.catch_up.looking.remove(&loaded.token) {
-            return self.on_looked_up(peer, &wanted, loaded.records, out);
+        if let Some(peer) = self.catch_up.looking.remove(&loaded.token) {
+            return self.on_looked_up(peer, loaded.records, out);
         }
-        let Some((peer, from)) = self.catch_up.loads.served(loaded.token) else {
+        let Some(serving) = self.catch_up.loads.served(loaded.token) else {
             return self.on_own_slots(&loaded);
         };
+        let Serving { peer, from, .. } = serving;
         let mut payloads: BTreeMap<(Height, Digest), Arc<Payload>> = BTreeMap::new();
         let mut certificates = BTreeMap::new();
         for record in loaded.records {
@@ -298,14 +290,22 @@ impl Pbft {
         }
         let mut slots = Vec::new();
         let mut height = from;
-        while let Some(certificate) = certificates.remove(&height)
+        while let Some(certificate) = certificates.get(&height)
             && let Some(payload) = payloads.remove(&(height, certificate.assigned.digest))
         {
             slots.push(CommittedSlot {
                 payload,
-                certificate,
+                certificate: Arc::clone(certificate),
             });
             height = height.next();
+        }
+        if slots.is_empty()
+            && let Some(certificate) = certificates.remove(&from)
+            && let Some(token) = self.catch_up.loads.look_closer(serving, 1)
+        {
+            let payload = RecordKey::At(from, certificate.assigned.digest);
+            let commit = crate::Record::key(&Record::Committed(certificate));
+            return out.load(token, Selection::Keys(vec![commit, payload]));
         }
         self.send_slots(peer, from, slots, out);
     }
@@ -366,7 +366,7 @@ impl Pbft {
             }
         }
         self.tell_payloads(from, known, out);
-        self.look_up(from, lacks, out);
+        self.look_up(from, &lacks, out);
     }
 
     fn tell_payloads(&self, to: NodeId, payloads: Vec<(Height, Arc<Payload>)>, out: &mut Out) {

@@ -297,7 +297,7 @@ impl Proof {
     /// [`Reject::Malformed`] if it proves something else, or what is wrong with the certificate.
     pub fn check(committed: &Committed<Self>, by: &Verifier) -> Result<(), Reject> {
         let Self(certificate) = &committed.proof;
-        slot::check_payload(&committed.payload)?;
+        committed.payload.check_refs()?;
         let assigned = &certificate.assigned;
         let claimed = assigned.height == committed.height
             && assigned.digest == slot::content(&committed.payload);

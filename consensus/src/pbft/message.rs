@@ -239,7 +239,7 @@ impl Slots {
             certificate,
         } in &self.slots
         {
-            slot::check_payload(payload)?;
+            payload.check_refs()?;
             let assigned = &certificate.assigned;
             let follows = before.is_none_or(|it| assigned.height == it.next());
             let named = assigned.digest == slot::content(payload);
@@ -372,7 +372,7 @@ impl Message {
             Self::PrePrepare(it) => {
                 claims.author(it.author)?;
                 claims.epoch(it.epoch)?;
-                slot::check_payload(&it.payload)?;
+                it.payload.check_refs()?;
                 claims.signed(it.author, it.statement(), it.signature);
             }
             Self::Prepare(vote) => vote.claim(Kind::Prepare, claims)?,
@@ -398,7 +398,7 @@ impl Message {
                 claims.epoch(it.epoch)?;
                 check_length(it.payloads.len())?;
                 for (_, payload) in &it.payloads {
-                    slot::check_payload(payload)?;
+                    payload.check_refs()?;
                 }
             }
             Self::ReadAsk(ask) => claims.epoch(ask.epoch)?,

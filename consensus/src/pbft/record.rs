@@ -4,7 +4,7 @@ use super::certificate::{CommitCertificate, NewView, Prepared};
 use super::message::ViewChange;
 use super::slot;
 use crate::contract::{self, RecordKey};
-use crypto::{Digest, Height, Payload, Signature, View};
+use crypto::{Height, Payload, Signature, View};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -41,18 +41,10 @@ impl contract::Record for Record {
     fn key(&self) -> RecordKey {
         match self {
             Self::Accepted(it) => RecordKey::At(it.height, slot::content(&it.payload)),
-            Self::Prepared(it) => RecordKey::At(it.assigned.height, one_a_height(1)),
+            Self::Prepared(it) => RecordKey::first_at(it.assigned.height, 1),
             Self::ViewChange(_) => RecordKey::Latest(0),
             Self::NewView(_) => RecordKey::Latest(1),
-            Self::Committed(it) => RecordKey::At(it.assigned.height, one_a_height(2)),
+            Self::Committed(it) => RecordKey::first_at(it.assigned.height, 2),
         }
     }
-}
-
-/// Lies ahead of the payloads of its height, and is none of them: whoever reads part of a height, since
-/// it was given many payloads, has read this.
-fn one_a_height(number: u8) -> Digest {
-    let mut bytes = [0; 32];
-    bytes[31] = number;
-    Digest(bytes)
 }

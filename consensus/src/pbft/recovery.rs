@@ -219,7 +219,7 @@ impl Pbft {
         let token = self.catch_up.loads.token();
         self.recovery.next = Some(from);
         self.recovery.token = Some(token);
-        out.load(token, from..end);
+        out.load(token, crate::Selection::Heights(from..end));
     }
 
     /// Some of the own slots. Less than asked for may come, and end within a height.

@@ -1,11 +1,7 @@
 //! Slots: what a height holds in a view, and what stands for it in every statement.
 
-use crypto::{Digest, Hasher, Height, Payload, Reject, View};
+use crypto::{Digest, Hasher, Height, Payload, View};
 use serde::{Deserialize, Serialize};
-
-/// Most batches of a payload: what a genesis file may set at most. A pre-prepare is stored before the
-/// pool has judged it by the chain's own limits.
-pub const MAX_BATCHES: usize = 4096;
 
 /// Which content a height was given, and in which view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,16 +38,4 @@ pub fn question(height: Height, digest: &Digest) -> Digest {
         .number(height.0)
         .digest(digest)
         .finish()
-}
-
-/// Whether a payload is of the kind that PBFT orders: batches by digest, or nothing.
-///
-/// # Errors
-/// [`Reject::Malformed`]; [`Reject::TooLong`] beyond [`MAX_BATCHES`].
-pub fn check_payload(payload: &Payload) -> Result<(), Reject> {
-    match payload {
-        Payload::Refs(refs) if refs.len() > MAX_BATCHES => Err(Reject::TooLong),
-        Payload::Refs(_) => Ok(()),
-        Payload::Inline(_) => Err(Reject::Malformed),
-    }
 }

@@ -43,7 +43,7 @@ impl Raft {
         let token = self.loads.token();
         let to = Height(next.0.saturating_add(MAX_ENTRIES as u64));
         if !crypto::planted!(NoCatchUp) {
-            out.load(token, next.previous()..to);
+            out.load(token, crate::Selection::Heights(next.previous()..to));
         }
         if let Some(progress) = self.progress(peer) {
             progress.loading = Some(token);

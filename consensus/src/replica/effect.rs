@@ -1,10 +1,9 @@
 //! What the shell asks of the engine.
 
 use super::{StableCheckpoint, Wire};
-use crate::{Committed, Evidence, Protocol, ReadId, Retry, Ticket, To, Token};
+use crate::{Committed, Evidence, Protocol, ReadId, Retry, Selection, Ticket, To, Token};
 use crypto::{Digest, Height, Kind, NodeId, NodeSet, Payload, Reject, Slot};
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Numbers the shell's writes: 1, 2, 3, ... without a gap, across restarts.
@@ -92,12 +91,12 @@ pub enum Effect<P: Protocol> {
     DropCheck(Digest),
     /// A block lost its place: its payload is free again.
     Return(Payload),
-    /// Load stored records of these heights.
+    /// Load stored records.
     Load {
         /// Comes back with the answer.
         token: Token,
         /// Which.
-        heights: Range<Height>,
+        which: Selection,
     },
     /// Answers a read: serve it once this height is executed here.
     Read(ReadId, Result<Height, Retry>),

@@ -296,7 +296,7 @@ impl<P: Protocol> Replica<P> {
                 },
                 Output::DropCheck(block) => Effect::DropCheck(block),
                 Output::Return(payload) => Effect::Return(payload),
-                Output::Load { token, heights } => Effect::Load { token, heights },
+                Output::Load { token, which } => Effect::Load { token, which },
                 Output::Read(id, at) => Effect::Read(id, at),
                 Output::Behind { target, holders } => Effect::Behind { target, holders },
                 Output::Evidence(evidence) => {

@@ -4,9 +4,8 @@ use super::batches::{digest, numbers, payload};
 use super::cluster::{Cluster, Event, Node};
 use super::{Image, Subject};
 use crate::replica::{Effect, Fence, LogOp, Replica, ReplicaInput, Wire};
-use crate::{Committed, Input, Loaded, ReadId, Record as _, RecordKey, Retry, To};
+use crate::{Committed, Input, Loaded, ReadId, Record as _, Retry, Selection, To};
 use crypto::{Digest, Height, NodeId, Payload, Time, View, codec};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Most batches of a payload.
@@ -116,8 +115,8 @@ impl<P: Subject> Cluster<P> {
                     let held = Ok(());
                     self.input(i, Input::Checked { block, held });
                 }
-                Effect::Load { token, heights } => {
-                    let records = self.load(i, &heights);
+                Effect::Load { token, which } => {
+                    let records = self.load(i, &which);
                     self.input(i, Input::Loaded(Loaded { token, records }));
                 }
                 Effect::Read(id, at) => self.answered(i, id, at),
@@ -147,7 +146,7 @@ impl<P: Subject> Cluster<P> {
         let at = self.now.plus(self.node(i).sync);
         self.push(at, Event::Durable { node, life, fence });
     }
-    fn load(&self, i: u16, heights: &Range<Height>) -> Vec<P::Record> {
+    fn load(&self, i: u16, which: &Selection) -> Vec<P::Record> {
         // What is written is read, synced or not.
         let Node {
             durable, written, ..
@@ -157,7 +156,7 @@ impl<P: Subject> Cluster<P> {
         for (fence, ops) in written {
             image.apply(*fence, ops);
         }
-        let at = |it: &&P::Record| matches!(it.key(), RecordKey::At(h, _) if heights.contains(&h));
+        let at = |it: &&P::Record| which.contains(&it.key());
         image.records.values().filter(at).cloned().collect()
     }
     /// S1, S4, and what else the protocol promises of a commit.

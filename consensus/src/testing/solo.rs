@@ -5,11 +5,10 @@ use super::{Members, Subject};
 use crate::replica::StableCheckpoint;
 use crate::{
     Anchor, Committed, Draft as _, Evidence, Input, Loaded, Message as _, Output, Outputs, ReadId,
-    Record as _, RecordKey, Retry, To, Token,
+    Record as _, RecordKey, Retry, Selection, To, Token,
 };
 use crypto::*;
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// A replica. Its disk is as fast as can be, own messages come back at once, and payload is held
@@ -41,7 +40,9 @@ pub struct Solo<P: Subject> {
     held: VecDeque<(To, P::Message)>,
     /// Questions to the store are answered by [`Solo::load`].
     pub slow_loads: bool,
-    pub loads: Vec<(Token, Range<Height>)>,
+    pub loads: Vec<(Token, Selection)>,
+    /// The store answers with the row that reaches so many bytes as the last.
+    pub load_bytes: usize,
 }
 
 impl<P: Subject> Solo<P> {
@@ -95,6 +96,7 @@ impl<P: Subject> Solo<P> {
             held: VecDeque::new(),
             slow_loads: false,
             loads: Vec::new(),
+            load_bytes: usize::MAX,
         };
         solo.take(out);
         solo
@@ -147,8 +149,8 @@ impl<P: Subject> Solo<P> {
     }
     /// Answers the last question to the store.
     pub fn load(&mut self) {
-        let (token, heights) = self.loads.pop().expect("it asked");
-        let loaded = self.loaded(token, &heights);
+        let (token, which) = self.loads.pop().expect("it asked");
+        let loaded = self.loaded(token, &which);
         self.input(loaded);
     }
     pub fn heights(&self) -> Vec<u64> {
@@ -186,10 +188,10 @@ impl<P: Subject> Solo<P> {
                 }
                 Output::DropCheck(block) => self.dropped.push(block),
                 Output::Return(payload) => self.returned.push(payload),
-                Output::Load { token, heights } if self.slow_loads => {
-                    self.loads.push((token, heights));
+                Output::Load { token, which } if self.slow_loads => {
+                    self.loads.push((token, which));
                 }
-                Output::Load { token, heights } => next.push(self.loaded(token, &heights)),
+                Output::Load { token, which } => next.push(self.loaded(token, &which)),
                 Output::Read(id, at) => self.reads.push((id, at)),
                 Output::Evidence(evidence) => self.evidence.push(evidence),
                 Output::Reject(_, reject) => self.rejects.push(reject),
@@ -233,10 +235,17 @@ impl<P: Subject> Solo<P> {
         }
         self.commits.push(committed);
     }
-    fn loaded(&self, token: Token, heights: &Range<Height>) -> Input<P> {
-        let at = |it: &&P::Record| matches!(it.key(), RecordKey::At(h, _) if heights.contains(&h));
+    fn loaded(&self, token: Token, which: &Selection) -> Input<P> {
+        let at = |it: &&P::Record| which.contains(&it.key());
         let mut records: Vec<P::Record> = self.records.iter().filter(at).cloned().collect();
         records.sort_by_key(crate::Record::key);
+        let mut bytes = 0usize;
+        let fits = |it: &P::Record| {
+            let room = bytes < self.load_bytes;
+            bytes = bytes.saturating_add(codec::encode(it).len());
+            room
+        };
+        let records = records.into_iter().take_while(fits).collect();
         Input::Loaded(Loaded { token, records })
     }
 }

@@ -3,7 +3,7 @@
 use crate::RequestId;
 use bytes::Bytes;
 use crypto::{Digest, Height, NodeId, NodeSet, Reject, Time, View};
-use storage::{Commit, Receipt, Scan, Table, WriteBatch};
+use storage::{Commit, Read, Receipt, Row, Scan, StoreError, Table, WriteBatch};
 
 /// The stream on which a frame travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,8 +19,30 @@ pub enum Class {
 pub struct Query {
     /// From which table.
     pub table: Table,
-    /// Which rows.
-    pub scan: Scan,
+    /// Which rows, a scan after the other.
+    pub scans: Vec<Scan>,
+    /// Ends with the row that reaches so many bytes of keys and values; at least one row comes.
+    pub bytes: usize,
+}
+
+impl Query {
+    /// What it finds.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn run(&self, log: &(impl Read + ?Sized)) -> Result<Vec<Row>, StoreError> {
+        let (mut found, mut left) = (Vec::new(), self.bytes);
+        for scan in &self.scans {
+            let rows = log.scan(self.table, &scan.clone().bytes(left))?;
+            let bytes: usize = rows.iter().map(|(key, row)| key.len() + row.len()).sum();
+            found.extend(rows);
+            left = left.saturating_sub(bytes);
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Answer to a client's request.

@@ -362,11 +362,7 @@ impl<P: Protocol> Engine<P> {
         match self.loading.remove(&token) {
             Some(Loading::Records(token)) => self.loaded_records(token, rows),
             Some(Loading::Batch(digest)) => {
-                let bytes = rows
-                    .into_iter()
-                    .next()
-                    .filter(|(key, _)| key[..] == digest.0)
-                    .map(|(_, value)| value);
+                let bytes = rows.into_iter().next().map(|(_, value)| value);
                 self.tell_pool(mempool::Input::Loaded { digest, bytes });
             }
             None => {}

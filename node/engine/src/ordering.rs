@@ -3,10 +3,10 @@
 use crate::engine::{Engine, Loading};
 use crate::{Effect, Query, Refusal, RequestId, rows, wire};
 use consensus::replica::Effect as Ordered;
-use consensus::{Committed, Input, Loaded, Protocol, ReadId, Retry, To, Token};
+use consensus::{Committed, Input, Loaded, Protocol, ReadId, Retry, Selection, To, Token};
 use crypto::{Height, Time};
 use std::sync::Arc;
-use storage::{Commit, Executed, RecordAt, Scan, Table};
+use storage::{Commit, Executed, Table};
 
 impl<P: Protocol> Engine<P> {
     pub(crate) fn order(&mut self, effect: Ordered<P>, out: &mut Vec<Effect>) {
@@ -41,11 +41,13 @@ impl<P: Protocol> Engine<P> {
             }
             Ordered::DropCheck(block) => self.tell_pool(mempool::Input::DropCheck(block)),
             Ordered::Return(payload) => self.tell_pool(mempool::Input::Return(payload)),
-            Ordered::Load { token, heights } => {
-                let keys = RecordAt::range(&heights);
-                let scan = Scan::range(keys.start, Some(keys.end));
-                let scan = scan.bytes(self.setup.load_bytes());
-                let query = Query { table: Table::Record, scan };
+            Ordered::Load { token, which } => {
+                let scans = match which {
+                    Selection::Heights(heights) => vec![rows::records_of(&heights)],
+                    Selection::Keys(keys) => keys.into_iter().map(rows::record).collect(),
+                };
+                let bytes = self.setup.load_bytes();
+                let query = Query { table: Table::Record, scans, bytes };
                 self.load(Loading::Records(token), query, out);
             }
             Ordered::Read(id, at) => self.read_answered(id, at, out),

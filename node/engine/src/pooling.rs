@@ -24,10 +24,10 @@ impl<P: Protocol> Engine<P> {
                 rows::drop_batch(&digest, committed, &mut self.writing.batch);
             }
             Output::Load(digest) => {
-                let scan = Scan::range(log::batch_key(&digest), None).rows(1);
                 let query = Query {
                     table: Table::Batch,
-                    scan,
+                    scans: vec![Scan::one(log::batch_key(&digest))],
+                    bytes: usize::MAX,
                 };
                 self.load(Loading::Batch(digest), query, out);
             }

@@ -5,6 +5,7 @@ use consensus::replica::LogOp;
 use consensus::{Evidence, Protocol, Record, RecordKey};
 use crypto::{BatchRef, Digest, Height, Kind, NodeId, Payload, Slot, codec};
 use serde::de::DeserializeOwned;
+use std::ops::Range;
 use storage::{CommitRow, Log, REPLACE_NODE, RecordAt, Scan, StoreError, Table, WriteBatch, log};
 
 /// First byte of the guard's keys: an entry, or a floor.
@@ -58,6 +59,17 @@ pub(crate) fn write<P: Protocol>(op: LogOp<P>, batch: &mut WriteBatch) {
             );
         }
     }
+}
+
+/// Of a protocol's records, those of these heights.
+pub fn records_of(heights: &Range<Height>) -> Scan {
+    let keys = RecordAt::range(heights);
+    Scan::range(keys.start, Some(keys.end))
+}
+
+/// Of a protocol's records, this one.
+pub fn record(key: RecordKey) -> Scan {
+    Scan::one(record_at(key).key())
 }
 
 fn record_at(key: RecordKey) -> RecordAt {

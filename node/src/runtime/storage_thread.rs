@@ -161,7 +161,7 @@ impl<C> Writer<C> {
 
 fn load<C>(log: &dyn Store, loads: &Receiver<(u64, Query)>, inbox: &Inbox<C>, failure: &Failure) {
     for (token, query) in loads {
-        match log.scan(query.table, &query.scan) {
+        match query.run(log) {
             Ok(rows) => inbox.post(Input::Loaded { token, rows }),
             Err(error) => return failure.fail(error.to_string()),
         }

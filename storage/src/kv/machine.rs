@@ -289,7 +289,7 @@ fn put(
 fn delete(over: &mut Overlay<'_>, key: &Bytes, revision: u64) -> Result<Reply, StoreError> {
     let existed = head(over, key)?.is_some();
     if existed {
-        over.delete(Table::Key, key.clone());
+        over.put(Table::Key, key.clone(), Head::REMOVED);
         over.put(Table::History, history_key(key, revision), Version::DELETED);
     }
     Ok(Reply::Delete { existed })

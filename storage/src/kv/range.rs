@@ -1,7 +1,7 @@
 //! Reading keys, now or at an old revision.
 //!
 //! A range costs what it looks at, not what it returns: keys that did not exist at a revision, or
-//! exist no more, are looked at, too. So there is a budget of keys, by which all replicas cut a range
+//! exist no more, are looked at, too, now as well as then. So there is a budget of keys, by which all replicas cut a range
 //! at the same place: it counts keys in the order of keys, not rows or pages. And there is one of bytes
 //! that are read, whether they are returned or not: a value may be long, and not fit any more.
 
@@ -129,9 +129,8 @@ pub fn range(
 
 /// The head of a key, if it is live.
 pub fn head(read: &dyn Read, key: &[u8]) -> Result<Option<Head>, StoreError> {
-    read.get(Table::Key, key)?
-        .map(|row| Head::decode(&row))
-        .transpose()
+    let row = read.get(Table::Key, key)?;
+    row.map_or(Ok(None), |row| Head::decode(&row))
 }
 
 /// A live key with its value.
@@ -205,6 +204,9 @@ fn now(read: &dyn Read, span: &Span, taker: &mut Taker<'_>) -> Result<(), StoreE
             if !taker.look(key) {
                 return Ok(());
             }
+            let Some(head) = Head::decode(row)? else {
+                continue;
+            };
             // The last row only tells that there is more: its value need not be read.
             if taker.pairs.len() >= taker.budget.pairs {
                 taker.more = true;
@@ -213,7 +215,7 @@ fn now(read: &dyn Read, span: &Span, taker: &mut Taker<'_>) -> Result<(), StoreE
             if !taker.may_read(key) {
                 return Ok(());
             }
-            let pair = taker.budget.pair(read, key, Head::decode(row)?)?;
+            let pair = taker.budget.pair(read, key, head)?;
             if !taker.take(pair) {
                 return Ok(());
             }

@@ -1,7 +1,7 @@
 //! The rows of keys.
 //!
-//! [`Table::Key`](crate::Table::Key) holds each live key's head: its numbers, not its value, so that
-//! a write reads and rewrites 24 bytes. [`Table::History`](crate::Table::History) holds every version
+//! [`Table::Key`](crate::Table::Key) holds each key's head: its numbers, not its value, so that a
+//! write reads and rewrites 24 bytes; of a key that was removed, an empty row. [`Table::History`](crate::Table::History) holds every version
 //! with its value once, newest first, under `escaped key, 0 1, inverted revision`: a zero byte of
 //! the key becomes `0 255`, so rows lie in the order of keys whatever their lengths.
 
@@ -29,18 +29,25 @@ impl Head {
         out[16..].copy_from_slice(&self.version.to_le_bytes());
         Bytes::copy_from_slice(&out)
     }
-    pub fn decode(row: &[u8]) -> Result<Self, StoreError> {
+    /// The row of a key that was removed. Did it leave none, a range would walk through what the store
+    /// knows as deleted, and count nothing of it.
+    pub const REMOVED: Bytes = Bytes::new();
+    /// `None` for a key that was removed.
+    pub fn decode(row: &[u8]) -> Result<Option<Self>, StoreError> {
+        if row.is_empty() {
+            return Ok(None);
+        }
         if row.len() != 24 {
             return Err(damaged(format!(
                 "the head of a key has {} bytes",
                 row.len()
             )));
         }
-        Ok(Self {
+        Ok(Some(Self {
             created: number(row, 0),
             modified: number(row, 8),
             version: number(row, 16),
-        })
+        }))
     }
 }
 

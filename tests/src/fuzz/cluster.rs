@@ -397,7 +397,7 @@ impl<P: Forge> Cluster<P> {
             Event::Written if current => self.written(id),
             Event::Loaded { token, query } if current => {
                 let log = &self.nodes[id.index()].disk.log;
-                let rows = log.scan(query.table, &query.scan);
+                let rows = query.run(log);
                 let rows = rows.expect("memory does not fail");
                 self.input(id, Input::Loaded { token, rows });
             }

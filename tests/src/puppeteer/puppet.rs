@@ -7,7 +7,7 @@ use super::judge::Judge;
 use super::troupe::{Troupe, payload};
 use consensus::replica::StableCheckpoint;
 use consensus::{Anchor, Committed, Draft as _, Input, Loaded, Output, Outputs, Record as _};
-use consensus::{Config, RecordKey, To, Token};
+use consensus::{Config, RecordKey, Selection, To, Token};
 use crypto::{Digest, Epoch, Height, NodeId, Payload, Signature, Statement, Time, Verified, View};
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
@@ -162,8 +162,8 @@ impl<P: Played> Puppet<P> {
                     let held = Ok(());
                     self.inbox.push_back(Input::Checked { block, held });
                 }
-                Output::Load { token, heights } => {
-                    let loaded = self.load(token, &heights);
+                Output::Load { token, which } => {
+                    let loaded = self.load(token, &which);
                     self.inbox.push_back(Input::Loaded(loaded));
                 }
                 Output::Evidence(it) => judge.accused(self.me, &it, troupe),
@@ -228,9 +228,9 @@ impl<P: Played> Puppet<P> {
         let first = self.pool.iter().find(free);
         first.map_or(Payload::EMPTY, |number| payload(*number))
     }
-    fn load(&self, token: Token, heights: &Range<Height>) -> Loaded<P> {
-        let mut records = self.stored(|height| heights.contains(&height));
-        records.retain(|record| matches!(record.key(), RecordKey::At(..)));
+    fn load(&self, token: Token, which: &Selection) -> Loaded<P> {
+        let mut records = self.stored(|_| true);
+        records.retain(|record| which.contains(&record.key()));
         Loaded { token, records }
     }
     /// The records that the disk holds: the latest of each kind, and those at some heights.

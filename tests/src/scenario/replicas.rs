@@ -4,7 +4,7 @@ use super::script::{Cast, Spoken};
 use crate::sim::{MockScheme, mock};
 use anyhow::{Result, anyhow, ensure};
 use consensus::replica::{Effect, Fence, LogOp, Replica, ShellConfig, Stored};
-use consensus::{Anchor, Config, LeaderSchedule, Record as _, RecordKey, Timing};
+use consensus::{Anchor, Config, LeaderSchedule, Record as _, RecordKey, Selection, Timing};
 use crypto::{
     ChainId, Context, Digest, Epoch, Height, Kind, NodeId, SecretKey, Signer, Slot, Time,
     Validator, ValidatorSet, Verifier,
@@ -218,13 +218,10 @@ impl<P: Spoken> Actor<P> {
         self.pool.difference(&self.committed).copied().collect()
     }
     /// All that was written at some heights.
-    pub fn load(&self, heights: &std::ops::Range<Height>) -> Vec<P::Record> {
-        let at =
-            |key: &RecordKey| matches!(key, RecordKey::At(height, _) if heights.contains(height));
-        self.records()
-            .into_iter()
-            .filter(|it| at(&it.key()))
-            .collect()
+    pub fn load(&self, which: &Selection) -> Vec<P::Record> {
+        let mut records = self.records();
+        records.retain(|it| which.contains(&it.key()));
+        records
     }
     /// What was written, on disk or not.
     fn records(&self) -> Vec<P::Record> {

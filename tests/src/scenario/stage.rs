@@ -301,8 +301,8 @@ impl<P: Spoken> Stage<P> {
                 block,
                 held: Ok(()),
             }),
-            Effect::Load { token, heights } => {
-                let records = actor.load(&heights);
+            Effect::Load { token, which } => {
+                let records = actor.load(&which);
                 answer(Input::Loaded(Loaded { token, records }));
             }
             Effect::Send { to, message } => self.send(i, to, &message),

@@ -283,11 +283,7 @@ impl<S: System> World<S> {
             return;
         }
         let node = process.0;
-        match self.hosts[node.index()]
-            .disk
-            .log
-            .scan(query.table, &query.scan)
-        {
+        match query.run(&self.hosts[node.index()].disk.log) {
             Ok(rows) => self.input(node, Input::Loaded { token, rows }),
             Err(error) => self.stop(node, &error.to_string()),
         }

@@ -3,9 +3,8 @@
 use super::{Cast, Twinned};
 use crate::scenario::{self, Company};
 use consensus::replica::{Damaged, Effect, Replica, ShellConfig, Stored};
-use consensus::{Anchor, Config, LeaderSchedule, Record as _, RecordKey, Timing};
+use consensus::{Anchor, Config, LeaderSchedule, Record as _, Selection, Timing};
 use crypto::{Digest, Epoch, Height, Signer, Time};
-use std::ops::Range;
 
 /// All members, for all worlds of a thread: deriving their keys costs more than a schedule.
 pub struct Members {
@@ -81,11 +80,11 @@ impl<P: Twinned> Instance<P> {
         self.shell.view().0
     }
     /// What was stored at these heights; of what replaced each other, the latest.
-    pub fn load(&self, heights: &Range<Height>) -> Vec<P::Record> {
+    pub fn load(&self, which: &Selection) -> Vec<P::Record> {
         let mut found: Vec<P::Record> = Vec::new();
         for record in &self.records {
             let key = record.key();
-            if matches!(key, RecordKey::At(height, _) if heights.contains(&height)) {
+            if which.contains(&key) {
                 found.retain(|it| it.key() != key);
                 found.push(record.clone());
             }

@@ -264,8 +264,8 @@ impl<'a, P: Twinned> World<'a, P> {
                 let held = Ok(());
                 self.answer(i, Input::Checked { block, held });
             }
-            Effect::Load { token, heights } => {
-                let records = self.instances[i].load(&heights);
+            Effect::Load { token, which } => {
+                let records = self.instances[i].load(&which);
                 self.answer(i, Input::Loaded(Loaded { token, records }));
             }
             Effect::Leader(leader) if P::SEVERAL && leader == member => self.tell_pending(i, true),

@@ -1,13 +1,13 @@
 //! Fetching what is missing.
 
 use super::super::message::{AskCertificate, Blocks, FetchBlocks, MAX_BLOCKS};
-use super::super::{Block, HotStuff, Message, QuorumCertificate};
+use super::super::{Block, HotStuff, Message, QuorumCertificate, Record};
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, payload, round_robin};
 use crate::common::ANSWER_BYTES;
 use crate::testing::batches;
 use crate::{Input, Protocol as _, To};
-use crypto::{Digest, Epoch, Height, NodeId, Reject, Time, View, codec};
+use crypto::{Digest, Epoch, Height, NodeId, Payload, Reject, Time, View, codec};
 use std::sync::Arc;
 
 fn fetches(solo: &Solo) -> Vec<(To, FetchBlocks)> {
@@ -179,6 +179,55 @@ fn blocks_that_lost_their_place_are_not_served() {
         [1, 2, 4, 5, 6],
         "the certificate of 6 is known, of 7 not yet"
     );
+}
+
+/// The committed blocks that `full` serves from its store from a height up, asked on until it has no
+/// more of them.
+fn served(full: &mut Solo, last: u64) -> Vec<u64> {
+    let mut heights = Vec::new();
+    while let Some(from) = (1..=last).find(|it| !heights.contains(it)) {
+        full.now = full.now.plus(Time::millis(100));
+        let ask = FetchBlocks {
+            epoch: Epoch(0),
+            from: Height(from),
+            target: full.craft.genesis(),
+        };
+        let answer = answer_of(full, ask);
+        let came = answer.blocks.iter().map(|it| it.header.height.0);
+        let before = heights.len();
+        heights.extend(came);
+        assert!(heights.len() > before, "nothing from {from} on");
+    }
+    heights.truncate(last as usize);
+    heights
+}
+
+/// A proposal is stored before anyone has looked at what it orders, and those of one height are
+/// together more than the store answers with: found by a reader.
+#[test]
+fn no_proposals_hide_what_is_committed_at_their_height() {
+    let (mut full, (blocks, _)) = chain(&|| Craft::new(4, round_robin(8192)), 9);
+    for at in [0, 3, 5] {
+        let justify = &blocks[at].header.justify;
+        let lost = (100..164).map(|it| full.craft.block(it, justify, payload(it)));
+        full.records.extend(lost.map(Record::Block));
+    }
+    full.load_bytes = 1_000;
+    assert_eq!(served(&mut full, 6), [1, 2, 3, 4, 5, 6]);
+}
+
+/// What a leader says is stored before anybody can tell whether it is a block of this chain.
+#[test]
+fn a_block_has_no_more_batches_than_any_chain_allows() {
+    let mut solo = Solo::new(Craft::new(4, round_robin(4)), 0);
+    let craft = solo.craft.clone();
+    let mut proposed = |batches| {
+        let payload = Payload::Refs(vec![batches::reference(1); batches]);
+        let block = craft.block(1, &craft.genesis(), payload);
+        solo.try_deliver(craft.leader(1), craft.proposal(&block))
+    };
+    assert_eq!(proposed(Payload::MAX_REFS + 1), Err(Reject::TooLong));
+    assert_eq!(proposed(Payload::MAX_REFS), Ok(()));
 }
 
 #[test]

@@ -155,6 +155,22 @@ fn slots_are_served_from_memory_and_from_what_is_stored() {
     }
 }
 
+/// Each slot was given many payloads, which are together more than the store answers with.
+#[test]
+fn no_payloads_hide_what_is_committed_in_their_slot() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        for height in 1..=EVERY {
+            solo.order(1, height, height);
+            solo.fill(height);
+        }
+        solo.checkpoint(Some(solo.craft.stable(EVERY)));
+        for height in 1..=EVERY {
+            assert_eq!(ask(&mut solo, height).first(), Some(&height), "n {n}");
+        }
+    }
+}
+
 #[test]
 fn an_answer_has_a_cap_and_a_peer_one_load_at_a_time() {
     let mut solo = Solo::start(4, 0);

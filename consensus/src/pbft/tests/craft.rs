@@ -3,8 +3,9 @@
 use super::super::certificate::phase_statement;
 use super::super::message::{Change, Low};
 use super::super::message::{PrePrepare, Vote};
+use super::super::record::AcceptedRecord;
 use super::super::{
-    Assigned, CommitCertificate, Message, NewView, Pbft, Prepared, ViewChange, rules, slot,
+    Assigned, CommitCertificate, Message, NewView, Pbft, Prepared, Record, ViewChange, rules, slot,
 };
 use crate::replica::{Checkpoint, StableCheckpoint};
 use crate::testing::{Image, Members, Subject, batches};
@@ -33,7 +34,6 @@ impl Subject for Pbft {
     }
     /// What must be durable before it leaves.
     fn judge_sent(from: u16, message: &Message, disk: &Image<Self>) {
-        use super::super::Record;
         let durable = match message {
             Message::PrePrepare(it) => disk.holds(|record| {
                 matches!(record, Record::Accepted(stored) if stored.payload == it.payload
@@ -305,6 +305,19 @@ impl Solo {
         assert_eq!(self.replica.log.committed(), Height(height));
     }
     /// A message to all of this name, by height or view, in order.
+    /// Gives a slot payloads of many views, more than the store answers with.
+    pub fn fill(&mut self, height: u64) {
+        let lost = (100..164).map(|number| {
+            Record::Accepted(AcceptedRecord {
+                view: View(number),
+                height: Height(height),
+                payload: Arc::new(payload(number)),
+                signature: Signature::NONE,
+            })
+        });
+        self.records.extend(lost);
+        self.load_bytes = 1_000;
+    }
     pub fn said(&self, name: &str) -> Vec<(u64, u64)> {
         let to_all = self
             .sent

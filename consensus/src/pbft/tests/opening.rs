@@ -435,6 +435,7 @@ fn payload_that_no_memory_holds_is_told_from_the_store() {
         solo.pre_prepare(1, 1, &payload(1));
         let opened = solo.craft.opened(2, 0, &[]);
         solo.deliver(2, Message::Opened(opened));
+        solo.fill(1);
         let fetch = || fetch_payloads(&[(1, 1), (u64::MAX, 1)]);
         solo.slow_loads = true;
         solo.deliver(3, fetch());

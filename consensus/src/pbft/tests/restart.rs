@@ -211,10 +211,10 @@ fn own_slots_come_in_pieces() {
         solo.slow_loads = true;
         solo.checkpoint(None);
         let mut asked = 0;
-        while let Some((token, heights)) = solo.loads.pop() {
+        while let Some((token, which)) = solo.loads.pop() {
             asked += 1;
             assert!(asked < 20);
-            let at = |it: &&Record| matches!(crate::Record::key(*it), crate::RecordKey::At(h, _) if heights.contains(&h));
+            let at = |it: &&Record| which.contains(&crate::Record::key(*it));
             let mut records: Vec<Record> = all.iter().filter(at).cloned().collect();
             records.sort_by_key(crate::Record::key);
             // The budget ends within a height.
@@ -254,8 +254,8 @@ fn what_was_prepared_is_read_however_many_payloads_a_slot_was_given() {
         let mut solo = Solo::recover(solo.craft, 0, Time(0), anchor, given);
         solo.slow_loads = true;
         solo.checkpoint(None);
-        while let Some((token, heights)) = solo.loads.pop() {
-            let at = |it: &&Record| matches!(crate::Record::key(*it), crate::RecordKey::At(h, _) if heights.contains(&h));
+        while let Some((token, which)) = solo.loads.pop() {
+            let at = |it: &&Record| which.contains(&crate::Record::key(*it));
             let mut records: Vec<Record> = all.iter().filter(at).cloned().collect();
             records.sort_by_key(crate::Record::key);
             records.truncate(3);

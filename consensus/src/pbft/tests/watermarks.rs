@@ -210,13 +210,12 @@ fn large(number: u64, batches: usize) -> Payload {
 /// What a primary says is stored before anybody can tell whether it is a block of this chain.
 #[test]
 fn a_payload_has_no_more_batches_than_any_chain_allows() {
-    use super::super::slot::MAX_BATCHES;
     for n in [4, 7] {
         let mut solo = Solo::start(n, 0);
         let craft = solo.craft.clone();
-        let most = craft.pre_prepare(1, 1, &large(1, MAX_BATCHES));
+        let most = craft.pre_prepare(1, 1, &large(1, Payload::MAX_REFS));
         assert_eq!(solo.try_deliver(1, most), Ok(()));
-        let more = craft.pre_prepare(1, 2, &large(1, MAX_BATCHES + 1));
+        let more = craft.pre_prepare(1, 2, &large(1, Payload::MAX_REFS + 1));
         assert_eq!(solo.try_deliver(1, more), Err(Reject::TooLong));
     }
 }
@@ -226,7 +225,6 @@ fn a_payload_has_no_more_batches_than_any_chain_allows() {
 #[test]
 fn payloads_of_open_slots_have_a_cap_in_bytes() {
     use super::super::replication::MAX_OPEN_BYTES;
-    use super::super::slot::MAX_BATCHES;
     for n in [4, 7] {
         let mut solo = Solo::start(n, 0);
         let every = std::num::NonZeroU64::new(64).unwrap();
@@ -234,14 +232,14 @@ fn payloads_of_open_slots_have_a_cap_in_bytes() {
             every,
             stable: None,
         });
-        let one = large(1, MAX_BATCHES).encoded_bytes();
+        let one = large(1, Payload::MAX_REFS).encoded_bytes();
         let held = |solo: &Solo| -> usize {
             let slots = solo.replica.log.slots();
             let payloads = slots.flat_map(|(_, slot)| slot.payloads.values());
             payloads.map(|(it, _)| it.encoded_bytes()).sum()
         };
         for height in (1..=60).rev() {
-            solo.pre_prepare(1, height, &large(height, MAX_BATCHES));
+            solo.pre_prepare(1, height, &large(height, Payload::MAX_REFS));
         }
         let near = 2 * super::super::proposing::PIPELINE as usize;
         assert!(60 * one > MAX_OPEN_BYTES + near * one);

@@ -4,7 +4,7 @@ use super::super::{AppendEntries, Body, Entry, Proof, Record};
 use super::cluster::Cluster;
 use super::craft::{Craft, Solo, appended, conflict, entries, heard, position};
 use crate::testing::batches;
-use crate::{Anchor, Input, Loaded, To, Token};
+use crate::{Anchor, Input, Loaded, Selection, To, Token};
 use crypto::{Digest, Height, NodeId, Payload, Time, View};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn leader() -> Solo {
 fn what_is_not_in_memory_is_loaded_and_sent() {
     let mut solo = leader();
     solo.deliver(1, conflict(3, 8, (0, 3)));
-    assert_eq!(solo.loads[0].1, Height(2)..Height(1027));
+    assert_eq!(solo.loads[0].1, Selection::Heights(Height(2)..Height(1027)));
     assert_eq!(solo.appends(1), 1, "nothing before it is loaded");
     solo.load();
     let sent = solo.last_append(1).unwrap();
@@ -56,7 +56,10 @@ fn what_is_not_in_memory_is_loaded_and_sent() {
 fn one_who_has_nothing_is_sent_everything() {
     let mut solo = leader();
     solo.deliver(1, conflict(3, 8, (0, 1)));
-    assert_eq!(solo.loads[0].1.start, Height(0));
+    let Selection::Heights(heights) = &solo.loads[0].1 else {
+        panic!("all of some heights")
+    };
+    assert_eq!(heights.start, Height(0));
     solo.load();
     let sent = solo.last_append(1).unwrap();
     assert_eq!(sent.previous, position(0, 0));
@@ -105,7 +108,10 @@ fn one_load_at_a_time_for_each_follower() {
     // What comes is no longer what is needed: then that is asked for.
     solo.load();
     assert_eq!(solo.loads.len(), 1);
-    assert_eq!(solo.loads[0].1.start, Height(0));
+    let Selection::Heights(heights) = &solo.loads[0].1 else {
+        panic!("all of some heights")
+    };
+    assert_eq!(heights.start, Height(0));
     solo.load();
     let sent = solo.last_append(1).unwrap();
     assert_eq!((sent.previous, sent.entries.len()), (position(0, 0), 9));

@@ -214,7 +214,7 @@ impl Cluster {
                 }
             }
             Effect::Load { token, query } => {
-                let rows = node.log.scan(query.table, &query.scan).unwrap();
+                let rows = query.run(&*node.log).unwrap();
                 self.events
                     .push_back(Event::Input(i, Input::Loaded { token, rows }));
             }

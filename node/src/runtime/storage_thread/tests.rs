@@ -63,10 +63,10 @@ fn write(token: u64, sync: bool) -> Task {
 }
 
 fn everything(token: u64) -> Task {
-    let scan = Scan::all();
     let query = Query {
         table: Table::Record,
-        scan,
+        scans: vec![Scan::all()],
+        bytes: usize::MAX,
     };
     Task::Load { token, query }
 }

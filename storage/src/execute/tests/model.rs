@@ -184,7 +184,7 @@ impl Model {
                     } else {
                         &self.revisions[*revision as usize]
                     };
-                    match self.range((keys, *revision > 0), span, *limit, &mut spent) {
+                    match self.range(keys, span, *limit, &mut spent) {
                         (pairs, _, Some(next)) => Reply::Part { pairs, next },
                         (pairs, more, None) => Reply::Range { pairs, more },
                     }
@@ -218,10 +218,10 @@ impl Model {
             Test::Version(relation, given) => relates(relation, number(|v| v.version).cmp(given)),
         }
     }
-    /// Of these keys; `then`: those of an old revision, where it looks at all that were ever written.
+    /// Of these keys. It looks at all that were ever written.
     fn range(
         &self,
-        (keys, then): (&Keys, bool),
+        keys: &Keys,
         span: &Span,
         limit: u32,
         spent: &mut Spent,
@@ -238,13 +238,7 @@ impl Model {
             limit as usize
         };
         let mut pairs = Vec::new();
-        let live = keys.keys().collect::<Vec<_>>();
-        let looked_at = if then {
-            self.ever.iter().collect()
-        } else {
-            live
-        };
-        for key in looked_at.into_iter().filter(|key| inside(key)) {
+        for key in self.ever.iter().filter(|key| inside(key)) {
             if span.end != End::Only {
                 if spent.looks == self.limits.looks {
                     return (pairs, true, Some(key.clone().into()));
@@ -270,10 +264,13 @@ impl Model {
     }
     /// What a read of a span returns at a revision, 0: now; whether it was cut, and where it goes on.
     pub fn at(&self, span: &Span, revision: u64) -> (Vec<Pair>, bool, Option<Bytes>) {
-        let then = revision > 0;
-        let revision = if then { revision } else { self.revision() };
+        let revision = if revision > 0 {
+            revision
+        } else {
+            self.revision()
+        };
         let keys = &self.revisions[revision as usize];
-        let (pairs, more, next) = self.range((keys, then), span, 0, &mut Spent::default());
+        let (pairs, more, next) = self.range(keys, span, 0, &mut Spent::default());
         let behind = pairs.last().filter(|_| more).map(Pair::behind);
         (pairs, more, next.or(behind))
     }

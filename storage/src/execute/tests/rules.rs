@@ -379,6 +379,44 @@ impl Read for Counting<'_> {
     }
 }
 
+/// What removed keys leave in the store is walked through, though nothing of it is returned: whoever
+/// writes and removes many keys would make each later range of everybody walk through all of them.
+#[test]
+fn a_range_of_now_looks_at_few_removed_keys_and_says_where_it_goes_on() {
+    let limits = Limits::default();
+    let mut bench = Bench::new(ExecutorConfig::new(limits));
+    let mut sequence = 0;
+    let mut all = |operations: Vec<Operation>| {
+        sequence += 1;
+        bench.one(&[transaction(1, sequence, 200, &Request::all(operations))]);
+    };
+    all(vec![put("a", "v"), put("z", "v")]);
+    for n in 0..80 {
+        let keys = || (0..128).map(move |i| format!("k{n}/{i}"));
+        all(keys().map(|key| put(&key, "v")).collect());
+        let delete = |key: String| Operation::Delete { key: key.into() };
+        all(keys().map(delete).collect());
+    }
+    let state = bench.executor.state();
+    let counting = Counting::new(&*state);
+    let mut span = Span {
+        key: Bytes::new(),
+        end: End::Unbounded,
+    };
+    let (mut keys, mut pages) = (Vec::new(), 0);
+    loop {
+        let mut budget = crate::kv::Budget::new(&limits);
+        let found = crate::kv::range(&counting, &span, 0, &mut budget).unwrap();
+        let rows = counting.rows.take();
+        assert!(rows <= 2 * limits.looks, "{rows} rows");
+        keys.extend(found.pairs.into_iter().map(|pair| pair.key));
+        pages += 1;
+        let Some(next) = found.next else { break };
+        span.key = next;
+    }
+    assert_eq!((keys, pages), (vec!["a".into(), "z".into()], 3));
+}
+
 /// Keys that did not exist yet are not returned, but looked at: a client could make many, and have
 /// every replica walk through all of them time and again.
 #[test]
