@@ -43,8 +43,8 @@ impl<P: Protocol> Engine<P> {
             Ordered::Return(payload) => self.tell_pool(mempool::Input::Return(payload)),
             Ordered::Load { token, which } => {
                 let scans = match which {
-                    Selection::Heights(heights) => vec![rows::records_of(&heights)],
-                    Selection::Keys(keys) => keys.into_iter().map(rows::record).collect(),
+                    Selection::Heights(heights) => vec![rows::records_at(&heights)],
+                    Selection::Keys(keys) => keys.into_iter().map(rows::record_of).collect(),
                 };
                 let bytes = self.setup.load_bytes();
                 let query = Query { table: Table::Record, scans, bytes };

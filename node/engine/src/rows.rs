@@ -62,13 +62,13 @@ pub(crate) fn write<P: Protocol>(op: LogOp<P>, batch: &mut WriteBatch) {
 }
 
 /// Of a protocol's records, those of these heights.
-pub fn records_of(heights: &Range<Height>) -> Scan {
+pub(crate) fn records_at(heights: &Range<Height>) -> Scan {
     let keys = RecordAt::range(heights);
     Scan::range(keys.start, Some(keys.end))
 }
 
 /// Of a protocol's records, this one.
-pub fn record(key: RecordKey) -> Scan {
+pub(crate) fn record_of(key: RecordKey) -> Scan {
     Scan::one(record_at(key).key())
 }
 

@@ -13,8 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use storage::{
-    Commit, Executor, GroupCommit, Job, Memory, MemorySafetyFile, Operation, Read as _, Request,
-    Safety,
+    Commit, Executor, GroupCommit, Job, Memory, MemorySafetyFile, Operation, Request, Safety,
 };
 
 /// How many nodes.
@@ -397,7 +396,7 @@ impl<P: Forge> Cluster<P> {
             Event::Written if current => self.written(id),
             Event::Loaded { token, query } if current => {
                 let log = &self.nodes[id.index()].disk.log;
-                let rows = query.run(log);
+                let rows = query.run(&**log);
                 let rows = rows.expect("memory does not fail");
                 self.input(id, Input::Loaded { token, rows });
             }

@@ -11,7 +11,6 @@ use consensus::{Config, RecordKey, Selection, To, Token};
 use crypto::{Digest, Epoch, Height, NodeId, Payload, Signature, Statement, Time, Verified, View};
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// See the module.

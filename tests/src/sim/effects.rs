@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crypto::{Height, NodeId, Time};
 use engine::{Class, Effect, Input, Query};
 use storage::memory::Fault;
-use storage::{Commit, Executed, Job, Read as _, Table};
+use storage::{Commit, Executed, Job, Table};
 
 impl<S: System> World<S> {
     pub(super) fn effect(&mut self, node: NodeId, effect: Effect) {
@@ -283,7 +283,7 @@ impl<S: System> World<S> {
             return;
         }
         let node = process.0;
-        match query.run(&self.hosts[node.index()].disk.log) {
+        match query.run(&*self.hosts[node.index()].disk.log) {
             Ok(rows) => self.input(node, Input::Loaded { token, rows }),
             Err(error) => self.stop(node, &error.to_string()),
         }
