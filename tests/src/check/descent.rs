@@ -57,17 +57,28 @@ impl Descent {
         let Some(&(block, node)) = self.certified.get(&view) else {
             return Ok(());
         };
-        let get = |digest: &Digest| self.blocks.get(digest).copied();
-        let Some(b0) = get(&block) else {
-            self.unknown.insert(view);
-            return Ok(());
-        };
-        let b1 = get(&b0.parent).filter(|it| it.view + 1 == b0.view);
-        let Some(b1) = b1 else { return Ok(()) };
-        match get(&b1.parent) {
-            Some(b2) if b2.view + 1 == b1.view => self.commit(node, b1.parent, b2),
-            _ => Ok(()),
+        match self.committed_by(&block) {
+            Some(Some((block, it))) => self.commit(node, block, it),
+            Some(None) => Ok(()),
+            None => {
+                self.unknown.insert(view);
+                Ok(())
+            }
         }
+    }
+    /// What the certificate of a block commits, if anything: the first of three in views that follow each
+    /// other. `None` as long as that is not known.
+    fn committed_by(&self, block: &Digest) -> Option<Option<(Digest, Block)>> {
+        let b0 = self.blocks.get(block)?;
+        if b0.height < 3 {
+            return Some(None);
+        }
+        let b1 = self.blocks.get(&b0.parent)?;
+        if b1.view + 1 != b0.view {
+            return Some(None);
+        }
+        let b2 = self.blocks.get(&b1.parent)?;
+        Some((b2.view + 1 == b1.view).then_some((b1.parent, *b2)))
     }
     fn commit(&mut self, node: NodeId, block: Digest, it: Block) -> Result<(), String> {
         let height = it.height;

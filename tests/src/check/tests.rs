@@ -397,6 +397,11 @@ fn s1_what_is_certified_later_descends_from_what_is_committed() {
     assert_eq!(judge(&early), None);
     let late = [&early[..], &[stored(5, 1, 0)]].concat();
     assert_eq!(judge(&late), Some("S1"));
+    // So may what a certificate commits.
+    let mut backwards: Vec<Seen> = [3, 5].map(show).into();
+    backwards.push(stored(5, 1, 0));
+    backwards.extend(chain.iter().rev().cloned());
+    assert_eq!(judge(&backwards), Some("S1"));
 }
 
 #[test]
