@@ -145,8 +145,9 @@ impl Mempool {
                 });
             }
             Ok(missing) => {
+                let proposer = self.handing.leader(self.config.me);
                 for reference in missing.values() {
-                    self.wants.for_check(&self.config, reference, now);
+                    self.wants.for_check(&self.config, proposer, reference, now);
                 }
                 for digest in self.checks.add(self.config.checks, block, height, missing) {
                     self.wants.no_check(&digest);
@@ -265,7 +266,7 @@ impl Mempool {
                     self.wants.remove(&digest);
                     self.backlog.arrived(&digest);
                 }
-                None => self.wants.not_stored(&digest, now),
+                None => self.wants.not_stored(&self.config, &digest, now),
             }
         }
         self.ask_for_log(out);

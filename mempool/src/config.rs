@@ -52,17 +52,17 @@ pub struct Config {
     pub committed_batches: usize,
     /// Blocks whose payload is awaited at a time.
     pub checks: usize,
-    /// Batches asked from peers in each `fetch_retry`.
+    /// Batches asked from peers in each `fetch_retry`: so many for blocks, for the log and for offers.
     pub fetches: usize,
     /// Committed heights whose payload is not in the store: ordering waits when it is so far ahead of
     /// execution, and a start may find as many again.
     pub backlog: usize,
     /// Loads from the store at a time for one peer.
     pub loads: usize,
-    /// How long a missing batch may be under way before it is asked for, and up to eight times as
-    /// long while its author's come late.
+    /// How long a missing batch may be under way before it is asked for; if it is only offered, up to
+    /// eight times as long while its author's come late.
     pub fetch_delay: Time,
-    /// After how long another peer is asked, or longer, likewise.
+    /// After how long another peer is asked; longer by as much as the author's come late, likewise.
     pub fetch_retry: Time,
     /// Empty blocks of a tenure that no leader is blamed for, whatever waits: those that fill what a new
     /// leader found empty, and those that commit the last payload.

@@ -32,7 +32,8 @@ pub enum Input {
         /// Digests of batches in uncommitted ancestors.
         exclude: Vec<Digest>,
     },
-    /// May this payload be voted for? Answered by `Checked`, as soon as all of it is held.
+    /// May this payload be voted for? Answered by `Checked`, as soon as all of it is held. It was
+    /// proposed by the last `Leader`, who is asked for what is missing, as its author is.
     Check {
         /// Comes back with the answer.
         block: Digest,

@@ -24,6 +24,7 @@ mod message;
 mod ordering;
 mod output;
 mod pace;
+mod questions;
 mod wants;
 
 pub use admit::{CheckedMessage, CheckedTransaction, Rules, Validate};
