@@ -52,6 +52,8 @@ pub enum Input {
         height: Height,
         /// What is ordered there.
         payload: Payload,
+        /// Whether the last `Leader` chose it, and this node follows it: what is left out counts.
+        by_leader: bool,
     },
     /// Answers `Load`.
     Loaded {

@@ -26,6 +26,7 @@ mod output;
 mod pace;
 mod questions;
 mod wants;
+mod watch;
 
 pub use admit::{CheckedMessage, CheckedTransaction, Rules, Validate};
 pub use config::{Config, Dissemination};

@@ -101,7 +101,11 @@ impl Mempool {
             Input::DropCheck(block) => self.drop_check(&block),
             // Nothing was set aside for the lost block: the protocol no longer excludes it.
             Input::Return(payload) => self.tell |= !payload.is_empty(),
-            Input::Committed { height, payload } => self.committed(height, &payload, out),
+            Input::Committed {
+                height,
+                payload,
+                by_leader,
+            } => self.committed(height, &payload, by_leader, out),
             Input::Loaded { digest, bytes } => self.loaded(now, digest, bytes, out),
             Input::Leader(leader) => self.handing.begin(leader, now),
             Input::Connected(peer) => self.connected(now, peer, out),

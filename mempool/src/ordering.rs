@@ -38,7 +38,13 @@ impl Mempool {
     }
 
     /// The next height is committed.
-    pub(crate) fn committed(&mut self, height: Height, payload: &Payload, out: &mut Vec<Output>) {
+    pub(crate) fn committed(
+        &mut self,
+        height: Height,
+        payload: &Payload,
+        by_leader: bool,
+        out: &mut Vec<Output>,
+    ) {
         assert_eq!(
             height,
             self.height().next(),
@@ -71,7 +77,10 @@ impl Mempool {
             self.wants.no_check(&digest);
         }
         self.expire(height, out);
-        for digest in self.handing.committed(&self.config, refs.len()) {
+        if !by_leader {
+            return;
+        }
+        for digest in self.handing.ordered(&self.config, &refs) {
             let held = self.batches.get(&digest).expect("what is watched is held");
             out.push(Output::Overdue {
                 batch: held.reference,

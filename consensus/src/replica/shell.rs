@@ -266,13 +266,19 @@ impl<P: Protocol> Replica<P> {
                     self.adopt(&stable, turn);
                     continue;
                 }
-                Output::Commit(committed) => {
+                Output::Commit {
+                    committed,
+                    by_leader,
+                } => {
                     self.commits.extend(&committed);
                     self.checkpoints
                         .committed(committed.height, committed.history);
                     let committed = Arc::new(committed);
                     turn.ops.push(LogOp::Commit(Arc::clone(&committed)));
-                    Effect::Commit(committed)
+                    Effect::Commit {
+                        committed,
+                        by_leader,
+                    }
                 }
                 Output::WantPayload {
                     ticket,

@@ -319,7 +319,12 @@ impl<P: Protocol> Engine<P> {
         engine.execution.available(available, 0);
         engine.may_execute(None, out);
         for (height, payload) in unavailable {
-            engine.tell_pool(mempool::Input::Committed { height, payload });
+            let by_leader = false;
+            engine.tell_pool(mempool::Input::Committed {
+                height,
+                payload,
+                by_leader,
+            });
         }
         engine.tell_pool(mempool::Input::Tick);
         // Before anything that follows from the above is written: what waits for a fence is to wait for
