@@ -40,7 +40,7 @@ pub struct Config {
     /// Their bytes.
     pub pool_bytes: usize,
     /// Bytes of the batches sent by one node that are not ordered yet. The sender itself stops at
-    /// half of it, since a peer may learn of commits later.
+    /// half of it, since a peer may learn of commits later; what it offers fills half of it at most.
     pub author_bytes: usize,
     /// How many batches that may be.
     pub author_batches: usize,

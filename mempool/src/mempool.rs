@@ -187,7 +187,7 @@ impl Mempool {
             Checked::Batch(sealed) => self.pushed(now, from, sealed, out),
             Checked::Batches(list) => {
                 for sealed in list {
-                    self.fetched(now, from, sealed, out);
+                    self.fetched(now, sealed, out);
                 }
             }
             Checked::Fetch(digests) => self.serve(from, digests, out),

@@ -256,7 +256,7 @@ fn a_block_may_hold_what_is_over_its_senders_quota() {
 fn nobody_uses_up_the_quota_of_another() {
     let mut rig = Rig::new();
     // Node 3 offers batches in the name of node 1, whose real ones come later.
-    let forged: Vec<SealedBatch> = (101..=108).map(|number| batch(1, number)).collect();
+    let forged: Vec<SealedBatch> = (101..=104).map(|number| batch(1, number)).collect();
     rig.receive(
         3,
         Message::Offer(forged.iter().map(SealedBatch::reference).collect()),
@@ -267,8 +267,11 @@ fn nobody_uses_up_the_quota_of_another() {
     for number in 1..=8 {
         assert_eq!(stored(&rig.push(&batch(1, number))).len(), 1);
     }
+    for number in 1..=4 {
+        assert_eq!(stored(&rig.push(&batch(3, number))).len(), 1);
+    }
     let over = vec![Output::Reject(NodeId(3), Reject::OverQuota)];
-    assert_eq!(rig.push(&batch(3, 1)), over);
+    assert_eq!(rig.push(&batch(3, 5)), over);
 }
 
 #[test]
@@ -626,4 +629,42 @@ fn what_a_block_needs_is_asked_for_before_what_is_offered() {
     rig.check(1, 1, refs(&[&needed]));
     let at = asked_of(&mut rig, 3, &needed);
     assert!(at.is_some_and(|at| at <= 50), "{at:?}");
+}
+
+/// A liar sends its batches to one honest node only, which offers them to the others.
+#[test]
+fn what_a_node_offers_leaves_room_for_its_own_batches() {
+    let mut rig = Rig::new();
+    let foreign: Vec<SealedBatch> = (1..=8).map(|number| batch(2, number)).collect();
+    let offer = Message::Offer(foreign.iter().map(SealedBatch::reference).collect());
+    rig.receive(1, offer);
+    let mut taken = 0;
+    for sealed in &foreign {
+        let out = rig.answer(1, &[sealed]);
+        taken += stored(&out).len();
+        let blamed = |o: &Output| matches!(o, Output::Reject(..));
+        assert!(!out.iter().any(blamed), "{out:?}");
+    }
+    assert_eq!(taken, 4);
+    for number in 1..=4 {
+        assert_eq!(stored(&rig.push(&batch(1, number))).len(), 1, "{number}");
+    }
+    let more = Message::Offer(vec![batch(2, 9).reference()]);
+    assert_eq!(asked(&rig.receive(1, more)), vec![], "nor is more fetched");
+}
+
+/// Whoever answers: a liar names another's batches, and those who have them give them.
+#[test]
+fn what_is_fetched_is_charged_to_who_offered_it() {
+    let mut rig = Rig::new();
+    let foreign: Vec<SealedBatch> = (1..=4).map(|number| batch(2, number)).collect();
+    let offer = Message::Offer(foreign.iter().map(SealedBatch::reference).collect());
+    rig.receive(3, offer);
+    rig.pass(200);
+    for sealed in &foreign {
+        rig.answer(1, &[sealed]);
+    }
+    for number in 1..=8 {
+        assert_eq!(stored(&rig.push(&batch(1, number))).len(), 1, "{number}");
+    }
 }
