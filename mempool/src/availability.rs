@@ -217,10 +217,19 @@ impl Mempool {
 
     /// A peer asks for batches: from memory at once, else from the store; at most a block's worth
     /// for one question.
-    pub(crate) fn serve(&mut self, from: NodeId, digests: Vec<Digest>, out: &mut Vec<Output>) {
+    pub(crate) fn serve(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        digests: Vec<Digest>,
+        out: &mut Vec<Output>,
+    ) {
         let mut room = self.config.block_bytes;
         let (mut batches, mut lacking) = (Vec::new(), Vec::new());
         for digest in digests {
+            if self.served.has(&self.config, now, from, &digest) {
+                continue;
+            }
             if let Some(sealed) = self.batches.get(&digest).and_then(|h| h.body.as_ref()) {
                 if sealed.bytes().len() > room {
                     break;
@@ -229,9 +238,12 @@ impl Mempool {
                 batches.push(sealed.bytes().clone());
             } else if !self.config.broadcasts() || self.backlog.contains(&digest) {
                 lacking.push(digest);
-            } else if self.loads.for_peer(self.config.loads, from, digest) {
+            } else if self.loads.is_full(&self.config, from) {
+                continue;
+            } else if self.loads.for_peer(from, digest) {
                 out.push(Output::Load(digest));
             }
+            self.served.add(from, digest);
         }
         // One message each: a batch is large, and the stream can serve others in between.
         let batches = batches

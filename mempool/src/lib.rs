@@ -25,6 +25,7 @@ mod ordering;
 mod output;
 mod pace;
 mod questions;
+mod served;
 mod wants;
 mod watch;
 

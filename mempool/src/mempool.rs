@@ -8,6 +8,7 @@ use crate::committed::{Backlog, Memory};
 use crate::handing::Handing;
 use crate::loads::Loads;
 use crate::pace::Pace;
+use crate::served::Served;
 use crate::wants::Wants;
 use crate::{CheckedMessage, Config, Input, Output, Recovered, Stats};
 use crypto::{Height, NodeId, Size, Time};
@@ -23,6 +24,7 @@ pub struct Mempool {
     pub(crate) checks: Checks,
     pub(crate) wants: Wants,
     pub(crate) loads: Loads,
+    pub(crate) served: Served,
     pub(crate) handing: Handing,
     /// Number of the last own batch.
     pub(crate) number: u64,
@@ -54,6 +56,7 @@ impl Mempool {
             checks: Checks::default(),
             wants: Wants::new(&config),
             loads: Loads::new(n),
+            served: Served::new(n),
             handing: Handing::new(),
             number: recovered.number,
             idle: true,
@@ -169,6 +172,7 @@ impl Mempool {
         self.batches.sizes(config, into);
         self.wants.sizes(config, into);
         self.loads.sizes(config, into);
+        self.served.sizes(config, into);
         self.handing.sizes(config, into);
     }
 
@@ -190,7 +194,7 @@ impl Mempool {
                     self.fetched(now, sealed, out);
                 }
             }
-            Checked::Fetch(digests) => self.serve(from, digests, out),
+            Checked::Fetch(digests) => self.serve(now, from, digests, out),
             Checked::NotHeld(digests) => {
                 for digest in digests {
                     self.wants.not_held(self.config.n, &digest, now);

@@ -631,6 +631,39 @@ fn what_a_block_needs_is_asked_for_before_what_is_offered() {
     assert!(at.is_some_and(|at| at <= 50), "{at:?}");
 }
 
+/// A question of 32 bytes would be answered with a batch, again and again.
+#[test]
+fn a_peer_gets_a_batch_once_at_a_time() {
+    let mut rig = Rig::new();
+    let (held, in_store) = (batch(1, 1), batch(1, 2));
+    rig.push(&held);
+    let digests = [held.reference().digest, in_store.reference().digest];
+    let question = || Message::Fetch([digests; 100].concat());
+    let loaded = || Input::Loaded {
+        digest: digests[1],
+        bytes: Some(in_store.bytes().clone()),
+    };
+    let given = |out: &[Output]| -> usize {
+        let batches = |o: &Output| match o {
+            Output::Send {
+                message: Message::Batches(list),
+                ..
+            } => list.len(),
+            _ => 0,
+        };
+        out.iter().map(batches).sum()
+    };
+    for asks_again in [0, 100] {
+        rig.pass(asks_again);
+        for expected in [2, 0, 0] {
+            let answers = given(&rig.receive(2, question())) + given(&rig.step(loaded()));
+            assert_eq!(answers, expected);
+        }
+        let another = given(&rig.receive(3, question())) + given(&rig.step(loaded()));
+        assert_eq!(another, 2, "others have theirs");
+    }
+}
+
 /// A liar sends its batches to one honest node only, which offers them to the others.
 #[test]
 fn what_a_node_offers_leaves_room_for_its_own_batches() {
