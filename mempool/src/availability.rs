@@ -55,7 +55,7 @@ impl Mempool {
                 bytes: sealed.bytes().clone(),
                 committed: true,
             });
-            self.clients.settle(r.digest, sealed.batch());
+            self.clients.settle(sealed.batch());
             self.in_store(&r, out);
             return Ok(());
         }

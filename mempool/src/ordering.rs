@@ -54,9 +54,10 @@ impl Mempool {
         let mut lacking = Vec::new();
         for r in &*refs {
             self.handing.remove(&r.digest);
+            self.clients.settle_own(&r.digest);
             if let Some(held) = self.batches.remove(&r.digest) {
                 if let Some(sealed) = &held.body {
-                    self.clients.settle(r.digest, sealed.batch());
+                    self.clients.settle(sealed.batch());
                 }
             } else if self.config.broadcasts()
                 && (self.memory.get(&r.digest).is_none() || self.backlog.contains(&r.digest))
@@ -67,8 +68,7 @@ impl Mempool {
         }
         if let Payload::Inline(bodies) = payload {
             for sealed in bodies {
-                self.clients
-                    .settle(sealed.reference().digest, sealed.batch());
+                self.clients.settle(sealed.batch());
             }
         }
         self.backlog.commit(height, lacking);
