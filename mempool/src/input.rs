@@ -1,6 +1,6 @@
 //! What goes into the pool.
 
-use crate::{CheckedMessage, CheckedTransaction};
+use crate::{CheckedMessage, CheckedTransaction, Remembered};
 use bytes::Bytes;
 use crypto::{Digest, Height, NodeId, Payload, SealedBatch};
 
@@ -86,5 +86,5 @@ pub struct Recovered {
     pub names: Vec<crypto::BatchRef>,
     /// Batches committed at or below `height` that have not expired, as far as is known: they are
     /// not ordered again.
-    pub committed: Vec<crypto::BatchRef>,
+    pub committed: Remembered,
 }

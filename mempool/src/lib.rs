@@ -30,6 +30,7 @@ mod wants;
 mod watch;
 
 pub use admit::{CheckedMessage, CheckedTransaction, Rules, Validate};
+pub use committed::Remembered;
 pub use config::{Config, Dissemination};
 pub use input::{Input, Recovered};
 pub use mempool::Mempool;

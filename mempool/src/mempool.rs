@@ -4,13 +4,13 @@ use crate::admit::Checked;
 use crate::batches::Batches;
 use crate::checks::Checks;
 use crate::clients::Clients;
-use crate::committed::{Backlog, Memory};
+use crate::committed::Backlog;
 use crate::handing::Handing;
 use crate::loads::Loads;
 use crate::pace::Pace;
 use crate::served::Served;
 use crate::wants::Wants;
-use crate::{CheckedMessage, Config, Input, Output, Recovered, Stats};
+use crate::{CheckedMessage, Config, Input, Output, Recovered, Remembered, Stats};
 use crypto::{Height, NodeId, Size, Time};
 
 /// The pool.
@@ -19,7 +19,7 @@ pub struct Mempool {
     pub(crate) config: Config,
     pub(crate) clients: Clients,
     pub(crate) batches: Batches,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Remembered,
     pub(crate) backlog: Backlog,
     pub(crate) checks: Checks,
     pub(crate) wants: Wants,
@@ -51,7 +51,7 @@ impl Mempool {
         let mut pool = Self {
             clients: Clients::default(),
             batches: Batches::new(n),
-            memory: Memory::new(config.committed_batches),
+            memory: recovered.committed,
             backlog: Backlog::new(recovered.height),
             checks: Checks::default(),
             wants: Wants::new(&config),
@@ -66,11 +66,7 @@ impl Mempool {
             announced: recovered.height,
             config,
         };
-        for reference in recovered.committed {
-            if reference.expires > recovered.height {
-                pool.memory.insert(reference);
-            }
-        }
+        pool.memory.expire(recovered.height);
         let mut batches = recovered.batches;
         batches.sort_by_key(|sealed| (sealed.reference().number, sealed.reference().author));
         for sealed in batches {

@@ -64,7 +64,7 @@ impl Mempool {
             {
                 lacking.push(*r);
             }
-            self.memory.insert(*r);
+            self.memory.insert(&self.config, *r);
         }
         if let Payload::Inline(bodies) = payload {
             for sealed in bodies {

@@ -1,6 +1,7 @@
 //! A restart.
 
 use super::*;
+use crate::Remembered;
 
 fn own(number: u64, sequence: u64) -> SealedBatch {
     let transactions = vec![transaction(1, sequence, 10)];
@@ -14,11 +15,15 @@ fn own(number: u64, sequence: u64) -> SealedBatch {
 }
 
 fn restarted(batches: &[&SealedBatch], committed: &[&SealedBatch], number: u64) -> Rig {
+    let mut remembered = Remembered::default();
+    for sealed in committed {
+        remembered.insert(&Rig::config(), sealed.reference());
+    }
     let recovered = Recovered {
         height: Height(10),
         number,
         batches: batches.iter().map(|b| (*b).clone()).collect(),
-        committed: committed.iter().map(|b| b.reference()).collect(),
+        committed: remembered,
         ..Recovered::default()
     };
     Rig::recovered(|_| {}, recovered)
