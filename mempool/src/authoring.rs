@@ -1,5 +1,6 @@
 //! From clients' transactions to own batches.
 
+use crate::batches::Charge;
 use crate::{CheckedTransaction, Mempool, Message, Output, To};
 use crypto::{Batch, BatchRef, Digest, Height, SealedBatch, Time, Transaction};
 
@@ -84,7 +85,7 @@ impl Mempool {
 
     fn spread(&mut self, now: Time, sealed: SealedBatch, out: &mut Vec<Output>) {
         let message = Message::Batch(sealed.bytes().clone());
-        self.keep(now, sealed, Some(self.config.me), out)
+        self.keep(now, sealed, Charge::Sender(self.config.me), out)
             .expect("an own batch is within half of its quota");
         if self.config.broadcasts() {
             if self.config.n > 1 {
@@ -112,12 +113,12 @@ impl Mempool {
             self.clients.adopt(&self.config, r.digest, sealed.batch());
         }
         // Held is held, a vote may rely on it: what is above a quota is charged to nobody.
+        let author = Charge::Sender(r.author);
         let within = self
             .batches
-            .within_quota(&self.config, r.author, sealed.bytes().len());
-        let kept = self
-            .batches
-            .insert(now, &self.config, sealed, within.then_some(r.author));
+            .within_quota(&self.config, author, sealed.bytes().len());
+        let charge = if within { author } else { Charge::Nobody };
+        let kept = self.batches.insert(now, &self.config, sealed, charge);
         assert!(kept.is_ok(), "within the quota, or without one");
         self.recovered(now, &r);
     }
@@ -127,7 +128,7 @@ impl Mempool {
         if self.is_useless(&r) {
             return;
         }
-        self.batches.insert_name(now, &self.config, r);
+        self.batches.insert_name(now, r);
         self.recovered(now, &r);
     }
 

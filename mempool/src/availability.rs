@@ -1,5 +1,6 @@
 //! What is held here, what is missing, and how it is got: no vote for payload that is not here.
 
+use crate::batches::Charge;
 use crate::message::LIST;
 use crate::{Mempool, Message, Output, To, Unfit};
 use bytes::Bytes;
@@ -22,27 +23,31 @@ impl Mempool {
             out.push(Output::Reject(from, Reject::TooFar));
         } else if r.expires <= self.height() && !self.backlog.contains(&r.digest) {
             out.push(Output::Reject(from, Reject::TooOld));
-        } else {
-            self.accept(now, from, sealed, out);
+        } else if let Err(reject) = self.accept(now, Charge::Sender(from), sealed, out) {
+            out.push(Output::Reject(from, reject));
         }
     }
 
-    /// A peer answers a question. An answer that comes twice, or too late, is nobody's fault.
-    pub(crate) fn fetched(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        sealed: SealedBatch,
-        out: &mut Vec<Output>,
-    ) {
+    /// A peer answers a question. An answer that comes twice, or too late, or for which there is no room
+    /// any more, is nobody's fault.
+    pub(crate) fn fetched(&mut self, now: Time, sealed: SealedBatch, out: &mut Vec<Output>) {
         let digest = sealed.reference().digest;
         if self.wants.contains(&digest) {
             self.wants.answered(&digest);
-            self.accept(now, from, sealed, out);
+            let offerer = self.wants.offered_by(&digest);
+            let charge = offerer.map_or(Charge::Nobody, Charge::Offerer);
+            let _ = self.accept(now, charge, sealed, out);
         }
     }
 
-    fn accept(&mut self, now: Time, from: NodeId, sealed: SealedBatch, out: &mut Vec<Output>) {
+    /// Takes a batch, charged like this unless it is needed.
+    fn accept(
+        &mut self,
+        now: Time,
+        charge: Charge,
+        sealed: SealedBatch,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Reject> {
         let r = sealed.reference();
         if self.backlog.contains(&r.digest) {
             out.push(Output::Store {
@@ -50,29 +55,30 @@ impl Mempool {
                 bytes: sealed.bytes().clone(),
                 committed: true,
             });
-            self.clients.settle(r.digest, sealed.batch());
+            self.clients.settle(sealed.batch());
             self.in_store(&r, out);
-            return;
+            return Ok(());
         }
         let known = self.batches.get(&r.digest).is_some() || self.memory.get(&r.digest).is_some();
         if known || r.expires <= self.height() {
             self.wants.remove(&r.digest);
-            return;
+            return Ok(());
         }
-        let charge = (!self.wants.needed(&r.digest)).then_some(from);
+        let charge = if self.wants.needed(&r.digest) {
+            Charge::Nobody
+        } else {
+            charge
+        };
         self.wants.remove(&r.digest);
-        if let Err(reject) = self.keep(now, sealed, charge, out) {
-            out.push(Output::Reject(from, reject));
-        }
+        self.keep(now, sealed, charge, out)
     }
 
-    /// Takes a batch into the pool and the store, charged to the node that sent it unless a block
-    /// holds it.
+    /// Takes a batch into the pool and the store.
     pub(crate) fn keep(
         &mut self,
         now: Time,
         sealed: SealedBatch,
-        charge: Option<NodeId>,
+        charge: Charge,
         out: &mut Vec<Output>,
     ) -> Result<(), Reject> {
         let reference = sealed.reference();
@@ -145,8 +151,9 @@ impl Mempool {
                 });
             }
             Ok(missing) => {
+                let proposer = self.handing.leader(self.config.me);
                 for reference in missing.values() {
-                    self.wants.for_check(&self.config, reference, now);
+                    self.wants.for_check(&self.config, proposer, reference, now);
                 }
                 for digest in self.checks.add(self.config.checks, block, height, missing) {
                     self.wants.no_check(&digest);
@@ -210,10 +217,19 @@ impl Mempool {
 
     /// A peer asks for batches: from memory at once, else from the store; at most a block's worth
     /// for one question.
-    pub(crate) fn serve(&mut self, from: NodeId, digests: Vec<Digest>, out: &mut Vec<Output>) {
+    pub(crate) fn serve(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        digests: Vec<Digest>,
+        out: &mut Vec<Output>,
+    ) {
         let mut room = self.config.block_bytes;
         let (mut batches, mut lacking) = (Vec::new(), Vec::new());
         for digest in digests {
+            if self.served.has(&self.config, now, from, &digest) {
+                continue;
+            }
             if let Some(sealed) = self.batches.get(&digest).and_then(|h| h.body.as_ref()) {
                 if sealed.bytes().len() > room {
                     break;
@@ -222,9 +238,12 @@ impl Mempool {
                 batches.push(sealed.bytes().clone());
             } else if !self.config.broadcasts() || self.backlog.contains(&digest) {
                 lacking.push(digest);
-            } else if self.loads.for_peer(self.config.loads, from, digest) {
+            } else if self.loads.is_full(&self.config, from) {
+                continue;
+            } else if self.loads.for_peer(from, digest) {
                 out.push(Output::Load(digest));
             }
+            self.served.add(from, digest);
         }
         // One message each: a batch is large, and the stream can serve others in between.
         let batches = batches
@@ -265,7 +284,7 @@ impl Mempool {
                     self.wants.remove(&digest);
                     self.backlog.arrived(&digest);
                 }
-                None => self.wants.not_stored(&digest, now),
+                None => self.wants.not_stored(&self.config, &digest, now),
             }
         }
         self.ask_for_log(out);
@@ -310,7 +329,7 @@ impl Mempool {
                 && r.expires <= furthest
                 && self
                     .batches
-                    .within_quota(&self.config, from, r.bytes as usize);
+                    .within_quota(&self.config, Charge::Offerer(from), r.bytes as usize);
             if of_use {
                 self.wants.for_offer(&self.config, from, r, now);
             }

@@ -1,7 +1,8 @@
-//! Batches that wait to be ordered, each charged to the account of the node that sent it.
+//! Batches that wait to be ordered, each charged to the account of the node that sent it, or offered it.
 //!
 //! Not to its author's: who fetches a batch from another cannot know that its named author made it,
-//! and must not let one node use up the quota of another.
+//! and must not let one node use up the quota of another. What a node offers may be another's, that sends
+//! it to nobody else: it fills half of the account at most, so that the node's own has the other half.
 
 use crate::Config;
 use crypto::{BatchRef, Digest, Height, NodeId, Reject, SealedBatch, Size, Time};
@@ -35,16 +36,49 @@ pub(crate) struct Held {
     since: Time,
     /// Its place in the order of arrival.
     age: u64,
-    account: usize,
+    charge: Charge,
+}
+
+/// Who is charged for a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// Who sent it as its own.
+    Sender(NodeId),
+    /// Who offered it.
+    Offerer(NodeId),
+    /// Nobody: a block holds it.
+    Nobody,
 }
 
 #[derive(Debug, Default)]
 struct Account {
     /// In order of arrival.
     queue: BTreeMap<u64, Digest>,
+    all: Tally,
+    /// What of it was offered.
+    offered: Tally,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    batches: usize,
     /// In memory.
     bytes: usize,
-    batches: usize,
+}
+
+impl Tally {
+    /// Whether another of this size stays within so many batches and bytes.
+    fn has_room(&self, bytes: usize, (most, most_bytes): (usize, usize)) -> bool {
+        self.batches < most && self.bytes + bytes <= most_bytes
+    }
+}
+
+impl Account {
+    /// The tallies that a batch charged so is part of.
+    fn tallies(&mut self, charge: Charge) -> impl Iterator<Item = &mut Tally> {
+        let offered = matches!(charge, Charge::Offerer(_)).then_some(&mut self.offered);
+        [&mut self.all].into_iter().chain(offered)
+    }
 }
 
 impl Batches {
@@ -65,16 +99,29 @@ impl Batches {
     pub(crate) fn get(&self, digest: &Digest) -> Option<&Held> {
         self.held.get(digest)
     }
-    /// Whether a batch of this size would stay within the quota of the node that sent it.
-    pub(crate) fn within_quota(&self, config: &Config, from: NodeId, bytes: usize) -> bool {
-        let account = &self.accounts[from.index()];
-        account.bytes + bytes <= config.author_bytes && account.batches < config.author_batches
+    /// Whether a batch of this size would stay within the quota of who is charged for it.
+    pub(crate) fn within_quota(&self, config: &Config, charge: Charge, bytes: usize) -> bool {
+        let account = &self.accounts[self.account(charge)];
+        let all = account
+            .all
+            .has_room(bytes, (config.author_batches, config.author_bytes));
+        match charge {
+            Charge::Sender(_) => all,
+            Charge::Offerer(_) => all && account.offered.has_room(bytes, half(config)),
+            Charge::Nobody => true,
+        }
     }
     /// Whether the own quota leaves room for another batch of this size: half of it, since a peer
     /// may learn of commits later than the author.
     pub(crate) fn own_room(&self, config: &Config, bytes: usize) -> bool {
         let own = &self.accounts[config.me.index()];
-        own.bytes + bytes <= config.author_bytes / 2 && own.batches < config.author_batches / 2
+        own.all.has_room(bytes, half(config))
+    }
+    fn account(&self, charge: Charge) -> usize {
+        match charge {
+            Charge::Sender(node) | Charge::Offerer(node) => node.index(),
+            Charge::Nobody => self.accounts.len() - 1,
+        }
     }
     /// Whether batches sent by this node wait.
     pub(crate) fn any_of(&self, from: NodeId) -> bool {
@@ -88,41 +135,41 @@ impl Batches {
             .map(|digest| self.held[digest].reference)
     }
 
-    /// Adds a batch that is not held, charged to the node that sent it; to none if a block holds
-    /// it.
+    /// Adds a batch that is not held.
     pub(crate) fn insert(
         &mut self,
         now: Time,
         config: &Config,
         sealed: SealedBatch,
-        charge: Option<NodeId>,
+        charge: Charge,
     ) -> Result<(), Reject> {
         let reference = sealed.reference();
-        let bytes = sealed.bytes().len();
-        if charge.is_some_and(|from| !self.within_quota(config, from, bytes)) {
+        if !self.within_quota(config, charge, sealed.bytes().len()) {
             return Err(Reject::OverQuota);
         }
-        let account = charge.map_or(config.n, NodeId::index);
-        self.enter(now, account, reference, Some(sealed));
-        if charge.is_none() {
+        self.enter(now, charge, reference, Some(sealed));
+        if charge == Charge::Nobody {
             self.cached.insert(self.counter, reference.digest);
         }
         Ok(())
     }
 
     /// Adds one that is in the store only, charged to nobody.
-    pub(crate) fn insert_name(&mut self, now: Time, config: &Config, reference: BatchRef) {
-        self.enter(now, config.n, reference, None);
+    pub(crate) fn insert_name(&mut self, now: Time, reference: BatchRef) {
+        self.enter(now, Charge::Nobody, reference, None);
     }
 
-    fn enter(&mut self, now: Time, account: usize, reference: BatchRef, body: Option<SealedBatch>) {
+    fn enter(&mut self, now: Time, charge: Charge, reference: BatchRef, body: Option<SealedBatch>) {
         self.counter += 1;
         let age = self.counter;
         let bytes = body.as_ref().map_or(0, |sealed| sealed.bytes().len());
-        let entry = &mut self.accounts[account];
-        entry.queue.insert(age, reference.digest);
-        entry.bytes += bytes;
-        entry.batches += 1;
+        let account = self.account(charge);
+        let account = &mut self.accounts[account];
+        account.queue.insert(age, reference.digest);
+        for tally in account.tallies(charge) {
+            tally.batches += 1;
+            tally.bytes += bytes;
+        }
         self.memory += bytes;
         self.expiries.insert((reference.expires, reference.digest));
         self.arrivals.insert((now, reference.digest));
@@ -131,7 +178,7 @@ impl Batches {
             body,
             since: now,
             age,
-            account,
+            charge,
         };
         let old = self.held.insert(reference.digest, held);
         assert!(old.is_none(), "a batch is held once");
@@ -141,7 +188,7 @@ impl Batches {
     /// store has it), then out of the books. Returns the digests that left the books.
     pub(crate) fn shrink(&mut self, config: &Config) -> Vec<Digest> {
         let mut gone = Vec::new();
-        while self.accounts[config.n].batches > config.extra_batches
+        while self.accounts[config.n].all.batches > config.extra_batches
             && let Some((_, &digest)) = self.accounts[config.n].queue.first_key_value()
         {
             let held = self.remove(&digest).expect("what is queued is held");
@@ -152,12 +199,12 @@ impl Batches {
                 self.let_go.pop_first();
             }
         }
-        while self.accounts[config.n].bytes > config.extra_bytes
+        while self.accounts[config.n].all.bytes > config.extra_bytes
             && let Some((_, digest)) = self.cached.pop_first()
         {
             let held = self.held.get_mut(&digest).expect("what is cached is held");
             held.body = None;
-            self.accounts[config.n].bytes -= held.reference.bytes as usize;
+            self.accounts[config.n].all.bytes -= held.reference.bytes as usize;
             self.memory -= held.reference.bytes as usize;
         }
         gone
@@ -167,13 +214,15 @@ impl Batches {
     pub(crate) fn remove(&mut self, digest: &Digest) -> Option<Held> {
         let held = self.held.remove(digest)?;
         let BatchRef { expires, bytes, .. } = held.reference;
-        let account = &mut self.accounts[held.account];
+        let bytes = held.body.as_ref().map_or(0, |_| bytes as usize);
+        let account = self.account(held.charge);
+        let account = &mut self.accounts[account];
         account.queue.remove(&held.age);
-        account.batches -= 1;
-        if held.body.is_some() {
-            account.bytes -= bytes as usize;
-            self.memory -= bytes as usize;
+        for tally in account.tallies(held.charge) {
+            tally.batches -= 1;
+            tally.bytes -= bytes;
         }
+        self.memory -= bytes;
         self.cached.remove(&held.age);
         self.expiries.remove(&(expires, *digest));
         self.arrivals.remove(&(held.since, *digest));
@@ -253,17 +302,21 @@ impl Batches {
             return;
         };
         let most = |of: fn(&Account) -> usize| nodes.iter().map(of).max().unwrap_or(0);
-        let (batches, bytes) = (most(|it| it.batches), most(|it| it.bytes));
+        let (batches, bytes) = (most(|it| it.all.batches), most(|it| it.all.bytes));
         let all = nodes.len() * config.author_batches + config.extra_batches;
         into.extend([
             Size::new("pool: batches of one node", batches, config.author_batches),
             Size::new("pool: bytes of one node", bytes, config.author_bytes),
             Size::new(
                 "pool: batches of no node",
-                extra.batches,
+                extra.all.batches,
                 config.extra_batches,
             ),
-            Size::new("pool: bytes of no node", extra.bytes, config.extra_bytes),
+            Size::new(
+                "pool: bytes of no node",
+                extra.all.bytes,
+                config.extra_bytes,
+            ),
             Size::new("pool: batches", self.held.len(), all),
             Size::new("pool: let go", self.let_go.len(), config.committed_batches),
         ]);
@@ -273,4 +326,9 @@ impl Batches {
         let bytes = self.held.values().map(|h| h.reference.bytes as usize).sum();
         (self.held.len(), bytes, self.memory)
     }
+}
+
+/// Half of a node's quota: batches and bytes.
+fn half(config: &Config) -> (usize, usize) {
+    (config.author_batches / 2, config.author_bytes / 2)
 }

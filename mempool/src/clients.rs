@@ -3,6 +3,7 @@
 
 use crate::{CheckedTransaction, Config, Refusal};
 use crypto::{Batch, Digest, Height, PublicKey, Time, Transaction};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The own clients' uncommitted transactions.
@@ -12,6 +13,8 @@ pub(crate) struct Clients {
     /// Clients with a waiting transaction, by whose turn is next.
     turns: BTreeMap<u64, PublicKey>,
     expiries: BTreeSet<(Height, PublicKey, u64)>,
+    /// Which of them the own batches hold.
+    batched: BTreeMap<Digest, BTreeSet<(PublicKey, u64)>>,
     /// Numbers turns and arrivals.
     counter: u64,
     all: Tally,
@@ -123,6 +126,7 @@ impl Clients {
                     transaction.digest(),
                     Place::Batched(Some(digest)),
                 );
+                self.batched.entry(digest).or_default().insert(key);
             }
         }
     }
@@ -168,22 +172,27 @@ impl Clients {
     /// The drawn transactions became this batch.
     pub(crate) fn batched(&mut self, digest: Digest, batch: &Batch) {
         for transaction in &batch.transactions {
-            let client = self.clients.get_mut(&transaction.client);
-            let pending = client.and_then(|c| c.pending.get_mut(&transaction.sequence));
+            let key = (transaction.client, transaction.sequence);
+            let client = self.clients.get_mut(&key.0);
+            let pending = client.and_then(|c| c.pending.get_mut(&key.1));
             pending.expect("what was drawn is pending").place = Place::Batched(Some(digest));
+            self.batched.entry(digest).or_default().insert(key);
+        }
+    }
+
+    /// Forgets what a committed batch of the own holds, which may not be in memory.
+    pub(crate) fn settle_own(&mut self, digest: &Digest) {
+        for key in self.batched.remove(digest).into_iter().flatten() {
+            self.remove(&key);
         }
     }
 
     /// Forgets what a committed batch, of any author, holds.
-    pub(crate) fn settle(&mut self, digest: Digest, batch: &Batch) {
+    pub(crate) fn settle(&mut self, batch: &Batch) {
         for transaction in &batch.transactions {
             let key = (transaction.client, transaction.sequence);
-            let Some(pending) = self.pending(&key) else {
-                continue;
-            };
-            let same = matches!(pending.place, Place::Batched(Some(d)) if d == digest)
-                || pending.digest == transaction.digest();
-            if same {
+            let pending = self.pending(&key);
+            if pending.is_some_and(|pending| pending.digest == transaction.digest()) {
                 self.remove(&key);
             }
         }
@@ -283,9 +292,20 @@ impl Clients {
         };
         self.all.subtract(pending.bytes);
         self.expiries.remove(&(pending.expires, *key, *sequence));
-        if let Place::Waiting { order, .. } = pending.place {
-            self.waiting.subtract(pending.bytes);
-            client.queue.remove(&order);
+        match pending.place {
+            Place::Waiting { order, .. } => {
+                self.waiting.subtract(pending.bytes);
+                client.queue.remove(&order);
+            }
+            Place::Batched(Some(digest)) => {
+                if let Entry::Occupied(mut of) = self.batched.entry(digest) {
+                    of.get_mut().remove(&(*key, *sequence));
+                    if of.get().is_empty() {
+                        of.remove();
+                    }
+                }
+            }
+            Place::Batched(None) => {}
         }
         if client.queue.is_empty()
             && let Some(turn) = client.turn.take()

@@ -5,30 +5,22 @@ use crate::Config;
 use crypto::{BatchRef, Digest, Height, Size};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Committed batches until they expire, at most `cap` of them. Who forgets one early may order it
-/// again, where its transactions execute as no-ops.
-#[derive(Debug)]
-pub(crate) struct Memory {
+/// Committed batches until they expire, at most as many as [`Config::committed_batches`]. Who forgets
+/// one early may order it again, where its transactions execute as no-ops.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
     refs: BTreeMap<Digest, BatchRef>,
     expiries: BTreeSet<(Height, Digest)>,
-    cap: usize,
     /// The highest expiry of those that were forgotten early.
     forgotten: Height,
 }
 
-impl Memory {
-    pub(crate) fn new(cap: usize) -> Self {
-        Self {
-            refs: BTreeMap::new(),
-            expiries: BTreeSet::new(),
-            cap,
-            forgotten: Height(0),
-        }
-    }
-    pub(crate) fn insert(&mut self, reference: BatchRef) {
+impl Remembered {
+    /// Remembers a batch; beyond the cap, the one that expires first is forgotten.
+    pub fn insert(&mut self, config: &Config, reference: BatchRef) {
         self.refs.insert(reference.digest, reference);
         self.expiries.insert((reference.expires, reference.digest));
-        while self.refs.len() > self.cap
+        while self.refs.len() > config.committed_batches
             && let Some((expires, digest)) = self.expiries.pop_first()
         {
             self.refs.remove(&digest);
@@ -52,8 +44,15 @@ impl Memory {
             self.refs.remove(&digest);
         }
     }
-    pub(crate) fn len(&self) -> usize {
+    /// How many are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.refs.len()
+    }
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.refs.is_empty()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Limits and timings of the pool.
 
-use crypto::{Batch, Height, NodeId, Time};
+use crypto::{Batch, BatchRef, Height, NodeId, Time};
 use std::ops::RangeInclusive;
 
 /// Where batches go.
@@ -40,7 +40,7 @@ pub struct Config {
     /// Their bytes.
     pub pool_bytes: usize,
     /// Bytes of the batches sent by one node that are not ordered yet. The sender itself stops at
-    /// half of it, since a peer may learn of commits later.
+    /// half of it, since a peer may learn of commits later; what it offers fills half of it at most.
     pub author_bytes: usize,
     /// How many batches that may be.
     pub author_batches: usize,
@@ -52,21 +52,21 @@ pub struct Config {
     pub committed_batches: usize,
     /// Blocks whose payload is awaited at a time.
     pub checks: usize,
-    /// Batches asked from peers in each `fetch_retry`.
+    /// Batches asked from peers in each `fetch_retry`: so many for blocks, for the log and for offers.
     pub fetches: usize,
     /// Committed heights whose payload is not in the store: ordering waits when it is so far ahead of
     /// execution, and a start may find as many again.
     pub backlog: usize,
     /// Loads from the store at a time for one peer.
     pub loads: usize,
-    /// How long a missing batch may be under way before it is asked for, and up to eight times as
-    /// long while its author's come late.
+    /// How long a missing batch may be under way before it is asked for; if it is only offered, up to
+    /// eight times as long while its author's come late.
     pub fetch_delay: Time,
-    /// After how long another peer is asked, or longer, likewise.
+    /// After how long another peer is asked; longer by as much as the author's come late, likewise.
     pub fetch_retry: Time,
-    /// Empty blocks of a tenure that no leader is blamed for, whatever waits: those that fill what a new
-    /// leader found empty, and those that commit the last payload.
-    pub empty_blocks: usize,
+    /// Blocks with room for another batch that a leader may order while one waits that was handed to it: it
+    /// may not have got it yet. A second's worth, as long as it takes until all others were told of it.
+    pub roomy_blocks: usize,
     /// Age at which an unordered batch is offered to the leader; doubles with each offer.
     pub offer_delay: Time,
     /// What a client is told to wait when the pool is full.
@@ -101,7 +101,7 @@ impl Config {
             loads: 16,
             fetch_delay: Time::millis(50),
             fetch_retry: Time::millis(100),
-            empty_blocks: 32,
+            roomy_blocks: 512,
             offer_delay: Time::millis(100),
             retry_after: Time::millis(100),
         }
@@ -110,6 +110,13 @@ impl Config {
     /// Whether all members get the batches of all.
     pub(crate) fn broadcasts(&self) -> bool {
         self.dissemination == Dissemination::Broadcast
+    }
+
+    /// Whether a block leaves no room for one more batch, however long: an account's next batch that does
+    /// not fit keeps back those behind it, so only then a leader may leave out what it holds.
+    pub(crate) fn is_full(&self, block: &[BatchRef]) -> bool {
+        let bytes: usize = block.iter().map(|r| r.bytes as usize).sum();
+        block.len() >= self.block_batches || bytes + self.batch_bytes > self.block_bytes
     }
 
     /// Longest transaction that fits into a batch, in bytes.

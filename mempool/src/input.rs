@@ -1,6 +1,6 @@
 //! What goes into the pool.
 
-use crate::{CheckedMessage, CheckedTransaction};
+use crate::{CheckedMessage, CheckedTransaction, Remembered};
 use bytes::Bytes;
 use crypto::{Digest, Height, NodeId, Payload, SealedBatch};
 
@@ -32,7 +32,8 @@ pub enum Input {
         /// Digests of batches in uncommitted ancestors.
         exclude: Vec<Digest>,
     },
-    /// May this payload be voted for? Answered by `Checked`, as soon as all of it is held.
+    /// May this payload be voted for? Answered by `Checked`, as soon as all of it is held. It was
+    /// proposed by the last `Leader`, who is asked for what is missing, as its author is.
     Check {
         /// Comes back with the answer.
         block: Digest,
@@ -51,6 +52,8 @@ pub enum Input {
         height: Height,
         /// What is ordered there.
         payload: Payload,
+        /// Whether the last `Leader` chose it, and this node follows it: what is left out counts.
+        by_leader: bool,
     },
     /// Answers `Load`.
     Loaded {
@@ -83,5 +86,5 @@ pub struct Recovered {
     pub names: Vec<crypto::BatchRef>,
     /// Batches committed at or below `height` that have not expired, as far as is known: they are
     /// not ordered again.
-    pub committed: Vec<crypto::BatchRef>,
+    pub committed: Remembered,
 }

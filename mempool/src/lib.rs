@@ -24,9 +24,13 @@ mod message;
 mod ordering;
 mod output;
 mod pace;
+mod questions;
+mod served;
 mod wants;
+mod watch;
 
 pub use admit::{CheckedMessage, CheckedTransaction, Rules, Validate};
+pub use committed::Remembered;
 pub use config::{Config, Dissemination};
 pub use input::{Input, Recovered};
 pub use mempool::Mempool;

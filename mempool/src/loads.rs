@@ -22,11 +22,12 @@ impl Loads {
             peers: vec![0; n],
         }
     }
-    /// A peer asks. Whether a load must be begun; nothing happens if the peer waits for `cap`.
-    pub(crate) fn for_peer(&mut self, cap: usize, peer: NodeId, digest: Digest) -> bool {
-        if self.peers[peer.index()] >= cap {
-            return false;
-        }
+    /// Whether a peer waits for as many as it may.
+    pub(crate) fn is_full(&self, config: &Config, peer: NodeId) -> bool {
+        self.peers[peer.index()] >= config.loads
+    }
+    /// A peer asks. Whether a load must be begun.
+    pub(crate) fn for_peer(&mut self, peer: NodeId, digest: Digest) -> bool {
         let begun = self.loads.contains_key(&digest);
         if self.loads.entry(digest).or_default().insert(peer) {
             self.peers[peer.index()] += 1;

@@ -4,12 +4,13 @@ use crate::admit::Checked;
 use crate::batches::Batches;
 use crate::checks::Checks;
 use crate::clients::Clients;
-use crate::committed::{Backlog, Memory};
+use crate::committed::Backlog;
 use crate::handing::Handing;
 use crate::loads::Loads;
 use crate::pace::Pace;
+use crate::served::Served;
 use crate::wants::Wants;
-use crate::{CheckedMessage, Config, Input, Output, Recovered, Stats};
+use crate::{CheckedMessage, Config, Input, Output, Recovered, Remembered, Stats};
 use crypto::{Height, NodeId, Size, Time};
 
 /// The pool.
@@ -18,11 +19,12 @@ pub struct Mempool {
     pub(crate) config: Config,
     pub(crate) clients: Clients,
     pub(crate) batches: Batches,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Remembered,
     pub(crate) backlog: Backlog,
     pub(crate) checks: Checks,
     pub(crate) wants: Wants,
     pub(crate) loads: Loads,
+    pub(crate) served: Served,
     pub(crate) handing: Handing,
     /// Number of the last own batch.
     pub(crate) number: u64,
@@ -49,11 +51,12 @@ impl Mempool {
         let mut pool = Self {
             clients: Clients::default(),
             batches: Batches::new(n),
-            memory: Memory::new(config.committed_batches),
+            memory: recovered.committed,
             backlog: Backlog::new(recovered.height),
             checks: Checks::default(),
             wants: Wants::new(&config),
             loads: Loads::new(n),
+            served: Served::new(n),
             handing: Handing::new(),
             number: recovered.number,
             idle: true,
@@ -63,11 +66,7 @@ impl Mempool {
             announced: recovered.height,
             config,
         };
-        for reference in recovered.committed {
-            if reference.expires > recovered.height {
-                pool.memory.insert(reference);
-            }
-        }
+        pool.memory.expire(recovered.height);
         let mut batches = recovered.batches;
         batches.sort_by_key(|sealed| (sealed.reference().number, sealed.reference().author));
         for sealed in batches {
@@ -101,7 +100,11 @@ impl Mempool {
             Input::DropCheck(block) => self.drop_check(&block),
             // Nothing was set aside for the lost block: the protocol no longer excludes it.
             Input::Return(payload) => self.tell |= !payload.is_empty(),
-            Input::Committed { height, payload } => self.committed(height, &payload, out),
+            Input::Committed {
+                height,
+                payload,
+                by_leader,
+            } => self.committed(height, &payload, by_leader, out),
             Input::Loaded { digest, bytes } => self.loaded(now, digest, bytes, out),
             Input::Leader(leader) => self.handing.begin(leader, now),
             Input::Connected(peer) => self.connected(now, peer, out),
@@ -165,6 +168,7 @@ impl Mempool {
         self.batches.sizes(config, into);
         self.wants.sizes(config, into);
         self.loads.sizes(config, into);
+        self.served.sizes(config, into);
         self.handing.sizes(config, into);
     }
 
@@ -183,10 +187,10 @@ impl Mempool {
             Checked::Batch(sealed) => self.pushed(now, from, sealed, out),
             Checked::Batches(list) => {
                 for sealed in list {
-                    self.fetched(now, from, sealed, out);
+                    self.fetched(now, sealed, out);
                 }
             }
-            Checked::Fetch(digests) => self.serve(from, digests, out),
+            Checked::Fetch(digests) => self.serve(now, from, digests, out),
             Checked::NotHeld(digests) => {
                 for digest in digests {
                     self.wants.not_held(self.config.n, &digest, now);

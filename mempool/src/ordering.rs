@@ -38,7 +38,13 @@ impl Mempool {
     }
 
     /// The next height is committed.
-    pub(crate) fn committed(&mut self, height: Height, payload: &Payload, out: &mut Vec<Output>) {
+    pub(crate) fn committed(
+        &mut self,
+        height: Height,
+        payload: &Payload,
+        by_leader: bool,
+        out: &mut Vec<Output>,
+    ) {
         assert_eq!(
             height,
             self.height().next(),
@@ -48,21 +54,21 @@ impl Mempool {
         let mut lacking = Vec::new();
         for r in &*refs {
             self.handing.remove(&r.digest);
+            self.clients.settle_own(&r.digest);
             if let Some(held) = self.batches.remove(&r.digest) {
                 if let Some(sealed) = &held.body {
-                    self.clients.settle(r.digest, sealed.batch());
+                    self.clients.settle(sealed.batch());
                 }
             } else if self.config.broadcasts()
                 && (self.memory.get(&r.digest).is_none() || self.backlog.contains(&r.digest))
             {
                 lacking.push(*r);
             }
-            self.memory.insert(*r);
+            self.memory.insert(&self.config, *r);
         }
         if let Payload::Inline(bodies) = payload {
             for sealed in bodies {
-                self.clients
-                    .settle(sealed.reference().digest, sealed.batch());
+                self.clients.settle(sealed.batch());
             }
         }
         self.backlog.commit(height, lacking);
@@ -71,7 +77,10 @@ impl Mempool {
             self.wants.no_check(&digest);
         }
         self.expire(height, out);
-        for digest in self.handing.committed(&self.config, refs.len()) {
+        if !by_leader {
+            return;
+        }
+        for digest in self.handing.ordered(&self.config, &refs) {
             let held = self.batches.get(&digest).expect("what is watched is held");
             out.push(Output::Overdue {
                 batch: held.reference,

@@ -2,15 +2,19 @@
 
 use crate::Config;
 use crate::lateness::Lateness;
+use crate::questions::{Questions, Reason};
 use crypto::{BatchRef, Digest, NodeId, Size, Time};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Peers that say they hold a batch, kept for each.
 const HOLDERS: usize = 4;
 /// Fruitless questions after which an offered batch is forgotten: it is offered again.
 const OFFER_PATIENCE: u32 = 3;
+/// How often the pause between questions doubles, at most.
+const DOUBLINGS: u32 = 5;
 
-/// A batch that may be under way is not awaited for longer than so many `Config::fetch_delay`.
+/// A batch that is offered and may be under way is not awaited for longer than so many
+/// `Config::fetch_delay`; one that is needed, for one of them.
 const MOST_DELAYS: u64 = 8;
 
 /// All missing batches.
@@ -18,11 +22,7 @@ const MOST_DELAYS: u64 = 8;
 pub(crate) struct Wants {
     wants: BTreeMap<Digest, Want>,
     lateness: Lateness,
-    timers: BTreeSet<(Time, Digest)>,
-    /// Batches asked for since `period` began, at most `Config::fetches` in `Config::fetch_retry`.
-    /// Those asked for in vain come back ever later, so they cannot starve the others.
-    asked: usize,
-    period: Time,
+    questions: Questions,
     /// How many each peer offered.
     offered: Vec<usize>,
     /// How many are committed.
@@ -32,12 +32,16 @@ pub(crate) struct Wants {
 #[derive(Debug)]
 struct Want {
     author: NodeId,
+    /// Who proposed the block that waits for it.
+    proposer: Option<NodeId>,
     holders: Vec<NodeId>,
     questions: u32,
+    /// How many of its peers were asked.
+    asked: usize,
     /// Since when peers have been expected to send it.
     since: Option<Time>,
-    /// When to ask next; `None` while the own store is asked.
-    next: Option<Time>,
+    /// When to ask next, and why; `None` while the own store is asked.
+    next: Option<(Reason, Time)>,
     /// A block waits for it.
     check: bool,
     /// It is committed.
@@ -53,9 +57,7 @@ impl Wants {
         Self {
             wants: BTreeMap::new(),
             lateness: Lateness::new(n, most),
-            timers: BTreeSet::new(),
-            asked: 0,
-            period: Time(0),
+            questions: Questions::default(),
             offered: vec![0; n],
             for_log: 0,
         }
@@ -83,30 +85,47 @@ impl Wants {
     }
     /// Whether it must be taken even above its author's quota.
     pub(crate) fn needed(&self, digest: &Digest) -> bool {
-        self.wants.get(digest).is_some_and(|w| w.check || w.commit)
+        self.wants.get(digest).is_some_and(Want::is_needed)
     }
 
-    /// A block waits for it. It is probably under way, behind the proposal.
-    pub(crate) fn for_check(&mut self, config: &Config, reference: &BatchRef, now: Time) {
-        let patience = self.lateness.patience(reference.author);
-        let at = now.plus(patience.max(config.fetch_delay));
-        self.entry(reference, Some((now, at))).check = true;
+    /// A block waits for it. It is probably under way, behind the proposal; but the
+    /// proposer holds it in any case, so its view need not wait for an author that may lie.
+    pub(crate) fn for_check(
+        &mut self,
+        config: &Config,
+        proposer: Option<NodeId>,
+        reference: &BatchRef,
+        now: Time,
+    ) {
+        let at = now.plus(config.fetch_delay);
+        let want = self.entry(reference, Some((Reason::Block, now, at)));
+        let known = want.check && want.proposer == proposer;
+        (want.check, want.proposer) = (true, proposer);
+        // Whoever offered it before may have made it wait for long.
+        if !known && let Some((_, next)) = want.next {
+            (want.questions, want.asked) = (0, 0);
+            self.ask_at(&reference.digest, next.min(at));
+        }
     }
     /// It is committed. Whether the own store should be asked first; then `not_stored` follows.
     pub(crate) fn for_commit(&mut self, reference: &BatchRef) -> bool {
         let known = self.wants.contains_key(&reference.digest);
-        let first = !std::mem::replace(&mut self.entry(reference, None).commit, true);
+        let want = self.entry(reference, None);
+        let first = !std::mem::replace(&mut want.commit, true);
+        if let Some((_, next)) = want.next {
+            self.ask_at(&reference.digest, next);
+        }
         self.for_log += usize::from(first);
         !known
     }
     /// The own store lacks it: ask peers.
-    pub(crate) fn not_stored(&mut self, digest: &Digest, now: Time) {
+    pub(crate) fn not_stored(&mut self, config: &Config, digest: &Digest, now: Time) {
         if let Some(want) = self.wants.get_mut(digest)
             && want.next.is_none()
         {
-            let at = now.plus(self.lateness.patience(want.author));
-            (want.since, want.next) = (Some(now), Some(at));
-            self.timers.insert((at, *digest));
+            let patience = want.patience(config, &self.lateness);
+            want.since = Some(now);
+            self.ask_at(digest, now.plus(patience));
         }
     }
     /// A peer offers it: ask him, unless he offered too many that have not come yet.
@@ -118,10 +137,15 @@ impl Wants {
         } else if self.offered[from.index()] < config.fetches {
             self.offered[from.index()] += 1;
             let at = now.plus(self.lateness.patience(r.author));
-            let want = self.entry(r, Some((now, at)));
+            let want = self.entry(r, Some((Reason::Offer, now, at)));
             want.holders.push(from);
             want.offer = Some(from);
         }
+    }
+    /// Who offered it, while nothing else is known of it.
+    pub(crate) fn offered_by(&self, digest: &Digest) -> Option<NodeId> {
+        let want = self.wants.get(digest)?;
+        want.offer.filter(|_| !want.is_needed())
     }
     /// The blocks that waited for it no longer do.
     pub(crate) fn no_check(&mut self, digest: &Digest) {
@@ -129,6 +153,8 @@ impl Wants {
             want.check = false;
             if !want.commit && want.offer.is_none() {
                 self.remove(digest);
+            } else if let Some((_, next)) = want.next {
+                self.ask_at(digest, next);
             }
         }
     }
@@ -152,7 +178,7 @@ impl Wants {
             return;
         };
         if let Some(next) = want.next {
-            self.timers.remove(&(next, *digest));
+            self.questions.remove(next, *digest);
         }
         if let Some(from) = want.offer {
             self.offered[from.index()] -= 1;
@@ -161,101 +187,86 @@ impl Wants {
     }
     /// A peer lacks it: ask the next at once, but each only once at that pace.
     pub(crate) fn not_held(&mut self, n: usize, digest: &Digest, now: Time) {
-        let Some(want) = self.wants.get_mut(digest) else {
-            return;
-        };
-        let Some(next) = want.next else { return };
-        if want.questions > 0 && (want.questions as usize) < n {
-            want.next = Some(now);
-            self.timers.remove(&(next, *digest));
-            self.timers.insert((now, *digest));
+        if let Some(want) = self.wants.get(digest)
+            && want.next.is_some()
+            && want.questions > 0
+            && (want.questions as usize) < n
+        {
+            self.ask_at(digest, now);
         }
     }
 
     /// Whom to ask now for what.
     pub(crate) fn due(&mut self, config: &Config, now: Time) -> BTreeMap<NodeId, Vec<Digest>> {
         let mut questions: BTreeMap<NodeId, Vec<Digest>> = BTreeMap::new();
-        if now >= self.period.plus(config.fetch_retry) {
-            self.asked = 0;
-        }
-        while self.asked < config.fetches
-            && let Some(&(next, digest)) = self.timers.first()
-        {
-            if next > now {
-                break;
+        while let Some(digest) = self.questions.due(config, now) {
+            for peer in self.ask(config, now, &digest) {
+                questions.entry(peer).or_default().push(digest);
             }
-            self.timers.remove(&(next, digest));
-            self.ask(config, now, digest, &mut questions);
         }
         questions
     }
 
     /// When `due` has something next.
     pub(crate) fn deadline(&self, config: &Config) -> Option<Time> {
-        let (next, _) = *self.timers.first()?;
-        let free = if self.asked < config.fetches {
-            Time(0)
-        } else {
-            self.period.plus(config.fetch_retry)
-        };
-        Some(next.max(free))
+        self.questions.deadline(config)
     }
 
-    /// Asks one peer first, the author if he can be asked, then two at a time, round and round,
-    /// at growing intervals.
-    fn ask(
-        &mut self,
-        config: &Config,
-        now: Time,
-        digest: Digest,
-        questions: &mut BTreeMap<NodeId, Vec<Digest>>,
-    ) {
+    /// Asks those first who have it if they are honest, then two at a time, round and round, at growing
+    /// intervals.
+    fn ask(&mut self, config: &Config, now: Time, digest: &Digest) -> Vec<NodeId> {
         let want = self
             .wants
-            .get_mut(&digest)
+            .get_mut(digest)
             .expect("what has a timer is wanted");
-        let needed = want.check || want.commit;
-        if !needed && want.questions >= OFFER_PATIENCE {
-            want.next = None;
-            self.remove(&digest);
-            return;
+        want.next = None;
+        if !want.is_needed() && want.questions >= OFFER_PATIENCE {
+            self.remove(digest);
+            return Vec::new();
         }
-        let peers = want.peers(config, &digest);
-        let k = want.questions as usize;
-        let round = if k == 0 { 0..1 } else { 2 * k - 1..2 * k + 1 };
-        if !peers.is_empty() {
-            for i in round.take(peers.len()) {
-                questions
-                    .entry(peers[i % peers.len()])
-                    .or_default()
-                    .push(digest);
-            }
-        }
+        let (peers, first) = want.peers(config, digest);
+        let count = if want.questions == 0 { first } else { 2 };
+        let round = peers.iter().cycle().skip(want.asked % peers.len().max(1));
+        let round = round.take(count.min(peers.len())).copied().collect();
+        want.asked += count;
         // Answers come as late as what is sent unasked.
-        let pause = config.fetch_retry.plus(self.lateness.patience(want.author));
-        let pause = pause.0.saturating_mul(1 << want.questions.min(5));
+        let pause = config
+            .fetch_retry
+            .plus(want.patience(config, &self.lateness));
+        let pause = pause.0.saturating_mul(1 << want.questions.min(DOUBLINGS));
         want.questions = want.questions.saturating_add(1);
-        let next = now.plus(Time(pause.max(1)));
-        want.next = Some(next);
-        if self.asked == 0 {
-            self.period = now;
-        }
-        self.asked += 1;
-        self.timers.insert((next, digest));
+        self.ask_at(digest, now.plus(Time(pause.max(1))));
+        round
     }
 
-    /// `asks`: since when it is expected, and when to ask for it.
-    fn entry(&mut self, reference: &BatchRef, asks: Option<(Time, Time)>) -> &mut Want {
+    /// Sets when to ask next for what is wanted, for the most urgent of its reasons.
+    fn ask_at(&mut self, digest: &Digest, at: Time) {
+        let want = self
+            .wants
+            .get_mut(digest)
+            .expect("what is asked for is wanted");
+        let next = (want.reason(), at);
+        if let Some(old) = want.next.replace(next) {
+            self.questions.remove(old, *digest);
+        }
+        self.questions.insert(next, *digest);
+    }
+
+    /// `asks`: why it is asked for, since when it is expected, and when to ask.
+    fn entry(&mut self, reference: &BatchRef, asks: Option<(Reason, Time, Time)>) -> &mut Want {
         self.wants.entry(reference.digest).or_insert_with(|| {
-            if let Some((_, at)) = asks {
-                self.timers.insert((at, reference.digest));
+            let next = asks.map(|(reason, _, at)| (reason, at));
+            if let Some(next) = next {
+                self.questions.insert(next, reference.digest);
             }
             Want {
                 author: reference.author,
+                proposer: None,
                 holders: Vec::new(),
                 questions: 0,
-                since: asks.map(|(since, _)| since),
-                next: asks.map(|(_, at)| at),
+                asked: 0,
+                since: asks.map(|(_, since, _)| since),
+                next,
                 check: false,
                 commit: false,
                 offer: None,
@@ -265,22 +276,50 @@ impl Wants {
 }
 
 impl Want {
-    /// All peers: the author, those that say they hold it, and the rest from a place that differs
-    /// from batch to batch. Who offered it comes first while nobody needs it.
-    fn peers(&self, config: &Config, digest: &Digest) -> Vec<NodeId> {
+    fn reason(&self) -> Reason {
+        if self.check {
+            Reason::Block
+        } else if self.commit {
+            Reason::Log
+        } else {
+            Reason::Offer
+        }
+    }
+    fn is_needed(&self) -> bool {
+        self.reason() != Reason::Offer
+    }
+    /// How long to wait for what may be under way: what is needed need not wait for who is always late.
+    fn patience(&self, config: &Config, lateness: &Lateness) -> Time {
+        let patience = lateness.patience(self.author);
+        if self.is_needed() {
+            patience.min(config.fetch_delay)
+        } else {
+            patience
+        }
+    }
+    /// All peers: the author, who proposed it, those that say they hold it, and the rest from a place
+    /// that differs from batch to batch. Who offered it comes first while nobody needs it. And how many
+    /// of them to ask first: one, or author and proposer, since one of them may lie.
+    fn peers(&self, config: &Config, digest: &Digest) -> (Vec<NodeId>, usize) {
         let start = digest.0[0] as usize;
         let rest = (0..config.n).map(|i| NodeId(((start + i) % config.n) as u16));
         let mut peers: Vec<NodeId> = Vec::with_capacity(config.n);
-        let first = self.offer.filter(|_| !self.check && !self.commit);
-        let named = first
-            .into_iter()
-            .chain([self.author])
-            .chain(self.holders.iter().copied());
-        for peer in named.chain(rest) {
+        let mut add = |peer: NodeId| {
             if peer != config.me && !peers.contains(&peer) {
                 peers.push(peer);
             }
+            peers.len()
+        };
+        if let Some(from) = self.offer.filter(|_| !self.is_needed()) {
+            add(from);
         }
-        peers
+        let mut first = add(self.author).min(1);
+        if let Some(proposer) = self.proposer.filter(|_| self.check) {
+            first = add(proposer);
+        }
+        for peer in self.holders.iter().copied().chain(rest) {
+            add(peer);
+        }
+        (peers, first.max(1))
     }
 }

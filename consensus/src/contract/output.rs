@@ -72,7 +72,13 @@ pub enum Output<P: Protocol> {
     /// later send, and comes back at a start: what moved the watermarks must not be forgotten.
     Stable(Arc<StableCheckpoint>),
     /// Committed: in order of height, each once.
-    Commit(Committed<P::Proof>),
+    Commit {
+        /// What.
+        committed: Committed<P::Proof>,
+        /// Whether it is what the present leader chose to order since this replica follows it: not what
+        /// was fetched, nor what older views left. Who leaves something out is judged by nothing else.
+        by_leader: bool,
+    },
     /// Ask for something to order.
     WantPayload {
         /// Comes back with the answer.
@@ -157,8 +163,11 @@ impl<P: Protocol> Outputs<P> {
         self.0.push(Output::Stable(Arc::clone(stable)));
     }
     /// Commits the next height.
-    pub fn commit(&mut self, committed: Committed<P::Proof>) {
-        self.0.push(Output::Commit(committed));
+    pub fn commit(&mut self, committed: Committed<P::Proof>, by_leader: bool) {
+        self.0.push(Output::Commit {
+            committed,
+            by_leader,
+        });
     }
     /// Asks for payload.
     pub fn want_payload(

@@ -307,12 +307,15 @@ impl HotStuff {
             if !crypto::planted!(ForgetBranch) {
                 out.persist(Record::Commit { height, block });
             }
-            out.commit(Committed {
+            let tenure = self.config.leaders.tenure_of(entry.block.header.view);
+            let by_leader = tenure == self.tenure() && entry.held != Held::Unknown;
+            let committed = Committed {
                 height,
                 payload,
                 history,
                 proof,
-            });
+            };
+            out.commit(committed, by_leader);
         }
         for payload in lost {
             out.give_back(payload);

@@ -422,12 +422,13 @@ impl Pbft {
             let Assigned { height, digest, .. } = certificate.assigned;
             self.store_payload(height, &payload, None, out);
             out.persist(Record::Committed(Arc::clone(&certificate)));
-            out.commit(Committed {
+            let committed = Committed {
                 height,
                 payload: (*payload).clone(),
                 history,
                 proof: super::Proof((*certificate).clone()),
-            });
+            };
+            out.commit(committed, self.is_choice_of_primary(&certificate.assigned));
             let accepted = self.log.get(height).and_then(|slot| {
                 let lost = slot.accepted.filter(|it| it.digest != digest)?;
                 slot.payload(&lost.digest).cloned()
@@ -446,6 +447,14 @@ impl Pbft {
             self.log.collect_garbage();
             self.drop_vain_checks(out);
         }
+    }
+
+    /// Whether the primary of this view assigned this slot as it liked, and told this replica so.
+    fn is_choice_of_primary(&self, it: &Assigned) -> bool {
+        let slot = self.log.get(it.height);
+        let accepted = slot.and_then(|slot| slot.accepted_in(self.view));
+        let told = accepted.is_some_and(|accepted| accepted.digest == it.digest);
+        told && it.view == self.view && it.height > self.reach()
     }
 
     // ---- payload ----

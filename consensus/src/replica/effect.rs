@@ -66,7 +66,12 @@ pub enum Effect<P: Protocol> {
         message: Arc<Wire<P::Message>>,
     },
     /// Committed: in order of height, each once. Its write comes before it.
-    Commit(Arc<Committed<P::Proof>>),
+    Commit {
+        /// What.
+        committed: Arc<Committed<P::Proof>>,
+        /// See [`crate::Output::Commit`].
+        by_leader: bool,
+    },
     /// See [`crate::Output::WantPayload`].
     WantPayload {
         /// Comes back with the answer.

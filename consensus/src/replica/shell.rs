@@ -8,7 +8,8 @@ use super::guard::{Damaged, Guard};
 use super::wire::{Promise, Wire};
 use super::{Checkpoint, Effect, LogOp, ReplicaInput, ShellConfig, StableCheckpoint, Stored};
 use crate::{
-    Config, Draft, Evidence, Input, Message, Output, Outputs, Protocol, Status, To, Window,
+    Committed, Config, Draft, Evidence, Input, Message, Output, Outputs, Protocol, Status, To,
+    Window,
 };
 use crypto::{Kind, NodeId, Reject, Signature, Signer, Size, Slot, Statement, Time, Verified};
 use std::collections::VecDeque;
@@ -238,6 +239,24 @@ impl<P: Protocol> Replica<P> {
         self.take(outputs, turn);
     }
 
+    /// The next height is committed: its write comes before it is told.
+    fn committed(
+        &mut self,
+        committed: Committed<P::Proof>,
+        by_leader: bool,
+        turn: &mut Turn<P>,
+    ) -> Effect<P> {
+        self.commits.extend(&committed);
+        self.checkpoints
+            .committed(committed.height, committed.history);
+        let committed = Arc::new(committed);
+        turn.ops.push(LogOp::Commit(Arc::clone(&committed)));
+        Effect::Commit {
+            committed,
+            by_leader,
+        }
+    }
+
     /// Sorts the protocol's outputs.
     fn take(&mut self, outputs: Outputs<P>, turn: &mut Turn<P>) {
         for output in outputs.0 {
@@ -266,14 +285,10 @@ impl<P: Protocol> Replica<P> {
                     self.adopt(&stable, turn);
                     continue;
                 }
-                Output::Commit(committed) => {
-                    self.commits.extend(&committed);
-                    self.checkpoints
-                        .committed(committed.height, committed.history);
-                    let committed = Arc::new(committed);
-                    turn.ops.push(LogOp::Commit(Arc::clone(&committed)));
-                    Effect::Commit(committed)
-                }
+                Output::Commit {
+                    committed,
+                    by_leader,
+                } => self.committed(committed, by_leader, turn),
                 Output::WantPayload {
                     ticket,
                     height,

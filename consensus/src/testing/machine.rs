@@ -103,7 +103,7 @@ impl<P: Subject> Cluster<P> {
                     }
                 }
                 Effect::Send { to, message } => self.send(i, to, &message),
-                Effect::Commit(committed) => self.commit(i, &committed),
+                Effect::Commit { committed, .. } => self.commit(i, &committed),
                 Effect::WantPayload {
                     ticket, exclude, ..
                 } => {

@@ -24,6 +24,8 @@ pub struct Solo<P: Subject> {
     pub records: Vec<P::Record>,
     /// The newest stable checkpoint that it was shown.
     pub stable: Option<Arc<StableCheckpoint>>,
+    /// Of each commit, whether it counts for the leader.
+    pub by_leader: Vec<bool>,
     pub commits: Vec<Committed<P::Proof>>,
     pub rejects: Vec<Reject>,
     pub evidence: Vec<Evidence>,
@@ -83,6 +85,7 @@ impl<P: Subject> Solo<P> {
             sent: Vec::new(),
             records,
             stable: None,
+            by_leader: Vec::new(),
             commits: Vec::new(),
             rejects: Vec::new(),
             evidence: Vec::new(),
@@ -171,7 +174,13 @@ impl<P: Subject> Solo<P> {
                 Output::Truncate(from) => self.keep(|height| height < from),
                 Output::Forget(below) => self.keep(|height| height >= below),
                 Output::Send(to, draft) => self.send(to, draft, &mut next),
-                Output::Commit(committed) => self.commit(committed, &mut next),
+                Output::Commit {
+                    committed,
+                    by_leader,
+                } => {
+                    self.by_leader.push(by_leader);
+                    self.commit(committed, &mut next);
+                }
                 Output::WantPayload {
                     ticket, exclude, ..
                 } => {

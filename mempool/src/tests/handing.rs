@@ -51,38 +51,156 @@ fn overdue_counts_commits_not_seconds() {
     assert_eq!(commit_batches(&mut rig, 40), vec![], "once a tenure");
 }
 
-/// A leader whose blocks are empty while it was handed something leaves out all that it was handed: each
-/// counts like a full one (here 8 batches), after those that an honest leader may need.
+/// A batch that nothing expires of, in these tests.
+fn lasting(author: u16, number: u64) -> SealedBatch {
+    let mut it = (**batch(author, number).batch()).clone();
+    it.expires = Height(10_000);
+    it.seal()
+}
+
+/// The limits of a real chain.
+fn real(config: &mut Config) {
+    *config = Config::new(ME, N);
+}
+
+/// How many blocks of these sizes, in turn, are ordered until the leader is overdue.
+fn blocks_until_overdue(rig: &mut Rig, sizes: &[u64]) -> Option<usize> {
+    let mut number = rig.height.0 * 1_000;
+    (1..8_192).find(|block| {
+        let batches = (0..sizes[block % sizes.len()]).map(|_| {
+            number += 1;
+            lasting(2, number)
+        });
+        let batches: Vec<SealedBatch> = batches.collect();
+        batches.iter().for_each(|sealed| drop(rig.push(sealed)));
+        let out = rig.commit(refs(&batches.iter().collect::<Vec<_>>()));
+        !overdue(&out).is_empty()
+    })
+}
+
+/// Nothing, or next to nothing, now and then a batch of its own: all of these had room for what waits.
 #[test]
-fn a_leader_that_orders_nothing_is_overdue_before_its_tenure_ends() {
-    let empty = |rig: &mut Rig, count: usize| -> Vec<BatchRef> {
-        let out = (0..count).flat_map(|_| overdue(&rig.commit(Payload::EMPTY)));
-        out.collect()
-    };
-    let mut rig = Rig::with(|c| c.lifetime = 1_000);
-    let few = rig.pool.config.empty_blocks;
-    rig.step(Input::Leader(NodeId(2)));
-    assert_eq!(empty(&mut rig, 3 * few), vec![], "nothing was left out");
-    let left_out = batch(1, 1);
-    let mut left_out = (**left_out.batch()).clone();
-    left_out.expires = Height(1_000);
-    let left_out = left_out.seal();
-    rig.push(&left_out);
-    rig.pass(100);
-    for _ in 0..10 {
-        assert_eq!(empty(&mut rig, 2), vec![], "what commits the one before");
-        assert_eq!(commit_batches(&mut rig, 1), vec![]);
+fn a_leader_that_leaves_room_in_its_blocks_is_overdue_within_a_part_of_its_tenure() {
+    let few = Config::new(ME, N).roomy_blocks;
+    for sizes in [&[0, 0, 1][..], &[0], &[1], &[0, 0, 0, 3]] {
+        let mut rig = Rig::with(real);
+        rig.step(Input::Leader(NodeId(2)));
+        assert_eq!(blocks_until_overdue(&mut rig, &[0]), None, "nothing waits");
+        let mut rig = Rig::with(real);
+        rig.step(Input::Leader(NodeId(2)));
+        rig.push(&lasting(1, 1));
+        rig.pass(400);
+        let blocks = blocks_until_overdue(&mut rig, sizes);
+        assert_eq!(blocks, Some(few + 1), "{sizes:?}");
+        assert_eq!(blocks_until_overdue(&mut rig, sizes), None, "once a tenure");
+        rig.step(Input::Leader(NodeId(3)));
+        rig.pass(300);
+        let blocks = blocks_until_overdue(&mut rig, sizes);
+        assert_eq!(blocks, Some(2 * few + 1), "{sizes:?}: a fresh count");
     }
-    // Of the allowance 30 are left. One with payload now and then makes up for two.
-    assert_eq!(empty(&mut rig, few), vec![]);
-    assert_eq!(commit_batches(&mut rig, 1), vec![]);
-    assert_eq!(empty(&mut rig, 2 + 3), vec![]);
-    assert_eq!(empty(&mut rig, 1), vec![left_out.reference()]);
-    assert_eq!(empty(&mut rig, 100), vec![], "once a tenure");
-    rig.step(Input::Leader(NodeId(3)));
-    let twice = 2 * ALLOWANCE as usize / 8;
-    assert_eq!(empty(&mut rig, few + twice), vec![], "a fresh count");
-    assert_eq!(empty(&mut rig, 1), vec![left_out.reference()]);
+}
+
+/// A block of many bytes, or batches, may have had no room: it counts as what it holds.
+#[test]
+fn full_blocks_count_by_their_batches() {
+    let mut rig = Rig::new();
+    rig.step(Input::Leader(NodeId(2)));
+    rig.push(&batch(1, 1));
+    rig.pass(400);
+    let large = |number| batch_of(2, number, 3_000);
+    for number in 1..=ALLOWANCE / 2 {
+        let both = [large(2 * number), large(2 * number + 1)];
+        both.iter().for_each(|sealed| drop(rig.push(sealed)));
+        assert_eq!(overdue(&rig.commit(refs(&[&both[0], &both[1]]))), vec![]);
+    }
+    let one_more = rig.commit(refs(&[&large(0)]));
+    assert_eq!(overdue(&one_more).len(), 1);
+}
+
+/// A node and the leader, 20 ms apart. The leader has little to order, a batch every 5 ms, so that its
+/// blocks are small or empty; and liars keep from it what they give to the node.
+#[test]
+fn an_honest_leader_is_never_overdue_however_slowly_it_gets_what_waits() {
+    let mut node = Rig::with(real);
+    let mut leader = Rig::with(|config| *config = Config::new(NodeId(2), N));
+    node.step(Input::Leader(NodeId(2)));
+    leader.step(Input::Leader(NodeId(2)));
+    // The author seems late to the leader, which therefore waits for it as long as it can.
+    for number in 1..=2 {
+        leader.check(number, 1, refs(&[&lasting(1, number)]));
+        leader.pass(400);
+        leader.push(&lasting(1, number));
+    }
+    node.pass(800);
+    let mut under_way: Vec<(u64, u16, Message)> = Vec::new();
+    let (mut number, mut ordered) = (10, 0);
+    for now in 0..20_000 {
+        let (mut to_node, mut to_leader) = (node.pass(1), leader.pass(1));
+        if now % 100 == 0 {
+            number += 1;
+            to_node.extend(node.push(&lasting(1, number)));
+        }
+        let (here, later) = under_way.into_iter().partition(|it| it.0 <= now);
+        under_way = later;
+        let here: Vec<(u64, u16, Message)> = here;
+        for (_, to, message) in here {
+            if to == 2 {
+                to_leader.extend(leader.receive(0, message));
+            } else {
+                to_node.extend(node.receive(2, message));
+            }
+        }
+        if now % 5 == 0 {
+            number += 1;
+            let small = lasting(3, number);
+            node.push(&small);
+            leader.push(&small);
+        }
+        if now % 2 == 0 {
+            let payload = match now % 5 {
+                0 => Payload::Refs(leader.want(4 << 20, &[])),
+                _ => Payload::EMPTY,
+            };
+            let list = payload.references().into_owned();
+            ordered += list.iter().filter(|r| r.author == NodeId(1)).count();
+            to_leader.extend(leader.commit(payload.clone()));
+            let out = node.commit(payload);
+            assert_eq!(overdue(&out), vec![], "after {now} ms");
+            to_node.extend(out);
+        }
+        for out in to_node.into_iter().chain(to_leader) {
+            if let Output::Send { to, message } = out
+                && to != To::One(NodeId(1))
+                && to != To::One(NodeId(3))
+            {
+                let to = if matches!(message, Message::Offer(_) | Message::Batches(_)) {
+                    2
+                } else {
+                    0
+                };
+                under_way.push((now + 20, to, message));
+            }
+        }
+    }
+    assert!(ordered > 150, "{ordered}");
+}
+
+/// Nor is it when a node comes back, which learns of thousands of heights, and only then of the one that
+/// holds what it hands over.
+#[test]
+fn what_a_node_only_hears_of_later_does_not_count() {
+    let mut rig = Rig::with(|config| config.lifetime = 10_000);
+    rig.step(Input::Leader(NodeId(2)));
+    rig.push(&lasting(1, 1));
+    rig.pass(400);
+    for number in 0..30 {
+        let fetched: Vec<SealedBatch> = (1..=8).map(|i| batch(2, 8 * number + i)).collect();
+        fetched.iter().for_each(|sealed| drop(rig.push(sealed)));
+        let out = rig.commit_by(refs(&fetched.iter().collect::<Vec<_>>()), false);
+        assert_eq!(overdue(&out), vec![]);
+    }
+    assert_eq!(commit_batches(&mut rig, ALLOWANCE), vec![]);
+    assert_eq!(commit_batches(&mut rig, 1).len(), 1);
 }
 
 #[test]
@@ -91,9 +209,12 @@ fn a_batch_is_counted_from_when_it_was_handed_over() {
     rig.step(Input::Leader(NodeId(2)));
     let left_out = batch(1, 1);
     rig.push(&left_out);
-    // Its author may not have sent it to the leader: not the leader's fault yet.
+    // Its author may not have sent it to the leader, nor did an offer have to arrive: not the leader's
+    // fault yet.
     assert_eq!(commit_batches(&mut rig, 64), vec![]);
-    assert_eq!(offers(&rig.pass(100)), vec![(2, left_out.reference())]);
+    assert_eq!(offers(&rig.pass(399)), vec![(2, left_out.reference()); 2]);
+    assert_eq!(commit_batches(&mut rig, 64), vec![]);
+    assert_eq!(offers(&rig.pass(1)), vec![(2, left_out.reference())]);
     assert_eq!(commit_batches(&mut rig, ALLOWANCE), vec![]);
     assert_eq!(commit_batches(&mut rig, 1), vec![left_out.reference()]);
 }
@@ -110,6 +231,7 @@ fn a_new_leader_gets_all_that_waits_and_a_fresh_count() {
     let handed = offers(&rig.step(Input::Leader(NodeId(3))));
     assert_eq!(handed.len(), 2);
     assert!(handed.contains(&(3, a.reference())) && handed.contains(&(3, own.reference())));
+    rig.pass(300);
     assert_eq!(commit_batches(&mut rig, ALLOWANCE), vec![]);
     assert_eq!(commit_batches(&mut rig, 1).len(), 2);
 }
@@ -123,6 +245,7 @@ fn the_allowance_doubles_with_each_change_up_to_a_cap() {
     let mut allowance = ALLOWANCE;
     for change in 0..9 {
         rig.step(Input::Leader(NodeId(2 + change % 2)));
+        rig.pass(300);
         let mut committed = 0;
         let mut alarmed = false;
         while !alarmed {
@@ -139,6 +262,7 @@ fn the_allowance_doubles_with_each_change_up_to_a_cap() {
             let out = rig.step(Input::Committed {
                 height,
                 payload: Payload::Refs(known),
+                by_leader: true,
             });
             alarmed = !overdue(&out).is_empty();
         }

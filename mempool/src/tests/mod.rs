@@ -146,6 +146,7 @@ impl Rig {
             extra_batches: 16,
             fetches: 32,
             loads: 4,
+            roomy_blocks: 64,
             ..Config::new(ME, N)
         }
     }
@@ -228,10 +229,15 @@ impl Rig {
         })
     }
     pub fn commit(&mut self, payload: Payload) -> Vec<Output> {
+        self.commit_by(payload, true)
+    }
+    /// Whether the leader of now chose it.
+    pub fn commit_by(&mut self, payload: Payload, by_leader: bool) -> Vec<Output> {
         self.height = self.height.next();
         self.step(Input::Committed {
             height: self.height,
             payload,
+            by_leader,
         })
     }
     /// Lets time pass, waking at every deadline.

@@ -1,6 +1,7 @@
 //! A restart.
 
 use super::*;
+use crate::Remembered;
 
 fn own(number: u64, sequence: u64) -> SealedBatch {
     let transactions = vec![transaction(1, sequence, 10)];
@@ -14,11 +15,15 @@ fn own(number: u64, sequence: u64) -> SealedBatch {
 }
 
 fn restarted(batches: &[&SealedBatch], committed: &[&SealedBatch], number: u64) -> Rig {
+    let mut remembered = Remembered::default();
+    for sealed in committed {
+        remembered.insert(&Rig::config(), sealed.reference());
+    }
     let recovered = Recovered {
         height: Height(10),
         number,
         batches: batches.iter().map(|b| (*b).clone()).collect(),
-        committed: committed.iter().map(|b| b.reference()).collect(),
+        committed: remembered,
         ..Recovered::default()
     };
     Rig::recovered(|_| {}, recovered)
@@ -176,4 +181,23 @@ fn an_own_batch_that_was_lost_here_and_not_elsewhere_is_not_made_twice() {
     let again = spread(&rig.pass(10))[0].clone().seal();
     assert_eq!(lost.batch().transactions, again.batch().transactions);
     assert_ne!(lost.reference().digest, again.reference().digest);
+}
+
+/// It is known by its name only, or not at all any more; its clients have their answers all the same.
+#[test]
+fn a_commit_frees_the_clients_of_an_own_batch_that_is_not_in_memory() {
+    let many: Vec<SealedBatch> = (1..=40).map(|number| own(number, number)).collect();
+    let recovered = Recovered {
+        height: Height(10),
+        number: 40,
+        batches: many.clone(),
+        ..Recovered::default()
+    };
+    let mut rig = Rig::recovered(|config| config.extra_bytes = 1_000, recovered);
+    assert_eq!(rig.pool.stats().transactions, 40);
+    assert_eq!(rig.pool.stats().batches, 8 + 16, "the others are let go");
+    for (i, sealed) in many.iter().enumerate() {
+        rig.commit(refs(&[sealed]));
+        assert_eq!(rig.pool.stats().transactions, 39 - i);
+    }
 }

@@ -31,7 +31,7 @@ impl<P: Protocol> Engine<P> {
                     To::Me | To::All | To::Others => Effect::Broadcast { class, frame },
                 });
             }
-            Ordered::Commit(committed) => self.commit(&committed, out),
+            Ordered::Commit { committed, by_leader } => self.commit(&committed, by_leader, out),
             Ordered::WantPayload { ticket, height, budget, exclude } => {
                 let ticket = ticket.0;
                 self.tell_pool(mempool::Input::Want { ticket, height, budget, exclude });
@@ -63,7 +63,12 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    fn commit(&mut self, committed: &Arc<Committed<P::Proof>>, out: &mut Vec<Effect>) {
+    fn commit(
+        &mut self,
+        committed: &Arc<Committed<P::Proof>>,
+        by_leader: bool,
+        out: &mut Vec<Effect>,
+    ) {
         let (height, payload) = (committed.height, committed.payload.clone());
         let token = self.writing.token;
         let handed = self
@@ -76,7 +81,11 @@ impl<P: Protocol> Engine<P> {
             batches: batches.iter().map(|batch| batch.digest).collect(),
             transactions: batches.iter().map(|batch| batch.count as usize).sum(),
         });
-        self.tell_pool(mempool::Input::Committed { height, payload });
+        self.tell_pool(mempool::Input::Committed {
+            height,
+            payload,
+            by_leader,
+        });
     }
 
     /// Tells the executor what it may execute by now, and has written soon what it waits for.

@@ -86,7 +86,7 @@ impl<P: Protocol> Recovered<P> {
         Ok(recovered)
     }
 
-    /// Commits that may still matter to the pool.
+    /// Commits that may still matter to the pool: of the batches in them, as many as it remembers.
     fn read_commits(&mut self, setup: &Setup, log: &Log) -> Result<(), StoreError> {
         let (executed, base) = (self.applied.height, self.pool.height);
         let from = Height(base.0.saturating_sub(setup.pool.lifetime.saturating_mul(2))).next();
@@ -97,8 +97,14 @@ impl<P: Protocol> Recovered<P> {
             if row.height > base {
                 self.unavailable.push((row.height, row.payload));
             } else if let Payload::Refs(refs) = row.payload {
-                let alive = refs.iter().filter(|r| r.expires > base);
-                self.pool.committed.extend(alive);
+                for r in refs {
+                    if r.author == setup.config.me {
+                        self.pool.number = self.pool.number.max(r.number);
+                    }
+                    if r.expires > base {
+                        self.pool.committed.insert(&setup.pool, r);
+                    }
+                }
             }
         })
     }
@@ -107,9 +113,9 @@ impl<P: Protocol> Recovered<P> {
     /// that it has not, and what is of no use any more.
     fn read_batches(&mut self, setup: &Setup, log: &Log) -> Result<(), StoreError> {
         let mut names = names(log)?;
-        let own = names.iter().chain(&self.pool.committed);
-        let own = own.filter(|r| r.author == setup.config.me);
-        self.pool.number = own.map(|r| r.number).max().unwrap_or(0);
+        let own = names.iter().filter(|r| r.author == setup.config.me);
+        let last = own.map(|r| r.number).max().unwrap_or(0);
+        self.pool.number = self.pool.number.max(last);
         names.sort_by_key(|r| (r.number, r.author));
         let mut room = Room::new(&setup.pool);
         let mut useless = BTreeMap::new();
@@ -319,7 +325,12 @@ impl<P: Protocol> Engine<P> {
         engine.execution.available(available, 0);
         engine.may_execute(None, out);
         for (height, payload) in unavailable {
-            engine.tell_pool(mempool::Input::Committed { height, payload });
+            let by_leader = false;
+            engine.tell_pool(mempool::Input::Committed {
+                height,
+                payload,
+                by_leader,
+            });
         }
         engine.tell_pool(mempool::Input::Tick);
         // Before anything that follows from the above is written: what waits for a fence is to wait for

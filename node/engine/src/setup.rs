@@ -14,8 +14,6 @@ use storage::{ExecutorConfig, FlushPolicy, Limits, SafetyPolicy, kv};
 const CHECKPOINTS: NonZeroU64 = NonZeroU64::new(1024).unwrap();
 /// Under PBFT: a view change carries a certificate for every slot above the checkpoint.
 const CHECKPOINTS_PBFT: NonZeroU64 = NonZeroU64::new(128).unwrap();
-/// Empty blocks in a row that are nobody's fault: a few commit the last payload.
-const EMPTY_BLOCKS: usize = 32;
 /// Heights that ordering may be ahead of execution.
 const EXECUTION_LAG: u64 = 1024;
 /// Bytes of old records loaded for one peer's request, where a record is small.
@@ -93,11 +91,6 @@ impl Setup {
             block_batches: limits.block_batches as usize,
             author_bytes: limits.author_bytes as usize,
             author_batches: limits.author_batches as usize,
-            empty_blocks: match genesis.protocol {
-                // A new view fills what it finds empty between the watermarks.
-                Protocol::Pbft => 3 * CHECKPOINTS_PBFT.get() as usize,
-                Protocol::Hotstuff | Protocol::Raft => EMPTY_BLOCKS,
-            },
             batch_delay: node.timing.batch_delay,
             client_transactions: node.pool.per_client,
             pool_transactions: node.pool.transactions,

@@ -40,6 +40,7 @@ impl Caps {
             ("pool: wanted for the log", fetches),
             ("pool: loads", n * loads + fetches),
             ("pool: loads for one node", loads),
+            ("pool: given to one node", 8 * fetches),
             ("pool: marks", held),
             ("pool: offers", held),
             ("pool: watched", held),

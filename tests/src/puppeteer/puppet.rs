@@ -150,7 +150,7 @@ impl<P: Played> Puppet<P> {
                     self.records.push(record);
                 }
                 Output::Send(to, draft) => self.send(to, draft, troupe, judge),
-                Output::Commit(committed) => self.commit(committed, judge),
+                Output::Commit { committed, .. } => self.commit(committed, judge),
                 Output::WantPayload {
                     ticket, exclude, ..
                 } => {

@@ -306,7 +306,7 @@ impl<P: Spoken> Stage<P> {
                 answer(Input::Loaded(Loaded { token, records }));
             }
             Effect::Send { to, message } => self.send(i, to, &message),
-            Effect::Commit(it) => {
+            Effect::Commit { committed: it, .. } => {
                 let (height, numbers) = (it.height, P::batches(&it.payload));
                 actor.commit(&numbers);
                 answer(Input::Executed {

@@ -203,9 +203,8 @@ fn pool<P: Simulated>(me: NodeId, plan: &Scenario) -> mempool::Config {
     pool.fetch_retry = Time(plan.delay.0 * 8);
     pool.offer_delay = Time(plan.timing.timeout.0 / 2);
     pool.retry_after = Time(plan.timing.timeout.0 / 2);
-    let window = usize::try_from(plan.checkpoints.get()).unwrap_or(usize::MAX);
-    pool.empty_blocks = window.saturating_mul(3).max(32);
     if plan.tight {
+        pool.roomy_blocks = 128;
         pool.client_transactions = 2;
         pool.backlog = 256;
         pool.pool_transactions = 4;

@@ -251,7 +251,7 @@ impl<'a, P: Twinned> World<'a, P> {
                 }
             }
             Effect::Send { to, message } => self.send(i, to, &message),
-            Effect::Commit(it) => self.commit(i, &it),
+            Effect::Commit { committed: it, .. } => self.commit(i, &it),
             Effect::WantPayload { ticket, .. } => {
                 let numbers: Vec<u64> = self.supply(i).into_iter().collect();
                 let payload = P::payload(&numbers);

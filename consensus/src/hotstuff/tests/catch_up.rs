@@ -135,6 +135,18 @@ fn a_long_chain_comes_in_parts() {
         Vec::<u64>::new(),
         "nobody votes for what is fetched"
     );
+    assert!(full.by_leader.iter().all(|it| *it));
+    assert!(!solo.by_leader.contains(&true), "nor blames anybody for it");
+}
+
+/// Blocks of the first tenure, views 1 to 3, commit in the second in part.
+#[test]
+fn what_a_former_leader_ordered_is_not_the_leaders_choice() {
+    let mut solo = Solo::new(Craft::new(4, round_robin(4)), 2);
+    let (blocks, _) = solo.craft.chain(&[1, 2, 3, 4, 5, 6, 7]);
+    blocks.iter().for_each(|block| solo.propose(block));
+    assert_eq!(solo.heights(), [1, 2, 3, 4]);
+    assert_eq!(solo.by_leader, [true, false, false, true]);
 }
 
 #[test]

@@ -525,3 +525,25 @@ fn nobody_is_asked_before_there_is_room_for_an_answer() {
     executed(&mut solo, EVERY);
     assert_eq!(serve(&mut solo), reach + EVERY, "there is room now");
 }
+
+#[test]
+fn only_what_the_primary_assigned_in_this_view_is_its_choice() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        solo.order(1, 1, 1);
+        assert_eq!(solo.by_leader, [true]);
+        let craft = solo.craft.clone();
+        solo.deliver(2, slots(&craft, 2..=3, 3));
+        assert_eq!(solo.by_leader, [true, false, false], "fetched");
+
+        let prepared: Vec<_> = (1..=5).map(|it| craft.prepared_at(1, it, it)).collect();
+        solo.deliver(2, Message::Opened(craft.opened(2, 0, &prepared)));
+        for height in 1..=3 {
+            solo.pre_prepare(2, height, &payload(height));
+        }
+        for height in 4..=6 {
+            solo.order(2, height, height);
+        }
+        assert_eq!(solo.by_leader[3..], [false, false, true], "carried over");
+    }
+}

@@ -186,7 +186,10 @@ fn commit_is_written_before_it_is_announced_and_syncs_nothing() {
             Effect::Write {
                 ops, sync: false, ..
             },
-            Effect::Commit(announced),
+            Effect::Commit {
+                committed: announced,
+                by_leader: true,
+            },
         ] => match &ops[..] {
             [LogOp::Commit(written)] => assert_eq!(written, announced),
             other => panic!("{other:?}"),

@@ -181,21 +181,27 @@ impl Mock {
                 let (height, payload) = (self.height.next(), payload(number));
                 let history = payload.extend_history(&self.history, height);
                 (self.height, self.history) = (height, history);
-                out.commit(Committed {
-                    height,
-                    payload,
-                    history,
-                    proof: number,
-                });
+                out.commit(
+                    Committed {
+                        height,
+                        payload,
+                        history,
+                        proof: number,
+                    },
+                    true,
+                );
             }
             Act::Stable(stable) => out.stable(&Arc::new(*stable)),
             Act::Accuse(evidence) => out.evidence(*evidence),
-            Act::Claim(height, history) => out.commit(Committed {
-                height: Height(height),
-                payload: payload(height),
-                history: Hasher::new("mock").number(history).finish(),
-                proof: 0,
-            }),
+            Act::Claim(height, history) => out.commit(
+                Committed {
+                    height: Height(height),
+                    payload: payload(height),
+                    history: Hasher::new("mock").number(history).finish(),
+                    proof: 0,
+                },
+                true,
+            ),
         }
     }
 }

@@ -151,3 +151,19 @@ fn a_start_with_many_batches_reads_as_many_as_it_keeps_and_deletes_the_useless()
     assert_eq!(deleted(Table::Meta), 6_001);
     assert_eq!(deleted(Table::Batch), 6_000);
 }
+
+/// Two lifetimes of full blocks are millions of names.
+#[test]
+fn a_start_remembers_no_more_committed_batches_than_a_run() {
+    let store = Arc::new(Memory::log());
+    let (mut setup, _) = start();
+    log_of(setup.pool.backlog as u64 + 600, &store);
+    let log = Log::new(store, |_| None);
+    let read = |setup: &Setup| {
+        let recovered = Recovered::<Raft>::read(setup, &log, Applied::default());
+        recovered.unwrap().pool.committed.len()
+    };
+    assert_eq!(read(&setup), 100, "those that have not expired");
+    setup.pool.committed_batches = 30;
+    assert_eq!(read(&setup), 30);
+}

@@ -1,0 +1,84 @@
+//! The censorship timer: a batch is overdue when, since it was handed to the leader, that leader has
+//! ordered more batches than all pools together may hold without it, or more than a few blocks in which
+//! there was room for it. It counts what the leader orders, not seconds: that nothing commits is the view
+//! timer's affair, and overload alone deposes nobody.
+//!
+//! An honest leader that holds a batch orders it in the next block that has room. It leaves room only
+//! while it has not got the batch yet, and small or empty blocks prove nothing then: they are all that it
+//! can order while little else is to be done.
+
+use crate::Config;
+use crypto::{BatchRef, Digest, Size};
+use std::collections::BTreeSet;
+
+/// The most by which an allowance grows: 2 to this power.
+const DOUBLINGS: u32 = 6;
+
+/// What the leader has ordered, or may order before something is overdue: batches, and blocks with room.
+type Counts = [u64; 2];
+
+/// What is watched of what was handed to the current leader.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    counts: Counts,
+    /// At which of the counts what is overdue.
+    dues: [BTreeSet<(u64, Digest)>; 2],
+}
+
+/// What a batch has been through.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    /// Set once it is handed to the current leader.
+    due: Option<Counts>,
+    doublings: u32,
+}
+
+impl Watch {
+    /// A batch was handed to the leader; it is watched from the first time on.
+    pub(crate) fn begin(&mut self, config: &Config, digest: Digest, watched: &mut Watched) {
+        if watched.due.is_some() {
+            return;
+        }
+        // One account for each node, and one for what no node is charged for.
+        let pools = (config.n + 1) * config.author_batches;
+        let allowances = [pools, config.roomy_blocks];
+        let at = |i: usize| self.counts[i] + ((allowances[i] as u64) << watched.doublings);
+        let due = [at(0), at(1)];
+        for (dues, at) in self.dues.iter_mut().zip(due) {
+            dues.insert((at, digest));
+        }
+        watched.due = Some(due);
+    }
+    /// It is overdue, once under this leader: the next one has twice the allowance.
+    pub(crate) fn is_overdue(&mut self, digest: Digest, watched: &mut Watched) {
+        let due = watched.due;
+        self.end(digest, watched);
+        watched.due = due;
+        watched.doublings = (watched.doublings + 1).min(DOUBLINGS);
+    }
+    /// It does not wait any more, or another leader is to order it.
+    pub(crate) fn end(&mut self, digest: Digest, watched: &mut Watched) {
+        for (dues, at) in self
+            .dues
+            .iter_mut()
+            .zip(watched.due.take().into_iter().flatten())
+        {
+            dues.remove(&(at, digest));
+        }
+    }
+    /// The leader ordered a block. What it left out for too long by now.
+    pub(crate) fn ordered(&mut self, config: &Config, block: &[BatchRef]) -> BTreeSet<Digest> {
+        self.counts[0] += block.len() as u64;
+        self.counts[1] += u64::from(!config.is_full(block));
+        let mut overdue = BTreeSet::new();
+        for (dues, count) in self.dues.iter().zip(self.counts) {
+            let late = dues.iter().take_while(|(due, _)| *due < count);
+            overdue.extend(late.map(|(_, digest)| *digest));
+        }
+        overdue
+    }
+    pub(crate) fn sizes(&self, most: usize, into: &mut Vec<Size>) {
+        let watched = self.dues.iter().map(BTreeSet::len).max().unwrap_or(0);
+        into.push(Size::new("pool: watched", watched, most));
+    }
+}
