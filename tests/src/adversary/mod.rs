@@ -82,22 +82,9 @@ impl<P: Tongue> Entry<P> {
     }
 }
 
-/// All adversaries of a protocol: those that every Byzantine protocol has, and its own.
-#[must_use]
-pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
-    let mut all = vec![
-        Entry::new(
-            "equivocate",
-            "conflicting proposals, to chosen recipients; its accomplices vote for all of them",
-            &equivocate::WAYS,
-            || Box::new(Equivocate::default()),
-        ),
-        Entry::new(
-            "double-vote",
-            "conflicting votes",
-            &double_vote::WAYS,
-            || Box::new(double_vote::DoubleVote),
-        ),
+/// Those who leave out, or say late, what their honest half would say.
+fn reluctant<P: Fluent>() -> Vec<Entry<P>> {
+    vec![
         Entry::new("silent", "says nothing", &[reluctant::NOTHING], || {
             Box::new(reluctant::Silent)
         }),
@@ -126,6 +113,30 @@ pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
             || Box::new(withhold::Payloads),
         ),
         Entry::new(
+            "censor",
+            "never orders what one node's clients sent",
+            &[censor::LEFT_OUT],
+            || Box::new(censor::Censor),
+        ),
+    ]
+}
+
+/// Those who say something else.
+fn lying<P: Fluent>() -> Vec<Entry<P>> {
+    vec![
+        Entry::new(
+            "equivocate",
+            "conflicting proposals, to chosen recipients; its accomplices vote for all of them",
+            &equivocate::WAYS,
+            || Box::new(Equivocate::default()),
+        ),
+        Entry::new(
+            "double-vote",
+            "conflicting votes",
+            &double_vote::WAYS,
+            || Box::new(double_vote::DoubleVote),
+        ),
+        Entry::new(
             "stale",
             "old certificates in new messages",
             &stale::WAYS,
@@ -152,12 +163,6 @@ pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
             &far_future::WAYS,
             || Box::new(far_future::FarFuture::default()),
         ),
-        Entry::new(
-            "censor",
-            "never orders what one node's clients sent",
-            &[censor::LEFT_OUT],
-            || Box::new(censor::Censor),
-        ),
         Entry::new("spam", "floods the pools", &spam::WAYS, || {
             Box::new(spam::Spam::default())
         }),
@@ -179,7 +184,14 @@ pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
             &poison::ways::<P>(),
             || Box::new(poison::PoisonSync::default()),
         ),
-    ];
+    ]
+}
+
+/// All adversaries of a protocol: those that every Byzantine protocol has, and its own.
+#[must_use]
+pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
+    let mut all = lying();
+    all.extend(reluctant());
     for entry in &mut all {
         let lacks = |way: &Way| P::LACKS.contains(&(entry.name, way.name));
         entry.ways.retain(|way| !lacks(way));
