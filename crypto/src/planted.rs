@@ -29,6 +29,7 @@ pub use chosen::{ALL, Bug, choose, is};
 #[cfg(planted)]
 mod chosen {
     use std::cell::Cell;
+    use std::sync::LazyLock;
 
     macro_rules! bugs {
         ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -53,8 +54,16 @@ mod chosen {
         Equivocate,
         /// HotStuff and guard: votes go on in a tenure that was given up.
         VoteAfterTimeout,
-        /// HotStuff: certificates inside timeouts count for nothing, nor does the lock.
+        /// HotStuff: the highest certificate in a timeout certificate is not taken over.
         ForgetHighest,
+        /// HotStuff: the highest certificate in a timeout is not taken over.
+        IgnoreShown,
+        /// HotStuff: a block that a timeout certificate admits may lie below its highest certificate.
+        BuildBelow,
+        /// HotStuff: votes are given against the lock.
+        ForgetLock,
+        /// HotStuff: both of the former, since either rule keeps members in agreement without the other.
+        VoteFreely,
         /// HotStuff: an older certificate lowers the lock.
         LowerLock,
         /// HotStuff: the commit rule without consecutive views.
@@ -67,6 +76,8 @@ mod chosen {
         CommitBackwards,
         /// HotStuff: which block of a height was committed is not stored.
         ForgetBranch,
+        /// HotStuff: a timeout that nobody heard is not said again.
+        SayOnce,
         /// Evidence: statements of two views are taken for two statements of one.
         Slander,
         /// HotStuff: who lags is not answered.
@@ -79,9 +90,10 @@ mod chosen {
         VoteTwice,
         /// Raft: a candidate whose log lacks what is committed gets the vote.
         AnyLog,
-        /// Raft: a term begins without an entry, and those of former terms are committed by counting
-        /// (figure 8).
+        /// Raft: entries of former terms are committed by counting (figure 8).
         CommitOldTerm,
+        /// Raft: a term begins without an entry of its own.
+        BeginBare,
         /// Raft: a leader counts itself before its own disk has the entry.
         CountUnsynced,
         /// Raft: an old answer moves the match index back, and with it what is sent.
@@ -134,6 +146,8 @@ mod chosen {
         BelieveClients,
         /// HotStuff and PBFT: what is fetched need not hold the payload that is certified.
         BelieveAnswers,
+        /// Mempool: a block may hold no batch that expires more than a lifetime ahead, though leaders order it.
+        RefuseLate,
         /// Engine: the operator is told nothing.
         SayNothing,
         /// Engine: the operator is told of a standstill while all goes well.
@@ -163,6 +177,14 @@ mod chosen {
     thread_local! {
         static CHOSEN: Cell<Option<Bug>> = const { Cell::new(None) };
     }
+    /// What a unit test is run with, which chooses nothing itself: `QUORATE_PLANTED=SayOnce`.
+    // No program that is shipped has this module.
+    #[allow(clippy::disallowed_methods)]
+    static OF_THE_PROCESS: LazyLock<Option<Bug>> = LazyLock::new(|| {
+        let name = std::env::var("QUORATE_PLANTED").ok()?;
+        let found = ALL.iter().copied().find(|bug| format!("{bug:?}") == name);
+        Some(found.unwrap_or_else(|| panic!("no bug is called {name}")))
+    });
 
     /// Chooses the bug of this thread, or none.
     pub fn choose(bug: Option<Bug>) {
@@ -171,6 +193,6 @@ mod chosen {
     /// Whether this one is chosen.
     #[must_use]
     pub fn is(bug: Bug) -> bool {
-        CHOSEN.get() == Some(bug)
+        CHOSEN.get().or(*OF_THE_PROCESS) == Some(bug)
     }
 }

@@ -188,12 +188,17 @@ impl Mempool {
         if refs.len() > self.config.block_batches || bytes > self.config.block_bytes as u64 {
             return Err(Unfit::Invalid);
         }
+        let latest = if crypto::planted!(RefuseLate) {
+            self.config.horizon(height)
+        } else {
+            *self.config.expiries(height).end()
+        };
         let mut all = BTreeMap::new();
         for r in refs {
             let sound = r.author.index() < self.config.n
                 && r.bytes as usize <= self.config.batch_bytes
                 && (1..=self.config.batch_transactions).contains(&(r.count as usize))
-                && r.expires <= *self.config.expiries(height).end()
+                && r.expires <= latest
                 && self.known(&r.digest).is_none_or(|known| known == *r)
                 && all.insert(r.digest, *r).is_none();
             if !sound {

@@ -36,26 +36,47 @@ const fn checkers(protocol: Protocol) -> &'static [&'static str] {
 /// A production assertion that stopped a node: a kill, though none of the checkers'.
 const ASSERTION: &str = "panic";
 
-/// What no scenario can show, and the unit test that fails for it instead. Clients whose node does
-/// not get on turn to others, and so make them time out by themselves.
-const fn by_unit_test(protocol: Protocol) -> &'static [(&'static str, &'static str)] {
+/// What no scenario can show, and the unit test of `consensus` that fails for it instead, in a build with
+/// planted bugs (`tests/mutants.sh` runs it with and without the bug).
+#[must_use]
+pub const fn by_unit_test(protocol: Protocol) -> &'static [(Bug, &'static str)] {
     match protocol {
-        Protocol::HotStuff => &[(
-            "a timeout is sent once",
-            "hotstuff::tests::view_change::timeouts_that_nobody_heard_are_heard_later_by_those_without_work",
-        )],
+        Protocol::HotStuff => &[
+            // Clients whose node does not get on turn to others, and so make them time out by themselves.
+            (
+                Bug::SayOnce,
+                "hotstuff::tests::view_change::timeouts_that_nobody_heard_are_heard_later_by_those_without_work",
+            ),
+            // A quorum has voted on the certificate of a lock, and one of them is in each that gives a
+            // tenure up: whatever its highest certificate admits is no lower (see `BuildBelow`).
+            (
+                Bug::ForgetLock,
+                "hotstuff::tests::replication::the_lock_bars_votes_for_older_branches_until_a_higher_certificate",
+            ),
+            // What one of these does not tell the other does.
+            (
+                Bug::ForgetHighest,
+                "hotstuff::tests::view_change::the_highest_certificate_of_a_timeout_certificate_is_taken_over",
+            ),
+            (
+                Bug::IgnoreShown,
+                "hotstuff::tests::view_change::certificates_in_late_messages_are_processed",
+            ),
+        ],
+        // What is dropped is sent again.
         Protocol::Pbft => &[(
-            "commits that come before their pre-prepare are dropped",
+            Bug::DropEarlyCommits,
             "pbft::tests::replication::commits_that_come_before_their_pre_prepare_count",
         )],
         Protocol::Raft => &[
+            // Only while too few are up is it seen, once in 500 seeds, as L1.
             (
-                "an old answer moves the match index back",
+                Bug::MatchMovesBack,
                 "raft::tests::commits::a_stale_reply_does_not_move_the_match_index_back",
             ),
-            // The simulator sees the term without an entry, and not the whole of figure 8.
+            // It takes the whole of figure 8: three leaders that crash in the right moments.
             (
-                "entries of former terms are committed by counting",
+                Bug::CommitOldTerm,
                 "raft::tests::commits::figure_8_an_entry_of_an_older_term_is_not_committed_by_counting",
             ),
         ],
@@ -87,6 +108,7 @@ const fn broken(bug: Bug) -> [Broken; 3] {
         Bug::Censor => [&["L3", "L1"], &["L3", "L1"], &["L1"]],
         Bug::IgnoreOverdue => byzantine(&["L3", "L1"]),
         Bug::BelieveClients => byzantine(&["S7"]),
+        Bug::RefuseLate => byzantine(&["L1", "L3"]),
         Bug::BelieveAnswers => byzantine(&["S4", "S1"]),
         Bug::SayNothing | Bug::CryWolf => [&["L4"]; 3],
         Bug::ShortQuorum => [&["S1"], &["S1", "S4"], &["S2", "S1"]],
@@ -110,7 +132,7 @@ const fn broken(bug: Bug) -> [Broken; 3] {
         // A batch goes to the leader at once, and what is lost its client brings elsewhere.
         Bug::NoFetch => byzantine(&["L1", "L2"]),
         Bug::SignTwice | Bug::VoteAfterTimeout => hotstuff(&["S3"]),
-        Bug::ForgetHighest => hotstuff(&["S1"]),
+        Bug::BuildBelow | Bug::VoteFreely => hotstuff(&["S6"]),
         Bug::LowerLock => hotstuff(&["S6"]),
         Bug::CommitGaps => hotstuff(&["S4"]),
         Bug::CommitEarly => hotstuff(&["S4", "S1"]),
@@ -125,16 +147,20 @@ const fn broken(bug: Bug) -> [Broken; 3] {
         Bug::EndlessWindow => pbft(&["S11"]),
         Bug::JoinAnyone => pbft(&["L1"]),
         Bug::ForgetStable => pbft(&["S11"]),
-        // Judged by a unit test: what is dropped is sent again.
-        Bug::DropEarlyCommits => pbft(&[]),
         Bug::VoteTwice => raft(&["S3", "S2"]),
         Bug::AnyLog | Bug::CommitBlind => raft(&["S1"]),
-        Bug::CommitOldTerm => raft(&["L1", "S1"]),
+        Bug::BeginBare => raft(&["L1"]),
         Bug::CountUnsynced | Bug::CountSent => raft(&["S1", "S8"]),
         Bug::CutAlways => raft(&["L1", "L2", "S1", "S8"]),
         Bug::ReadEarly | Bug::LeaseForever => raft(&["S9"]),
-        // Judged by a unit test: only while too few are up is it seen, once in 500 seeds, as L1.
-        Bug::MatchMovesBack => raft(&[]),
+        // Judged by a unit test.
+        Bug::ForgetLock
+        | Bug::ForgetHighest
+        | Bug::IgnoreShown
+        | Bug::SayOnce
+        | Bug::DropEarlyCommits
+        | Bug::MatchMovesBack
+        | Bug::CommitOldTerm => [&[], &[], &[]],
     }
 }
 
@@ -145,9 +171,11 @@ pub const fn attack(bug: Bug) -> Option<&'static str> {
         Bug::BelieveSignatures | Bug::BelieveFew => Some("forge"),
         Bug::EndlessWindow => Some("exhaust-watermark"),
         Bug::IgnoreOverdue => Some("censor"),
-        Bug::BelieveClients => Some("spam"),
+        Bug::BelieveClients | Bug::RefuseLate => Some("spam"),
         Bug::BelieveAnswers => Some("poison-sync"),
         Bug::JoinAnyone => Some("far-future"),
+        // Honest leaders build on the highest certificate that is shown to them.
+        Bug::BuildBelow | Bug::VoteFreely => Some("tail-fork"),
         _ => None,
     }
 }
@@ -455,7 +483,9 @@ impl Report {
     pub fn section(&self) -> Section {
         let part = format!("planted bugs, {}", self.protocol.name());
         let dead = self.hunted.iter().filter(|it| it.median().is_some());
+        let planted = self.hunted.len() as u64;
         let mut section = Section::new(part, self.wall.as_secs_f64())
+            .ran(planted, planted)
             .figure("planted", self.hunted.len() as f64)
             .figure("found", dead.count() as f64);
         let head = ["bug", "killed by", "median seeds"];
@@ -504,7 +534,7 @@ impl Report {
             let _ = writeln!(text, "{property} alone, {bug:?}: {found}");
         }
         for (bug, test) in by_unit_test(self.protocol) {
-            let _ = writeln!(text, "{bug}: judged by unit test {test}");
+            let _ = writeln!(text, "{bug:?}: judged by unit test {test}");
         }
         let dead = self.hunted.iter().filter(|it| it.median().is_some());
         let _ = writeln!(

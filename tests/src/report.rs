@@ -14,6 +14,10 @@ pub struct Section {
     pub part: String,
     /// How long it ran, in seconds of wall time.
     pub seconds: f64,
+    /// Scenarios that it ran: seeds, plays, schedules, rounds, bugs.
+    pub ran: u64,
+    /// Of how many, if that is known; or how many it takes until all that is rare is to be seen.
+    pub of: u64,
     /// Its figures: seeds, events, virtual time, ...
     pub figures: Vec<Figure>,
     /// Rare states, and how often they were reached.
@@ -61,6 +65,15 @@ impl Section {
             ..Self::default()
         }
     }
+    /// Says how many scenarios it ran, and of how many. None at all is a failure.
+    #[must_use]
+    pub fn ran(mut self, ran: u64, of: u64) -> Self {
+        (self.ran, self.of) = (ran, of);
+        if ran == 0 {
+            self.fail("nothing ran", "");
+        }
+        self
+    }
     /// Adds a figure.
     #[must_use]
     pub fn figure(mut self, name: &str, value: f64) -> Self {
@@ -82,14 +95,23 @@ impl Section {
         let line = serde_json::to_string(self).map_err(io::Error::other)?;
         writeln!(file, "{line}")
     }
+    /// Whether it ran too little for all that is to be seen.
+    fn is_short(&self) -> bool {
+        self.ran < self.of
+    }
     fn markdown(&self, page: &mut String) {
         // Writing to a string cannot fail.
         let _ = writeln!(
             page,
-            "\n## {}\n\nRan for {}.",
+            "\n## {}\n\nRan {} scenarios of at least {}, in {}.",
             self.part,
+            number(self.ran as f64),
+            number(self.of as f64),
             span(self.seconds)
         );
+        if self.is_short() {
+            let _ = writeln!(page, "**Too few**: what is rare was not judged.");
+        }
         if !self.figures.is_empty() {
             let list = self.figures.iter();
             let list = list.map(|it| format!("{} {}", number(it.value), it.name));
@@ -132,6 +154,8 @@ impl Table {
 pub struct Report {
     /// Of which commit.
     pub commit: String,
+    /// How many parts were begun; each has a section or more.
+    pub parts: usize,
     /// What ran, in order.
     pub sections: Vec<Section>,
 }
@@ -141,30 +165,36 @@ impl Report {
     ///
     /// # Errors
     /// Which line is none.
-    pub fn read(commit: &str, text: &str) -> Result<Self, String> {
+    pub fn read(commit: &str, parts: usize, text: &str) -> Result<Self, String> {
         let section = |(i, line): (usize, &str)| {
             serde_json::from_str(line).map_err(|e| format!("line {}: {e}", i + 1))
         };
         let lines = text.lines().enumerate();
         Ok(Self {
             commit: commit.to_owned(),
+            parts,
             sections: lines.map(section).collect::<Result<_, _>>()?,
         })
     }
     /// How many failures there are.
     #[must_use]
     pub fn failures(&self) -> usize {
-        self.sections.iter().map(|it| it.failures.len()).sum()
+        let told: usize = self.sections.iter().map(|it| it.failures.len()).sum();
+        told + self.parts.saturating_sub(self.sections.len())
     }
     /// The page.
     #[must_use]
     pub fn markdown(&self) -> String {
         let seconds = self.sections.iter().map(|it| it.seconds).sum();
         let mut page = format!(
-            "# Soak report\n\nCommit {}; {} parts in {}; {} failures.\n",
+            "# Soak report\n\nCommit {}; {} parts of {} or more, {} scenarios in {}; {} parts too short to judge what is \
+             rare; {} failures.\n",
             self.commit,
             self.sections.len(),
+            self.parts,
+            number(self.sections.iter().map(|it| it.ran).sum::<u64>() as f64),
             span(seconds),
+            self.sections.iter().filter(|it| it.is_short()).count(),
             self.failures()
         );
         self.sections.iter().for_each(|it| it.markdown(&mut page));
@@ -208,10 +238,11 @@ mod tests {
 
     fn sections() -> Vec<Section> {
         let mut good = Section::new("simulator, pbft", 75.0)
+            .ran(12_345, 1_000)
             .figure("seeds", 12_345.0)
             .figure("seeds a second", 13.25);
         good.counters.push(("views opened".into(), 1_000));
-        let mut bad = Section::new("rounds, raft", 7_260.0);
+        let mut bad = Section::new("rounds, raft", 7_260.0).ran(3, 20);
         bad.table = Some(Table {
             head: vec!["round".into(), "operations".into()],
             rows: vec![vec!["1".into(), "200".into()]],
@@ -227,13 +258,16 @@ mod tests {
         for section in sections() {
             section.append(&file).unwrap();
         }
-        let report = Report::read("abc", &std::fs::read_to_string(&file).unwrap()).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let report = Report::read("abc", 2, &text).unwrap();
         assert_eq!(report.sections, sections());
         assert_eq!(report.failures(), 1);
         let page = report.markdown();
         for line in [
-            "Commit abc; 2 parts in 2 h 2 min; 1 failures.",
+            "Commit abc; 2 parts of 2 or more, 12,348 scenarios in 2 h 2 min; 1 parts too short to judge",
             "## simulator, pbft",
+            "Ran 12,345 scenarios of at least 1,000, in 75 s.",
+            "Ran 3 scenarios of at least 20, in 2 h 1 min.\n**Too few**",
             "12,345 seeds, 13.2 seeds a second.",
             "| views opened | 1,000 |",
             "| round | operations |",
@@ -246,9 +280,18 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_told_nothing_or_ran_nothing_has_failed() {
+        let nothing = Section::new("twins, pbft", 1.0).ran(0, 10);
+        assert_eq!(nothing.failures.len(), 1);
+        let line = serde_json::to_string(&sections()[0]).unwrap();
+        let failures = |parts| Report::read("abc", parts, &line).unwrap().failures();
+        assert_eq!((failures(1), failures(2)), (0, 1));
+    }
+
+    #[test]
     fn a_line_that_is_no_section_is_named() {
         let good = serde_json::to_string(&Section::new("a", 1.0)).unwrap();
-        let error = Report::read("abc", &format!("{good}\nnonsense\n")).unwrap_err();
+        let error = Report::read("abc", 1, &format!("{good}\nnonsense\n")).unwrap_err();
         assert!(error.starts_with("line 2: "), "{error}");
     }
 }

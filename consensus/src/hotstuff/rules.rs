@@ -41,7 +41,8 @@ pub fn entered_rightly(leaders: &LeaderSchedule, header: &Header) -> bool {
             !direct
                 && is_of_its_tenure(leaders, timeout)
                 && header.view == leaders.first(timeout.tenure + 1)
-                && (header.justify.view >= timeout.high.view || crypto::planted!(ForgetHighest))
+                && (header.justify.view >= timeout.high.view
+                    || crypto::planted!(BuildBelow | VoteFreely))
         }
     }
 }
@@ -61,7 +62,7 @@ pub fn timeout_is_proven(leaders: &LeaderSchedule, timeout: &Timeout) -> bool {
             !direct
                 && entry.tenure.checked_add(1) == Some(tenure)
                 && is_of_its_tenure(leaders, entry)
-                && (timeout.high.view >= entry.high.view || crypto::planted!(ForgetHighest))
+                && timeout.high.view >= entry.high.view
         }
     };
     let vote_fits = timeout
@@ -95,7 +96,7 @@ pub fn may_vote(leaders: &LeaderSchedule, voter: &Voter<'_>, header: &Header) ->
         && voter.given_up.is_none_or(|tenure| {
             leaders.tenure_of(header.view) > tenure || crypto::planted!(VoteAfterTimeout)
         })
-        && (header.justify.view >= voter.locked.view || crypto::planted!(ForgetHighest))
+        && (header.justify.view >= voter.locked.view || crypto::planted!(ForgetLock | VoteFreely))
 }
 
 /// The lock to take on seeing a certificate of `header`'s block: its parent's certificate, if that

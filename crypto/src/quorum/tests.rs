@@ -33,6 +33,11 @@ fn known_sizes() {
     }
 }
 
+#[test]
+fn fault_models_are_called_what_the_genesis_file_calls_them() {
+    assert_eq!(format!("{Byzantine} {Crash}"), "byzantine crash");
+}
+
 /// Two quorums of q among n share at least 2q - n.
 #[test]
 fn two_quorums_share_an_honest_node_and_the_honest_ones_make_a_quorum() {

@@ -3,14 +3,13 @@
 use super::memory::Latest;
 use super::mouth::{Said, protocol};
 use super::tongue::Fluent;
-use super::{Adversary, Mouth, Tongue};
-use bytes::Bytes;
+use super::{Adversary, Mouth, Tongue, Way};
 use consensus::replica::Wire;
-use crypto::{BatchRef, Digest, NodeId, Payload, codec};
+use crypto::{BatchRef, Digest, NodeId, Payload};
 use engine::Frame;
 
 /// Proposes what must not be voted for: elsewhere than it says, oversize, undecodable, badly signed,
-/// with batches twice, of others, or of nobody; and signs checkpoints of another state.
+/// with batches twice, once more, or of nobody; and signs checkpoints of another state.
 pub struct BadBlock<P: Tongue> {
     /// The latest proposals, ascending: on the parents of these it builds. Older ones are committed.
     latest: Latest<P::Message, REMEMBERED>,
@@ -38,22 +37,93 @@ fn invented(like: &BatchRef, number: u64) -> BatchRef {
     }
 }
 
-/// A payload that no honest member orders.
-fn bad_payload(good: &Payload, draw: u64) -> Option<Payload> {
+const CHECKPOINT: Way = Way::bold("a checkpoint of another state");
+const GRAFT: Way = Way::bold("on another parent than is certified");
+const TWICE: Way = Way::bold("a batch twice");
+const NOBODYS: Way = Way::bold("a batch that nobody holds");
+const OVERSIZE: Way = Way::bold("more batches than a block may hold");
+const LENGTH: Way = Way::bold("a batch of another length");
+/// It is ordered, and takes no effect again: whether payload may be voted for never depends on what was
+/// ordered before.
+const REPEATED: Way = Way::bold("a batch that is ordered already");
+const UNSIGNED: Way = Way::refused("the old signature on another content");
+const CUT: Way = Way::refused("cut short");
+
+/// All of them.
+pub(super) fn ways<P: Fluent>() -> Vec<Way> {
+    let mut all = vec![
+        CHECKPOINT, GRAFT, TWICE, NOBODYS, OVERSIZE, LENGTH, REPEATED, UNSIGNED, CUT,
+    ];
+    all.extend(P::PLACES.map(Way::bold));
+    all
+}
+
+/// A payload that no honest member orders. Of those that were ordered before, `old` is one.
+fn bad_payload(good: &Payload, old: Option<&BatchRef>, draw: u64) -> Option<(Way, Payload)> {
     let refs = good.references();
-    let first = *refs.first()?;
     let mut bad = refs.to_vec();
-    match draw % 4 {
-        // The same batch twice.
-        0 => bad.push(first),
-        // A batch that does not exist.
-        1 => bad.push(invented(&first, first.number + 1_000)),
-        // More than a block may hold.
-        2 => bad.extend((0..300).map(|i| invented(&first, first.number + 2_000 + i))),
-        // A batch whose name lies about its length.
-        _ => bad[0].bytes = u32::MAX,
+    if draw.is_multiple_of(5) {
+        let old = old.filter(|old| !refs.contains(old))?;
+        bad.push(*old);
+        return Some((REPEATED, Payload::Refs(bad)));
     }
-    Some(Payload::Refs(bad))
+    let first = *refs.first()?;
+    let way = match draw % 5 {
+        1 => {
+            bad.push(first);
+            TWICE
+        }
+        2 => {
+            bad.push(invented(&first, first.number + 1_000));
+            NOBODYS
+        }
+        3 => {
+            bad.extend((0..300).map(|i| invented(&first, first.number + 2_000 + i)));
+            OVERSIZE
+        }
+        _ => {
+            bad[0].bytes = u32::MAX;
+            LENGTH
+        }
+    };
+    Some((way, Payload::Refs(bad)))
+}
+
+impl<P: Fluent> BadBlock<P> {
+    /// A bad proposal in place of this one, signed by whoever makes it; `None`: there is nothing to do.
+    fn proposal(
+        &self,
+        message: &P::Message,
+        payload: &Payload,
+        mouth: &mut Mouth<'_>,
+    ) -> Option<(Way, P::Message)> {
+        let draw = mouth.chance.number();
+        let latest = self.latest.all();
+        let mut bad = message.clone();
+        let way = match draw % 4 {
+            0 => {
+                let old = &latest[mouth.chance.index(latest.len())];
+                P::graft(&mut bad, old).then_some(GRAFT)?
+            }
+            1 => {
+                let place = mouth.chance.index(P::PLACES.len());
+                P::misplace(&mut bad, place).then_some(Way::bold(P::PLACES[place]))?
+            }
+            2 => {
+                let before = latest.iter().rev().skip(1).filter_map(P::payload);
+                let old = before
+                    .flat_map(|it| it.references().first().copied())
+                    .next();
+                let (way, payload) = bad_payload(payload, old.as_ref(), draw >> 8)?;
+                bad = P::ordering(message, payload)?;
+                way
+            }
+            // Not signed anew.
+            _ => return Some((UNSIGNED, P::rival(message)?)),
+        };
+        P::sign(&mut bad, mouth.ring);
+        Some((way, bad))
+    }
 }
 
 impl<P: Fluent> Adversary<P> for BadBlock<P> {
@@ -64,44 +134,21 @@ impl<P: Fluent> Adversary<P> for BadBlock<P> {
             let statement = false_state.statement(&mouth.ring.verifier.context);
             false_state.signature = mouth.ring.sign(it.node, &statement);
             let frame = Frame::<P::Message>::Replica(Wire::Checkpoint(false_state));
-            return mouth.lie(&said.to, said.class, &frame);
+            return mouth.lie(CHECKPOINT, &said.to, said.class, &frame);
         }
         let Some((message, payload)) = said.message().and_then(|it| Some((it, P::payload(it)?)))
         else {
             return mouth.pass(&said);
         };
         self.latest.push(message.clone());
-        let draw = mouth.chance.number();
-        let (mut bad, signed) = match draw % 5 {
-            4 => {
-                let mut bad = message.clone();
-                let latest = self.latest.all();
-                let old = &latest[mouth.chance.index(latest.len())];
-                (P::graft(&mut bad, old).then_some(bad), true)
-            }
-            0 => {
-                let mut bad = message.clone();
-                (P::misplace(&mut bad, draw >> 8).then_some(bad), true)
-            }
-            1 => {
-                let payload = bad_payload(payload, draw >> 8);
-                (payload.and_then(|it| P::ordering(message, it)), true)
-            }
-            // The old signature on another content.
-            2 => (P::rival(message), false),
-            _ => {
-                let half = codec::encode(&said.frame).len() / 2;
-                let cut = Bytes::copy_from_slice(&said.bytes[..half]);
-                return mouth.babble(&said.to, said.class, &cut);
-            }
-        };
-        let Some(mut bad) = bad.take() else {
-            return mouth.pass(&said);
-        };
-        if signed {
-            P::sign(&mut bad, mouth.ring);
+        if mouth.chance.one_in(5) {
+            let cut = said.bytes.slice(..said.bytes.len() / 2);
+            return mouth.babble(CUT, &said.to, said.class, &cut);
         }
-        mouth.lie(&said.to, said.class, &protocol(bad));
+        match self.proposal(message, payload, mouth) {
+            Some((way, bad)) => mouth.lie(way, &said.to, said.class, &protocol(bad)),
+            None => mouth.pass(&said),
+        }
     }
     fn hear(&mut self, _: NodeId, message: &P::Message, _: &mut Mouth<'_>) {
         if P::payload(message).is_some() {

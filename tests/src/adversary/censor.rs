@@ -2,8 +2,10 @@
 
 use super::mouth::{Said, protocol};
 use super::tongue::Fluent;
-use super::{Adversary, Mouth};
+use super::{Adversary, Mouth, Way};
 use crypto::Payload;
+
+pub(super) const LEFT_OUT: Way = Way::bold("a proposal without somebody's batches");
 
 /// Orders everything but what the clients of one honest member sent.
 pub struct Censor;
@@ -25,6 +27,6 @@ impl<P: Fluent> Adversary<P> for Censor {
             return mouth.pass(&said);
         };
         P::sign(&mut censored, mouth.ring);
-        mouth.lie(&said.to, said.class, &protocol(censored));
+        mouth.lie(LEFT_OUT, &said.to, said.class, &protocol(censored));
     }
 }

@@ -2,8 +2,12 @@
 //! keeps the camps apart (`sim/network.rs`); here is what each camp is told.
 
 use super::mouth::{Said, protocol};
-use super::{Adversary, Equivocate, Mouth, Role, Tongue};
+use super::{Adversary, Equivocate, Mouth, Role, Tongue, Way, equivocate};
 use crypto::NodeId;
+
+const KEPT: Way = Way::silent("a vote kept from a camp");
+const OTHER: Way = Way::bold("another vote to a camp");
+pub(super) const WAYS: [Way; 4] = [equivocate::WAYS[0], equivocate::WAYS[1], KEPT, OTHER];
 
 /// Tells each camp a story of its own, in proposals and votes, and votes for everything an
 /// accomplice proposes.
@@ -39,7 +43,7 @@ impl<P: Tongue> Adversary<P> for Colluding<P> {
                 let hears = |to: &NodeId| mouth.ring.holds(*to) || camp(*to, n) == first;
                 let to: Vec<_> = said.to.iter().copied().filter(hears).collect();
                 if to.len() < said.to.len() {
-                    mouth.withhold();
+                    mouth.withhold(KEPT);
                 }
                 mouth.pass_to(&to, &said);
                 if let Some(mut rival) = P::rival(message) {
@@ -50,7 +54,7 @@ impl<P: Tongue> Adversary<P> for Colluding<P> {
                         .copied()
                         .filter(|it| !to.contains(it))
                         .collect();
-                    mouth.lie(&other, said.class, &protocol(rival));
+                    mouth.lie(OTHER, &other, said.class, &protocol(rival));
                 }
             }
             _ => mouth.pass(&said),

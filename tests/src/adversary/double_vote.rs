@@ -1,8 +1,12 @@
 //! Conflicting votes.
 
 use super::mouth::{Said, protocol};
-use super::{Adversary, Mouth, Role, Tongue};
+use super::{Adversary, Mouth, Role, Tongue, Way};
 use engine::Class;
+
+const VOTE: Way = Way::bold("another vote");
+const GIVE_UP: Way = Way::bold("a view given up in another way");
+pub(super) const WAYS: [Way; 2] = [VOTE, GIVE_UP];
 
 /// Votes for something else as well, to everybody who may count.
 pub struct DoubleVote;
@@ -15,7 +19,11 @@ impl<P: Tongue> Adversary<P> for DoubleVote {
         if let Some(mut other) = other {
             P::sign(&mut other, mouth.ring);
             let to = mouth.others();
-            mouth.lie(&to, Class::Control, &protocol(other));
+            let way = match P::role(&other) {
+                Role::GiveUp => GIVE_UP,
+                _ => VOTE,
+            };
+            mouth.lie(way, &to, Class::Control, &protocol(other));
         }
     }
 }

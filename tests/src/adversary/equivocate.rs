@@ -1,11 +1,17 @@
 //! Conflicting proposals, and votes for all of them.
 
 use super::mouth::{Said, protocol};
-use super::{Adversary, Mouth, Role, Tongue};
+use super::{Adversary, Mouth, Role, Tongue, Way};
 use crypto::NodeId;
 
 /// Proposals remembered, lest an accomplice's be voted for again and again.
 const REMEMBERED: usize = 16;
+
+/// A proposal of something else.
+pub const RIVAL: Way = Way::bold("a rival proposal");
+/// A vote for whatever an accomplice proposes, and for the own rivals.
+const VOTE: Way = Way::bold("a vote for a rival");
+pub(super) const WAYS: [Way; 2] = [RIVAL, VOTE];
 
 /// A leader that tells one half of the honest members one thing and the other half another; and an
 /// accomplice that votes for all that it hears.
@@ -32,7 +38,7 @@ impl<P: Tongue> Equivocate<P> {
         for (to, mut vote) in P::votes(proposal, mouth.me, mouth.ring) {
             P::sign(&mut vote, mouth.ring);
             let to = to.map_or_else(|| mouth.others(), |to| vec![to]);
-            mouth.lie(&to, engine::Class::Control, &protocol(vote));
+            mouth.lie(VOTE, &to, engine::Class::Control, &protocol(vote));
         }
     }
 }
@@ -54,11 +60,11 @@ impl<P: Tongue> Adversary<P> for Equivocate<P> {
         let (other, one): (Vec<NodeId>, Vec<NodeId>) =
             said.to.iter().partition(|to| fooled(**to, view));
         mouth.pass_to(&one, &said);
-        mouth.lie(&other, said.class, &protocol(rival.clone()));
+        mouth.lie(RIVAL, &other, said.class, &protocol(rival.clone()));
         // Accomplices hear both.
         let both: Vec<_> = mouth.ring.liars().collect();
         mouth.pass_to(&both, &said);
-        mouth.lie(&both, said.class, &protocol(rival.clone()));
+        mouth.lie(RIVAL, &both, said.class, &protocol(rival.clone()));
         self.vote(&rival, mouth);
     }
     fn hear(&mut self, from: NodeId, message: &P::Message, mouth: &mut Mouth<'_>) {

@@ -2,11 +2,18 @@
 
 use super::mouth::{Said, protocol};
 use super::tongue::Fluent;
-use super::{Adversary, Mouth};
+use super::{Adversary, Mouth, Way};
 use engine::Class;
 
-/// Messages for each that its honest half says.
-const FLOOD: u64 = 6;
+/// Views, then heights: a little ahead, far ahead, and where numbers end.
+pub(super) const WAYS: [Way; 6] = [
+    Way::bold("a view ahead"),
+    Way::bold("a view far ahead"),
+    Way::bold("a view near the last"),
+    Way::bold("another height"),
+    Way::bold("a height far ahead"),
+    Way::bold("a height near the last"),
+];
 
 /// Says everything also about views and heights that are far off, each time about others; whoever
 /// kept them would keep more and more.
@@ -22,7 +29,7 @@ impl<P: Fluent> Adversary<P> for FarFuture {
             return;
         };
         let to = mouth.honest();
-        for i in 0..FLOOD {
+        for (i, way) in WAYS.into_iter().enumerate() {
             self.step += 1;
             let mut far = message.clone();
             let by = match i % 3 {
@@ -30,13 +37,13 @@ impl<P: Fluent> Adversary<P> for FarFuture {
                 1 => self.step << 20,
                 _ => u64::MAX / 2 + self.step,
             };
-            let changed = match i % 2 {
+            let changed = match i / 3 {
                 0 => P::set_view(&mut far, P::about(message).saturating_add(by)),
                 _ => P::set_height(&mut far, by),
             };
             if changed {
                 P::sign(&mut far, mouth.ring);
-                mouth.lie(&to, Class::Control, &protocol(far));
+                mouth.lie(way, &to, Class::Control, &protocol(far));
             }
         }
     }

@@ -26,15 +26,17 @@ mod ring;
 mod spam;
 mod stale;
 mod tongue;
+mod way;
 mod withhold;
 
 pub use colluding::camp;
 pub use disguised::Disguised;
-pub use equivocate::Equivocate;
+pub use equivocate::{Equivocate, RIVAL};
 pub use mouth::{Mouth, Said};
 pub use poison::Poison;
 pub use ring::Ring;
 pub use tongue::{Fluent, Role, Tongue};
+pub use way::{Fate, Tally, Way};
 
 use crypto::{NodeId, Time};
 
@@ -58,86 +60,142 @@ pub struct Entry<P> {
     pub name: &'static str,
     /// What it does.
     pub about: &'static str,
+    /// In which ways.
+    pub ways: Vec<Way>,
     /// Makes one.
     pub make: fn() -> Box<dyn Adversary<P>>,
 }
 
 impl<P: Tongue> Entry<P> {
-    const fn new(
+    fn new(
         name: &'static str,
         about: &'static str,
+        ways: &[Way],
         make: fn() -> Box<dyn Adversary<P>>,
     ) -> Self {
-        Self { name, about, make }
+        Self {
+            name,
+            about,
+            ways: ways.to_vec(),
+            make,
+        }
     }
 }
 
-/// All adversaries of a protocol: those that every Byzantine protocol has, and its own.
-#[must_use]
-pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
-    let mut all = vec![
+/// Those who leave out, or say late, what their honest half would say.
+fn reluctant<P: Fluent>() -> Vec<Entry<P>> {
+    vec![
+        Entry::new("silent", "says nothing", &[reluctant::NOTHING], || {
+            Box::new(reluctant::Silent)
+        }),
         Entry::new(
-            "equivocate",
-            "conflicting proposals, to chosen recipients; its accomplices vote for all of them",
-            || Box::new(Equivocate::default()),
+            "slow",
+            "says everything just under the time-out",
+            &[reluctant::LATE],
+            || Box::new(reluctant::Slow::default()),
         ),
-        Entry::new("double-vote", "conflicting votes", || {
-            Box::new(double_vote::DoubleVote)
-        }),
-        Entry::new("silent", "says nothing", || Box::new(reluctant::Silent)),
-        Entry::new("slow", "says everything just under the time-out", || {
-            Box::new(reluctant::Slow::default())
-        }),
-        Entry::new("selective", "speaks to some only, others each view", || {
-            Box::new(reluctant::Selective)
-        }),
-        Entry::new("withhold-vote", "votes to nobody or to one", || {
-            Box::new(withhold::Votes)
-        }),
+        Entry::new(
+            "selective",
+            "speaks to some only, others each view",
+            &[reluctant::SOME],
+            || Box::new(reluctant::Selective),
+        ),
+        Entry::new(
+            "withhold-vote",
+            "votes to nobody or to one",
+            &[withhold::VOTE],
+            || Box::new(withhold::Votes),
+        ),
         Entry::new(
             "withhold-payload",
             "payload to exactly f + 1, its digest to all",
+            &[withhold::BATCH],
             || Box::new(withhold::Payloads),
         ),
-        Entry::new("stale", "old certificates in new messages", || {
-            Box::new(stale::Stale::default())
-        }),
-        Entry::new(
-            "replay",
-            "messages again in another view, epoch, chain, phase and kind",
-            || Box::new(replay::Replay::default()),
-        ),
-        Entry::new("forge", "certificates that are none", || {
-            Box::new(forge::Forge::default())
-        }),
-        Entry::new("bad-block", "proposals that break a rule", || {
-            Box::new(bad_block::BadBlock::default())
-        }),
-        Entry::new("far-future", "huge views and heights, in floods", || {
-            Box::new(far_future::FarFuture::default())
-        }),
         Entry::new(
             "censor",
             "never orders what one node's clients sent",
+            &[censor::LEFT_OUT],
             || Box::new(censor::Censor),
         ),
-        Entry::new("spam", "floods the pools", || {
+    ]
+}
+
+/// Those who say something else.
+fn lying<P: Fluent>() -> Vec<Entry<P>> {
+    vec![
+        Entry::new(
+            "equivocate",
+            "conflicting proposals, to chosen recipients; its accomplices vote for all of them",
+            &equivocate::WAYS,
+            || Box::new(Equivocate::default()),
+        ),
+        Entry::new(
+            "double-vote",
+            "conflicting votes",
+            &double_vote::WAYS,
+            || Box::new(double_vote::DoubleVote),
+        ),
+        Entry::new(
+            "stale",
+            "old certificates in new messages",
+            &stale::WAYS,
+            || Box::new(stale::Stale::default()),
+        ),
+        Entry::new(
+            "replay",
+            "messages again in another view, epoch, chain, phase and kind",
+            &replay::WAYS,
+            || Box::new(replay::Replay::default()),
+        ),
+        Entry::new("forge", "certificates that are none", &forge::WAYS, || {
+            Box::new(forge::Forge::default())
+        }),
+        Entry::new(
+            "bad-block",
+            "proposals that break a rule",
+            &bad_block::ways::<P>(),
+            || Box::new(bad_block::BadBlock::default()),
+        ),
+        Entry::new(
+            "far-future",
+            "huge views and heights, in floods",
+            &far_future::WAYS,
+            || Box::new(far_future::FarFuture::default()),
+        ),
+        Entry::new("spam", "floods the pools", &spam::WAYS, || {
             Box::new(spam::Spam::default())
         }),
-        Entry::new("mutate", "small changes to real messages", || {
-            Box::new(mutate::Mutate::default())
-        }),
+        Entry::new(
+            "mutate",
+            "small changes to real messages",
+            &mutate::WAYS,
+            || Box::new(mutate::Mutate::default()),
+        ),
         Entry::new(
             "collude",
             "two camps that never hear of each other, and a story for each",
+            &colluding::WAYS,
             || Box::new(colluding::Colluding::default()),
         ),
         Entry::new(
             "poison-sync",
             "answers who lags out of order, with gaps, little by little, with foreign content",
+            &poison::ways::<P>(),
             || Box::new(poison::PoisonSync::default()),
         ),
-    ];
+    ]
+}
+
+/// All adversaries of a protocol: those that every Byzantine protocol has, and its own.
+#[must_use]
+pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
+    let mut all = lying();
+    all.extend(reluctant());
+    for entry in &mut all {
+        let lacks = |way: &Way| P::LACKS.contains(&(entry.name, way.name));
+        entry.ways.retain(|way| !lacks(way));
+    }
     all.extend(P::own());
     all
 }

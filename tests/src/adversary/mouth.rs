@@ -1,6 +1,6 @@
 //! What a liar speaks with.
 
-use super::Ring;
+use super::{Ring, Way};
 use crate::sim::Chance;
 use bytes::Bytes;
 use consensus::replica::Wire;
@@ -72,20 +72,20 @@ impl Mouth<'_> {
         }
     }
     /// Keeps something to itself.
-    pub fn withhold(&mut self) {
-        self.ring.tell();
+    pub fn withhold(&mut self, way: Way) {
+        self.ring.tell(way);
     }
     /// Says something else.
-    pub fn lie<M: Serialize>(&mut self, to: &[NodeId], class: Class, frame: &Frame<M>) {
+    pub fn lie<M: Serialize>(&mut self, way: Way, to: &[NodeId], class: Class, frame: &Frame<M>) {
         let bytes = Bytes::from(codec::encode(frame));
-        self.babble(to, class, &bytes);
+        self.babble(way, to, class, &bytes);
     }
     /// Says bytes of any kind.
-    pub fn babble(&mut self, to: &[NodeId], class: Class, bytes: &Bytes) {
-        self.ring.note(bytes);
+    pub fn babble(&mut self, way: Way, to: &[NodeId], class: Class, bytes: &Bytes) {
+        self.ring.note(way, bytes);
         for &to in to {
             if to != self.me {
-                self.ring.tell();
+                self.ring.tell(way);
                 self.bytes(to, class, bytes.clone());
             }
         }

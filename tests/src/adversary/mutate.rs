@@ -2,10 +2,18 @@
 
 use super::mouth::{Said, protocol};
 use super::tongue::Fluent;
-use super::{Adversary, Mouth, Tongue};
+use super::{Adversary, Mouth, Tongue, Way};
 
 /// Messages remembered, for old values.
 const REMEMBERED: usize = 16;
+
+const VIEW_UP: Way = Way::bold("the next view");
+const VIEW_DOWN: Way = Way::bold("the view before");
+const HEIGHT: Way = Way::bold("another height");
+const OLD: Way = Way::bold("an older proof");
+const PLACE: Way = Way::bold("another place");
+const LESS: Way = Way::bold("a field left out");
+pub(super) const WAYS: [Way; 6] = [VIEW_UP, VIEW_DOWN, HEIGHT, OLD, PLACE, LESS];
 
 /// Changes one thing in some of its messages and signs them anew: a view by one, a height by one, a
 /// proof for an older one, a field left out.
@@ -20,19 +28,21 @@ impl<P: Tongue> Default for Mutate<P> {
 }
 
 impl<P: Fluent> Mutate<P> {
-    fn mutated(&self, message: &P::Message, mouth: &mut Mouth<'_>) -> Option<P::Message> {
+    fn mutated(&self, message: &P::Message, mouth: &mut Mouth<'_>) -> Option<(Way, P::Message)> {
         let mut it = message.clone();
-        let changed = match mouth.chance.below(6) {
-            0 => P::set_view(&mut it, P::about(message).wrapping_add(1)),
-            1 => P::set_view(&mut it, P::about(message).saturating_sub(1)),
-            2 => P::set_height(&mut it, mouth.chance.below(40)),
-            3 if !self.old.is_empty() => {
-                P::age(&mut it, &self.old[mouth.chance.index(self.old.len())])
+        let way = mouth.chance.pick(&WAYS);
+        let changed = match way {
+            VIEW_UP => P::set_view(&mut it, P::about(message).wrapping_add(1)),
+            VIEW_DOWN => P::set_view(&mut it, P::about(message).saturating_sub(1)),
+            HEIGHT => P::set_height(&mut it, mouth.chance.below(40)),
+            OLD => {
+                let old = self.old.len();
+                old > 0 && P::age(&mut it, &self.old[mouth.chance.index(old)])
             }
-            4 => P::misplace(&mut it, mouth.chance.number()),
+            PLACE => P::misplace(&mut it, mouth.chance.index(P::PLACES.len())),
             _ => P::omit(&mut it, mouth.chance.number()),
         };
-        (changed && it != *message).then_some(it)
+        (changed && it != *message).then_some((way, it))
     }
 }
 
@@ -46,11 +56,11 @@ impl<P: Fluent> Adversary<P> for Mutate<P> {
             self.old.remove(0);
         }
         self.old.push(message.clone());
-        let Some(mut mutated) = mutated else {
+        let Some((way, mut mutated)) = mutated else {
             return mouth.pass(&said);
         };
         P::sign(&mut mutated, mouth.ring);
-        mouth.lie(&said.to, said.class, &protocol(mutated));
+        mouth.lie(way, &said.to, said.class, &protocol(mutated));
         if mouth.chance.one_in(2) {
             mouth.pass(&said);
         }

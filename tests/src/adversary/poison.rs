@@ -3,7 +3,7 @@
 use super::memory::Memory;
 use super::mouth::{Said, protocol};
 use super::tongue::Fluent;
-use super::{Adversary, Mouth, Role, Tongue};
+use super::{Adversary, Mouth, Role, Tongue, Way};
 use bytes::Bytes;
 use crypto::NodeId;
 use engine::Frame;
@@ -36,6 +36,18 @@ impl Poison {
         Self::Foreign,
     ];
 
+    /// As what it is counted.
+    const fn way<P: Fluent>(self) -> Way {
+        match self {
+            Self::Swap => Way::refused("two change places"),
+            Self::Gap => Way::refused("one in the middle is missing"),
+            Self::Cut if P::ONE_PROOF => Way::refused("the last is missing"),
+            Self::Cut => Way::bold("the last is missing"),
+            Self::Drip => Way::bold("one at a time"),
+            Self::Beginning => Way::bold("the first of all"),
+            Self::Foreign => Way::refused("one holds what another should"),
+        }
+    }
     /// Does it to a list; `Foreign` is left to whoever knows what is in it. False: it is too short.
     pub fn spoil<T>(self, list: &mut Vec<T>) -> bool {
         let n = list.len();
@@ -50,8 +62,17 @@ impl Poison {
     }
 }
 
+/// A batch comes alone: nothing but another one can be said instead.
+const BATCH: Way = Way::bold("another batch");
+
+/// All of them.
+pub(super) fn ways<P: Fluent>() -> Vec<Way> {
+    let answers = Poison::ALL.into_iter().map(Poison::way::<P>);
+    answers.chain([BATCH]).collect()
+}
+
 /// Answers with other than what was asked for: out of order, with gaps, one at a time, from the
-/// beginning again, or with foreign content; batches as well.
+/// beginning again, or with foreign content; and with other batches.
 pub struct PoisonSync<P: Tongue> {
     old: Memory<P::Message>,
     /// Batches that it heard or made, to be passed off as others.
@@ -73,16 +94,12 @@ impl<P: Fluent> Adversary<P> for PoisonSync<P> {
         match &said.frame {
             Frame::Pool(Pool::Batch(it)) => self.batches.keep(it, mouth.chance),
             Frame::Pool(Pool::Batches(list)) => {
-                let mut list = list.clone();
                 list.iter()
                     .for_each(|it| self.batches.keep(it, mouth.chance));
-                let foreign = how == Poison::Foreign;
-                if foreign {
-                    list[0] = self.batches.any(mouth.chance).clone();
-                }
-                if foreign || how.spoil(&mut list) {
-                    let frame = Frame::<P::Message>::Pool(Pool::Batches(list));
-                    return mouth.lie(&said.to, said.class, &frame);
+                let other = vec![self.batches.any(mouth.chance).clone()];
+                if other != *list {
+                    let frame = Frame::<P::Message>::Pool(Pool::Batches(other));
+                    return mouth.lie(BATCH, &said.to, said.class, &frame);
                 }
             }
             _ => {}
@@ -98,10 +115,11 @@ impl<P: Fluent> Adversary<P> for PoisonSync<P> {
         if !answers
             || mouth.chance.one_in(4)
             || !P::poison(&mut bad, how, self.old.any(mouth.chance))
+            || bad == *message
         {
             return mouth.pass(&said);
         }
-        mouth.lie(&said.to, said.class, &protocol(bad));
+        mouth.lie(how.way::<P>(), &said.to, said.class, &protocol(bad));
     }
     fn hear(&mut self, _: NodeId, message: &P::Message, mouth: &mut Mouth<'_>) {
         if P::payload(message).is_some() || P::role(message) == Role::Answer {

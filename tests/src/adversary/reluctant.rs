@@ -1,16 +1,20 @@
 //! Those who say nothing, or late, or not to all.
 
 use super::mouth::Said;
-use super::{Adversary, Mouth, Tongue};
+use super::{Adversary, Mouth, Tongue, Way};
 use crypto::{NodeId, Time};
 use std::collections::VecDeque;
+
+pub(super) const NOTHING: Way = Way::silent("nothing at all");
+pub(super) const LATE: Way = Way::silent("late");
+pub(super) const SOME: Way = Way::silent("not to all");
 
 /// Says nothing.
 pub struct Silent;
 
 impl<P: Tongue> Adversary<P> for Silent {
     fn say(&mut self, _: Said<P::Message>, mouth: &mut Mouth<'_>) {
-        mouth.withhold();
+        mouth.withhold(NOTHING);
     }
 }
 
@@ -32,7 +36,7 @@ impl<P: Tongue> Default for Slow<P> {
 
 impl<P: Tongue> Adversary<P> for Slow<P> {
     fn say(&mut self, said: Said<P::Message>, mouth: &mut Mouth<'_>) {
-        mouth.withhold();
+        mouth.withhold(LATE);
         if self.kept.len() == KEPT {
             self.kept.pop_front();
         }
@@ -63,7 +67,7 @@ impl<P: Tongue> Adversary<P> for Selective {
         let hears = |to: &NodeId| mouth.ring.holds(*to) || u64::from(to.0) != left_out;
         let to: Vec<_> = said.to.iter().copied().filter(hears).collect();
         if to.len() < said.to.len() {
-            mouth.withhold();
+            mouth.withhold(SOME);
         }
         mouth.pass_to(&to, &said);
     }

@@ -1,11 +1,11 @@
 //! What the liars of a cluster share.
 
+use super::Way;
 use consensus::{LeaderSchedule, Timing};
 use crypto::{Context, NodeId, SecretKey, Signature, Statement, Verifier, View};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A frame's name: it has to tell frames of one run apart, and no more.
 fn name(frame: &[u8]) -> u64 {
@@ -23,9 +23,10 @@ pub struct Ring {
     pub leaders: LeaderSchedule,
     /// The time-outs of honest members.
     pub timing: Timing,
-    told: AtomicU64,
-    /// What was said instead of the truth, by name; only where somebody asks for it.
-    lies: Option<Mutex<BTreeSet<u64>>>,
+    /// Lies told so far, by the names of their ways.
+    told: Mutex<BTreeMap<&'static str, u64>>,
+    /// What was said instead of the truth, and in which way; only where somebody asks for it.
+    lies: Option<Mutex<BTreeMap<u64, &'static str>>>,
 }
 
 impl Ring {
@@ -42,7 +43,7 @@ impl Ring {
             verifier,
             leaders,
             timing,
-            told: AtomicU64::new(0),
+            told: Mutex::default(),
             lies: None,
         }
     }
@@ -52,15 +53,17 @@ impl Ring {
         self.lies = Some(Mutex::default());
         self
     }
-    /// Whether a frame was said instead of the truth.
+    /// In which way a frame was said instead of the truth, if it was.
     #[must_use]
-    pub fn is_lie(&self, frame: &[u8]) -> bool {
-        let lies = self.lies.as_ref();
-        lies.is_some_and(|lies| lies.lock().is_ok_and(|lies| lies.contains(&name(frame))))
+    pub fn lie(&self, frame: &[u8]) -> Option<&'static str> {
+        let lies = self.lies.as_ref()?.lock();
+        let lies = lies.unwrap_or_else(PoisonError::into_inner);
+        lies.get(&name(frame)).copied()
     }
-    pub(super) fn note(&self, frame: &[u8]) {
-        if let Some(Ok(mut lies)) = self.lies.as_ref().map(Mutex::lock) {
-            lies.insert(name(frame));
+    pub(super) fn note(&self, way: Way, frame: &[u8]) {
+        if let Some(lies) = &self.lies {
+            let mut lies = lies.lock().unwrap_or_else(PoisonError::into_inner);
+            lies.insert(name(frame), way.name);
         }
     }
     /// Whether a member is one of the liars.
@@ -110,12 +113,15 @@ impl Ring {
         let digest = statement.digest(context);
         Some(self.verifier.scheme.sign(key, &digest))
     }
-    /// Lies told so far.
+    /// Lies told so far, by the names of their ways.
     #[must_use]
-    pub fn told(&self) -> u64 {
-        self.told.load(Ordering::Relaxed)
+    pub fn told(&self) -> BTreeMap<&'static str, u64> {
+        let told = self.told.lock();
+        told.unwrap_or_else(PoisonError::into_inner).clone()
     }
-    pub(super) fn tell(&self) {
-        self.told.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn tell(&self, way: Way) {
+        let told = self.told.lock();
+        let mut told = told.unwrap_or_else(PoisonError::into_inner);
+        *told.entry(way.name).or_default() += 1;
     }
 }

@@ -1,9 +1,12 @@
 //! Votes and payload that do not come.
 
 use super::mouth::Said;
-use super::{Adversary, Mouth, Role, Tongue};
+use super::{Adversary, Mouth, Role, Tongue, Way};
 use crypto::NodeId;
 use engine::Frame;
+
+pub(super) const VOTE: Way = Way::silent("a vote kept back");
+pub(super) const BATCH: Way = Way::silent("a batch kept from most");
 
 /// Votes to nobody or to one.
 pub struct Votes;
@@ -14,7 +17,7 @@ impl<P: Tongue> Adversary<P> for Votes {
         let Some(vote) = vote else {
             return mouth.pass(&said);
         };
-        mouth.withhold();
+        mouth.withhold(VOTE);
         let view = P::about(vote);
         if view.is_multiple_of(2) {
             let one = NodeId((view / 2 % mouth.ring.n() as u64) as u16);
@@ -34,7 +37,7 @@ impl<P: Tongue> Adversary<P> for Payloads {
         if !batch {
             return mouth.pass(&said);
         }
-        mouth.withhold();
+        mouth.withhold(BATCH);
         let mut chosen = mouth.honest();
         chosen.truncate(mouth.ring.f());
         mouth.pass_to(&chosen, &said);

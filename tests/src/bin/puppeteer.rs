@@ -2,7 +2,7 @@
 //! words: `puppeteer --nodes 4 --tenure 4 --seed 7`.
 
 use clap::Parser;
-use quorate_tests::puppeteer::campaign::{Campaign, News};
+use quorate_tests::puppeteer::campaign::{Campaign, ENOUGH, News};
 use quorate_tests::puppeteer::{Manner, Plan, Protocol, Troupe, play};
 use quorate_tests::sim::campaign::{quiet_panics, seeds};
 use std::ops::Range;
@@ -109,7 +109,7 @@ fn hunt(name: &str, plans: &[Plan], args: &Args) -> Result<bool, String> {
         let (text, survivors) = hunt.run(&named(plan.protocol, name)?);
         print!("{text}");
         for bug in &survivors {
-            println!("FAILED: {bug:?} survives");
+            println!("FAILED: {bug:?} is not found as it has to be");
         }
         sound &= survivors.is_empty();
     }
@@ -158,9 +158,6 @@ fn one(plans: &[Plan], seed: u64) -> Result<bool, String> {
     Ok(outcome.violation.is_none())
 }
 
-/// Too few plays need not reach what is rare.
-const MANY: u64 = 20_000;
-
 fn many(plans: &[Plan], args: &Args) -> Result<bool, String> {
     let mut sound = true;
     let (mut plays, mut begun) = (0, Duration::ZERO);
@@ -192,7 +189,8 @@ fn many(plans: &[Plan], args: &Args) -> Result<bool, String> {
         });
         print!("{}", report.text());
         let mut section = report.section();
-        if report.seeds >= MANY {
+        // Too few need not reach what is rare.
+        if report.seeds >= ENOUGH {
             for rare in report.never() {
                 println!("never: {}", rare.text());
                 section.fail(format!("never: {}", rare.text()), "");

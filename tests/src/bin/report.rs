@@ -14,12 +14,15 @@ struct Args {
     /// Of which commit.
     #[arg(long, default_value = "unknown")]
     commit: String,
+    /// How many parts were begun: as many sections there have to be, at least.
+    #[arg(long, default_value_t = 0)]
+    parts: usize,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let text = std::fs::read_to_string(&args.sections)?;
-    let report = Report::read(&args.commit, &text).map_err(anyhow::Error::msg)?;
+    let report = Report::read(&args.commit, args.parts, &text).map_err(anyhow::Error::msg)?;
     let page = report.markdown();
     std::fs::write(args.sections.with_extension("md"), &page)?;
     let json = serde_json::to_string_pretty(&report)?;

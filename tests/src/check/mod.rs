@@ -85,6 +85,18 @@ pub struct Certified {
     pub block: Digest,
 }
 
+/// On what a vote rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footing {
+    /// The view of the voter's lock.
+    pub lock: u64,
+    /// The view of the certificate on which the block is built.
+    pub parent: u64,
+    /// The view of the highest certificate shown by those who gave the tenure before up, where the
+    /// block was admitted by them.
+    pub shown: Option<u64>,
+}
+
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -157,8 +169,8 @@ pub enum Seen {
         node: NodeId,
         /// The block's view.
         view: u64,
-        /// The view of its lock, where a protocol has one.
-        lock: Option<u64>,
+        /// On what it rests, where a protocol has locks.
+        footing: Option<Footing>,
     },
     /// A node stored a block.
     Stored {

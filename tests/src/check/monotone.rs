@@ -1,8 +1,10 @@
 //! S6: a node's view never goes backwards as long as it runs; across restarts neither the view of
 //! its newest promise goes backwards, nor its committed height below what it had executed durably; and
-//! of its votes neither views nor locks ever do.
+//! of its votes neither views nor locks ever do. Nor is one given to a block below its own lock, or
+//! below what those show who gave the tenure before up: either rule alone keeps members in agreement,
+//! so S1 does not see that one of them is missing.
 
-use super::{Check, Report, Seen};
+use super::{Check, Footing, Report, Seen};
 use crypto::NodeId;
 
 /// What a node may not fall behind.
@@ -72,8 +74,20 @@ impl Monotone {
         (node.view, node.height) = (report.view, report.height.0);
         Ok(())
     }
-    fn stored(&mut self, id: NodeId, vote: (u64, u64)) -> Result<(), String> {
+    fn stored(&mut self, id: NodeId, view: u64, it: &Footing) -> Result<(), String> {
+        let Footing {
+            lock,
+            parent,
+            shown,
+        } = *it;
+        if parent < lock || shown.is_some_and(|shown| parent < shown) {
+            return Err(format!(
+                "node {id} votes in view {view} for a block on a certificate of view {parent}, with a \
+                 lock of view {lock}, and {shown:?} shown by those who gave up"
+            ));
+        }
         let node = &mut self.nodes[id.index()];
+        let vote = (view, lock);
         let before = node.stored.replace(vote);
         match before {
             Some(before) if vote.0 < before.0 || vote.1 < before.1 => Err(format!(
@@ -96,8 +110,8 @@ impl Check for Monotone {
             Seen::Voted {
                 node,
                 view,
-                lock: Some(lock),
-            } => self.stored(*node, (*view, *lock)),
+                footing: Some(footing),
+            } => self.stored(*node, *view, footing),
             Seen::Stopped(id) => {
                 let node = &mut self.nodes[id.index()];
                 node.stored = node.released;

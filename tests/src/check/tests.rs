@@ -287,7 +287,7 @@ fn s3_a_new_vote_in_a_tenure_given_up() {
     let voted = |node, view| Seen::Voted {
         node: NodeId(node),
         view,
-        lock: None,
+        footing: None,
     };
     assert_eq!(judge(&[voted(0, 7), gave_up.clone(), voted(0, 8)]), None);
     assert_eq!(judge(&[gave_up.clone(), voted(1, 7)]), None);
@@ -451,7 +451,11 @@ fn s6_a_vote_or_a_lock_that_goes_back() {
     let voted = |view, lock| Seen::Voted {
         node,
         view,
-        lock: Some(lock),
+        footing: Some(Footing {
+            lock,
+            parent: lock,
+            shown: None,
+        }),
     };
     let left = |view| sent(0, vec![promise(0, "vote", view, view as u8)]);
     assert_eq!(judge(&[voted(6, 4), voted(7, 4), voted(8, 7)]), None);
@@ -462,6 +466,23 @@ fn s6_a_vote_or_a_lock_that_goes_back() {
     let lost = [voted(6, 4), left(6), voted(9, 8), down, voted(8, 5)];
     assert_eq!(judge(&lost), None);
     assert_eq!(judge(&[&lost[..4], &[voted(7, 3)]].concat()), Some("S6"));
+}
+
+#[test]
+fn s6_a_vote_for_a_block_below_the_lock_or_below_what_was_shown() {
+    let voted = |parent, shown| Seen::Voted {
+        node: NodeId(0),
+        view: 9,
+        footing: Some(Footing {
+            lock: 5,
+            parent,
+            shown,
+        }),
+    };
+    assert_eq!(judge(&[voted(5, None)]), None);
+    assert_eq!(judge(&[voted(7, Some(7))]), None);
+    assert_eq!(judge(&[voted(4, None)]), Some("S6"));
+    assert_eq!(judge(&[voted(6, Some(7))]), Some("S6"));
 }
 
 #[test]

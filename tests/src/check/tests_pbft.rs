@@ -130,8 +130,11 @@ fn s3_two_statements_of_one_slot_and_votes_in_a_view_that_was_given_up() {
         assert_eq!(judge(&[first, promised(kind, 2, 7, 2)]), Some("S3"));
     }
     let node = NodeId(0);
-    let lock = None;
-    let votes = |view| Seen::Voted { node, view, lock };
+    let votes = |view| Seen::Voted {
+        node,
+        view,
+        footing: None,
+    };
     let gives_up = || promised("view_change", 3, 0, 1);
     assert_eq!(judge(&[votes(2), gives_up(), votes(3)]), None);
     assert_eq!(judge(&[gives_up(), votes(2)]), Some("S3"));

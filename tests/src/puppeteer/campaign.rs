@@ -15,6 +15,9 @@ const SHARE: u64 = 256;
 /// How often a campaign tells how far it is.
 const NEWS: Duration = Duration::from_secs(30);
 
+/// Plays after which each rare state has to have been reached.
+pub const ENOUGH: u64 = 20_000;
+
 /// What to play.
 #[derive(Clone, Debug)]
 pub struct Campaign {
@@ -118,6 +121,7 @@ impl Report {
     pub fn section(&self) -> Section {
         let part = format!("puppeteer, {}", self.plan.name());
         let mut section = Section::new(part, self.wall.as_secs_f64())
+            .ran(self.seeds, ENOUGH)
             .figure("plays", self.seeds as f64)
             .figure("plays a second", self.rate(self.wall))
             .figure(

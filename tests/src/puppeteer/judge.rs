@@ -160,8 +160,11 @@ impl<P: Played> Judge<P> {
             kind,
             Kind::Vote | Kind::PrePrepare | Kind::Prepare | Kind::Commit
         ) {
-            let (view, lock) = (view.0, None);
-            let verdict = self.promises.see(&Seen::Voted { node, view, lock });
+            let verdict = self.promises.see(&Seen::Voted {
+                node,
+                view: view.0,
+                footing: None,
+            });
             self.heed("S3", verdict);
         }
     }

@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// Payload commits that the median seed must reach, lest a campaign prove nothing.
 pub const MEDIAN_PAYLOADS: u64 = 50;
 
+/// Seeds after which each rare state has to have been reached.
+pub const ENOUGH: u64 = 1_000;
+
 /// Runs a seed. `verbose`: with the trace in words.
 #[must_use]
 pub fn run(protocol: Protocol, seed: u64, verbose: bool) -> Outcome {
@@ -128,9 +131,7 @@ pub struct Report {
     pub events: u64,
     /// Virtual time of all runs, in seconds.
     pub virtual_seconds: f64,
-    /// Lies told in all runs.
-    pub lies: u64,
-    /// What honest nodes made of them.
+    /// Lies told in all runs, and what honest nodes made of them.
     pub caught: Caught,
     /// Wall time.
     pub wall: Duration,
@@ -147,7 +148,6 @@ impl Report {
             heights: 0,
             events: 0,
             virtual_seconds: 0.0,
-            lies: 0,
             caught: Caught::default(),
             wall: Duration::ZERO,
         }
@@ -160,10 +160,7 @@ impl Report {
         self.payloads.push(outcome.payloads);
         self.heights += outcome.heights;
         self.events += outcome.events;
-        self.lies += outcome.lies;
-        self.caught.refused += outcome.caught.refused;
-        self.caught.taken += outcome.caught.taken;
-        self.caught.proven += outcome.caught.proven;
+        self.caught.add(&outcome.caught);
         self.virtual_seconds += outcome.time.0 as f64 / 1e9;
     }
     /// Payload commits of the median run.
@@ -184,6 +181,7 @@ impl Report {
     pub fn section(&self, replay: &dyn Fn(u64) -> String) -> Section {
         let wall = self.wall.as_secs_f64();
         let mut section = Section::new(format!("simulator, {}", self.protocol.name()), wall)
+            .ran(self.seeds, ENOUGH)
             .figure("seeds", self.seeds as f64)
             .figure("seeds a second", self.seeds as f64 / wall.max(1e-9))
             .figure("hours of virtual time", self.virtual_seconds / 3_600.0)

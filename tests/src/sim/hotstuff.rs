@@ -4,7 +4,7 @@ use super::Scenario;
 use super::counters::{Counters, Sometimes};
 use super::inspect::{EPOCH, Inspect, Inspected, Legible, content, frame};
 use super::system::{Simulated, genuine};
-use crate::check::{Caps, Certified, Checks, Genuine, Link, Proven, Report, Seen, kind};
+use crate::check::{Caps, Certified, Checks, Footing, Genuine, Link, Proven, Report, Seen, kind};
 use bytes::Bytes;
 use consensus::Committed;
 use consensus::hotstuff::message::Vote;
@@ -35,7 +35,7 @@ struct StoredVote {
     block: Digest,
     lock: Digest,
     lock_height: u64,
-    lock_view: u64,
+    footing: Footing,
 }
 
 /// What was seen of one node's promises.
@@ -112,7 +112,11 @@ impl HotStuffInspector {
                 block: it.block,
                 lock: it.lock.block,
                 lock_height: it.lock.height.0,
-                lock_view: it.lock.view.0,
+                footing: Footing {
+                    lock: it.lock.view.0,
+                    parent: it.justify.view.0,
+                    shown: it.timeout.as_ref().map(|it| it.high.view.0),
+                },
             },
             Record::Timeout(it) => {
                 self.nodes[node.index()].timeout = Some(it.tenure);
@@ -129,8 +133,12 @@ impl HotStuffInspector {
             }
         }
         self.nodes[node.index()].vote = Some(vote);
-        let (view, lock) = (vote.view, Some(vote.lock_view));
-        Some(Seen::Voted { node, view, lock })
+        let (view, footing) = (vote.view, Some(vote.footing));
+        Some(Seen::Voted {
+            node,
+            view,
+            footing,
+        })
     }
 }
 

@@ -272,6 +272,9 @@ impl<S: System> World<S> {
         let followed = self.watch.inspector.follows(name);
         let leader = followed.then(|| life.machine.status().consensus.leader);
         let frames = self.frames;
+        if self.system.honest(to) && !self.system.honest(from) {
+            self.watch.hearing = self.system.lie(&frame);
+        }
         match self.system.ingress().admit(from, &frame, &window) {
             Ok(message) => {
                 if self.trace.verbose() {
@@ -281,8 +284,9 @@ impl<S: System> World<S> {
                     });
                 }
                 self.trace.number(u64::from(to.0) << 16 | u64::from(from.0));
-                let believed = self.system.honest(to) && self.system.is_lie(&frame);
-                self.watch.caught.taken += u64::from(believed);
+                if let Some(way) = self.watch.hearing {
+                    self.watch.caught.ways.entry(way).or_default().taken += 1;
+                }
                 self.input(to, Input::Message { from, message });
                 if let Some(leader) = leader {
                     let Self {
@@ -300,6 +304,7 @@ impl<S: System> World<S> {
                 reject,
             }),
         }
+        self.watch.hearing = None;
     }
 
     pub(super) fn link(&mut self, node: NodeId, peer: NodeId, up: bool) {

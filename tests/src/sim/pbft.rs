@@ -360,7 +360,7 @@ impl Inspect for PbftInspector {
                 votes.then_some(Seen::Voted {
                     node,
                     view,
-                    lock: None,
+                    footing: None,
                 })
             }
             Table::Record => match &codec::decode(value).ok()? {

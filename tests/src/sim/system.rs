@@ -12,6 +12,7 @@ use crypto::{
 };
 use engine::{Effect, Engine, Gatekeeper, Ingress, Machine, Recovered, Setup};
 use mempool::Dissemination;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::{Applied, Limits, Log, PayloadOf, Safety, SafetyPolicy};
 
@@ -35,13 +36,13 @@ pub trait System {
     fn honest(&self, _node: NodeId) -> bool {
         true
     }
-    /// Lies told so far.
-    fn lies(&self) -> u64 {
-        0
+    /// Lies told so far, by the names of their ways.
+    fn lies(&self) -> BTreeMap<&'static str, u64> {
+        BTreeMap::new()
     }
-    /// Whether a frame is one of them.
-    fn is_lie(&self, _frame: &[u8]) -> bool {
-        false
+    /// In which way a frame is one of them.
+    fn lie(&self, _frame: &[u8]) -> Option<&'static str> {
+        None
     }
     /// The limits of its state machine.
     fn limits(&self) -> &Limits;

@@ -7,6 +7,7 @@ use super::host::Host;
 use super::inspect::Inspect;
 use super::system::System;
 use super::world::World;
+use crate::adversary::Tally;
 use crate::check::{
     Checks, ExecutedHeight, Mood, Receipt, Report, Sample, Seen, Standing, Step, Violation, Way,
 };
@@ -17,14 +18,29 @@ use std::collections::BTreeMap;
 use storage::{CommitRow, Executed, Op, Outcome, Span, StateReader, Table, WriteBatch};
 
 /// What honest nodes made of lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caught {
-    /// Messages of liars refused.
-    pub refused: u64,
-    /// Lies that are of the right form and rightly signed, and so got as far as the rules.
-    pub taken: u64,
+    /// What became of the lies, by the names of their ways.
+    pub ways: BTreeMap<&'static str, Tally>,
     /// Proofs that a liar lied.
     pub proven: u64,
+}
+
+impl Caught {
+    /// Adds that of another run.
+    pub fn add(&mut self, other: &Self) {
+        for (way, tally) in &other.ways {
+            self.ways.entry(way).or_default().add(*tally);
+        }
+        self.proven += other.proven;
+    }
+    /// All ways together.
+    #[must_use]
+    pub fn all(&self) -> Tally {
+        let mut all = Tally::default();
+        self.ways.values().for_each(|it| all.add(*it));
+        all
+    }
 }
 
 /// The checks, and what the counters need to know.
@@ -40,6 +56,8 @@ pub struct Watch {
     pub over: bool,
     /// What honest nodes made of lies.
     pub caught: Caught,
+    /// The way of the lie that an honest node is hearing.
+    pub hearing: Option<&'static str>,
     /// Committed heights, and whether they hold payload.
     committed: BTreeMap<u64, bool>,
 }
@@ -55,6 +73,7 @@ impl Watch {
             only: None,
             over: false,
             caught: Caught::default(),
+            hearing: None,
             committed: BTreeMap::new(),
         }
     }
@@ -101,7 +120,12 @@ impl<S: System> World<S> {
         if seen.about().is_some_and(|node| !self.system.honest(node)) {
             match seen {
                 Seen::Rejected { by, .. } if self.system.honest(by) => {
-                    self.watch.caught.refused += 1;
+                    let Watch {
+                        caught, hearing, ..
+                    } = &mut self.watch;
+                    if let Some(way) = *hearing {
+                        caught.ways.entry(way).or_default().refused += 1;
+                    }
                 }
                 Seen::Accused { by, .. } if self.system.honest(by) => {
                     self.watch.caught.proven += 1;

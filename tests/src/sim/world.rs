@@ -1,6 +1,6 @@
 //! The world of one run: the nodes, what is between them, and the loop that makes time pass.
 
-use super::attack::AMNESIA;
+use super::attack::{AMNESIA, LAPSE};
 use super::client::Clients;
 use super::counters::{Counters, Sometimes};
 use super::event::Event;
@@ -39,9 +39,7 @@ pub struct Outcome {
     pub struck: u64,
     /// What clients asked for, if that does not depend on what happened ([`Scenario::same_work`]).
     pub asked: Digest,
-    /// Lies told.
-    pub lies: u64,
-    /// How often an honest node refused a liar's message, and how often it proved that one lied.
+    /// Lies told, what became of them, and how often it was proven that one lied.
     pub caught: Caught,
     /// Virtual time.
     pub time: Time,
@@ -163,6 +161,11 @@ impl<S: System> World<S> {
         if self.watch.violation.is_some() {
             self.tell_statuses();
         }
+        let mut caught = std::mem::take(&mut self.watch.caught);
+        let lapses = (self.lapses > 0).then_some((LAPSE.name, self.lapses));
+        for (way, told) in self.system.lies().into_iter().chain(lapses) {
+            caught.ways.entry(way).or_default().told += told;
+        }
         Outcome {
             trace: self.trace.hash(),
             tail: self.trace.into_lines(),
@@ -170,8 +173,7 @@ impl<S: System> World<S> {
             heights: self.watch.heights(),
             struck: self.struck,
             asked: self.clients.asked(),
-            lies: self.system.lies() + self.lapses,
-            caught: self.watch.caught,
+            caught,
             violation: self.watch.violation,
             counters: self.counters,
             time: self.now,

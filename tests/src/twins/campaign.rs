@@ -26,6 +26,16 @@ const NEWS: u64 = 100_000;
 pub enum Plan {
     /// All of a space, up to symmetry.
     All(Space),
+    /// Of all of a space each so many-th, from one on: whoever has time for a part plays another one each
+    /// time.
+    Shard {
+        /// Of what.
+        space: Space,
+        /// Which, from 0 on.
+        shard: u64,
+        /// Of how many.
+        of: u64,
+    },
     /// So many of it, drawn from a seed.
     Sample {
         /// From what.
@@ -51,6 +61,7 @@ impl Plan {
     pub fn count(&self) -> u64 {
         match self {
             Self::All(space) => space.classes(),
+            Self::Shard { space, shard, of } => (space.classes() + of - 1 - shard) / of,
             Self::Sample { count, .. } => *count,
         }
     }
@@ -59,6 +70,9 @@ impl Plan {
     pub fn text(&self) -> String {
         match self {
             Self::All(space) => format!("all schedules of {}", space.text()),
+            Self::Shard { space, shard, of } => {
+                format!("shard {shard} of {of} of all schedules of {}", space.text())
+            }
             Self::Sample { space, seed, .. } => {
                 format!("schedules of {}, drawn from seed {seed}", space.text())
             }
@@ -69,6 +83,10 @@ impl Plan {
     pub fn schedules(&self) -> Box<dyn Iterator<Item = Schedule> + Send> {
         match *self {
             Self::All(space) => Box::new(space.canonical()),
+            Self::Shard { space, shard, of } => {
+                let all = space.canonical();
+                Box::new(all.skip(shard as usize).step_by(of as usize))
+            }
             Self::Sample { space, count, seed } => {
                 let mut lots = ChaCha12Rng::seed_from_u64(seed);
                 Box::new((0..count).map(move |_| drawn(&space, &mut lots)))
@@ -208,8 +226,14 @@ impl Campaign {
     /// What came of it, for the report of a soak run.
     #[must_use]
     pub fn section(&self, report: &Report) -> Section {
+        // There is no end of what is drawn.
+        let of = match self.plan {
+            Plan::Sample { .. } => report.schedules,
+            _ => self.plan.count(),
+        };
         let part = format!("twins, {}: {}", self.protocol.name(), self.plan.text());
         let mut section = Section::new(part, report.wall.as_secs_f64())
+            .ran(report.schedules, of)
             .figure("schedules", report.schedules as f64)
             .figure("a second", report.rate())
             .figure("messages", report.messages as f64);

@@ -5,12 +5,54 @@ use super::instance::Members;
 use super::world::How;
 use super::{Plan, Protocol, Schedule, Twinned};
 use crate::check::Violation;
+use crate::{mutants, sim};
 use consensus::hotstuff::HotStuff;
 use consensus::pbft::Pbft;
 use crypto::planted::{Bug, choose};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+/// Which bugs all schedules of three views show, and the properties of which one has to notice.
+#[must_use]
+pub const fn bugs(protocol: Protocol) -> &'static [(Bug, &'static [&'static str])] {
+    match protocol {
+        Protocol::HotStuff => &[
+            (Bug::ShortQuorum, &["S4", "S1"]),
+            (Bug::SignTwice, &["S3"]),
+            (Bug::Equivocate, &["S3"]),
+            (Bug::VoteAfterTimeout, &["S3"]),
+            (Bug::CommitGaps, &["S4", "S1"]),
+            (Bug::CommitEarly, &["S4", "S1"]),
+            (Bug::CommitBackwards, &["panic", "S1"]),
+            (Bug::ForgetBranch, &["L1", "L2"]),
+            (Bug::Slander, &["S10"]),
+            (Bug::NoCatchUp, &["L1", "L2"]),
+        ],
+        Protocol::Pbft => &[
+            (Bug::ShortQuorum, &["S4", "S1"]),
+            (Bug::Equivocate, &["S3"]),
+            (Bug::CommitUnprepared, &["S2", "S1"]),
+            (Bug::DropPrepared, &["S10", "S1"]),
+            (Bug::TrustNewView, &["S10", "S1"]),
+            (Bug::Slander, &["S10"]),
+            (Bug::NoCatchUp, &["L2", "L1"]),
+            (Bug::IgnoreOverdue, &["L1"]),
+        ],
+    }
+}
+
+/// The bugs of a name; `all`: all that are expected to be found.
+///
+/// # Errors
+/// In words, if there is none.
+pub fn named(protocol: Protocol, name: &str) -> Result<Vec<Bug>, String> {
+    let expected = bugs(protocol).iter().map(|(bug, _)| *bug);
+    match name {
+        "all" => Ok(expected.collect()),
+        name => mutants::named(sim::Protocol::named(protocol.name())?, name),
+    }
+}
 
 /// What became of one bug.
 #[derive(Clone, Debug)]
@@ -24,6 +66,14 @@ pub struct Hunted {
 }
 
 impl Hunted {
+    /// Whether it was found, and by a property that it is known to break, if any is.
+    #[must_use]
+    pub fn is_found(&self, protocol: Protocol) -> bool {
+        let mut known = bugs(protocol).iter().filter(|(bug, _)| *bug == self.bug);
+        let breaks = known.next().map_or(&[][..], |(_, breaks)| breaks);
+        let kill = self.kill.as_ref();
+        kill.is_some_and(|(_, it)| breaks.is_empty() || breaks.contains(&it.property))
+    }
     /// One line of the table.
     #[must_use]
     pub fn line(&self) -> String {

@@ -103,8 +103,11 @@ impl Judge {
     /// S3: a replica stores a new vote of a view.
     pub fn votes(&mut self, now: Time, node: NodeId, view: u64) {
         if self.cast.is_honest(node) {
-            let lock = None;
-            let seen = Seen::Voted { node, view, lock };
+            let seen = Seen::Voted {
+                node,
+                view,
+                footing: None,
+            };
             self.see(now, &seen, &[Which::Promises]);
         }
     }

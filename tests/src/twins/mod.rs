@@ -18,7 +18,7 @@ mod campaign;
 mod cast;
 mod enumerate;
 #[cfg(planted)]
-mod hunt;
+pub mod hunt;
 mod instance;
 mod judge;
 mod schedule;
@@ -31,8 +31,6 @@ mod tests;
 pub use campaign::{Campaign, Plan, Report, failure};
 pub use cast::Cast;
 pub use enumerate::{Canonical, Space};
-#[cfg(planted)]
-pub use hunt::{Hunt, Hunted};
 pub use judge::{Facts, PROPERTIES};
 pub use schedule::{Phase, Round, Schedule, Split};
 pub use subject::{Protocol, Twinned};

@@ -309,3 +309,29 @@ fn one_pair_of_twins_too_many_breaks_agreement() {
         }
     }
 }
+
+#[test]
+fn shards_are_all_schedules_each_once() {
+    let space = space(2, 1, false);
+    let words = |plan: Plan| {
+        plan.schedules()
+            .map(|it| it.to_string())
+            .collect::<Vec<_>>()
+    };
+    let all = words(Plan::all(space).unwrap());
+    let mut shards = Vec::new();
+    for shard in 0..3 {
+        let plan = Plan::Shard {
+            space,
+            shard,
+            of: 3,
+        };
+        let some = words(plan);
+        assert_eq!(some.len() as u64, plan.count());
+        shards.extend(some);
+    }
+    shards.sort_unstable();
+    let mut sorted = all;
+    sorted.sort_unstable();
+    assert_eq!(shards, sorted);
+}

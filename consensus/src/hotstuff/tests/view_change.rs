@@ -393,6 +393,23 @@ fn certificates_in_late_messages_are_processed() {
     assert_eq!((solo.view(), solo.replica.high.view.0), (4, 2));
 }
 
+/// Whoever is not told by the timeouts themselves: it may lead next, and would build below what it shows.
+#[test]
+fn the_highest_certificate_of_a_timeout_certificate_is_taken_over() {
+    let mut solo = Solo::new(Craft::new(4, round_robin(4)), 3);
+    let (_, certificates) = solo.craft.chain(&[1, 2]);
+    let high = &certificates[1];
+    let entry = solo
+        .craft
+        .timeout_certificate(0, &[(0, high), (1, high), (2, high)]);
+    let pair = CertificatePair {
+        quorum: solo.craft.genesis(),
+        timeout: Some(entry),
+    };
+    solo.deliver(1, Message::Certificate(pair));
+    assert_eq!((solo.view(), solo.replica.high.view.0), (4, 2));
+}
+
 /// One timeout certificate known to one replica alone stopped the model for ever.
 #[test]
 fn a_timeout_certificate_known_to_one_reaches_all() {

@@ -137,6 +137,32 @@ fn who_does_not_answer_or_has_nothing_is_left_for_the_next() {
     assert!(fetches(&solo).len() <= asked + 2);
 }
 
+/// CometBFT, ASA-2025-001: a peer named a height and then a lower one, and the first was waited for as
+/// long as the node ran.
+#[test]
+fn a_height_that_a_peer_takes_back_is_not_waited_for() {
+    for n in [4, 7] {
+        let mut solo = Solo::start(n, 0);
+        let (craft, q) = (solo.craft.clone(), solo.craft.quorum());
+        solo.deliver(2, slots(&craft, 1..=2, 1 << 40));
+        assert_eq!(solo.heights(), [1, 2]);
+        solo.pass(Time::millis(20));
+        assert!(!fetches(&solo).is_empty(), "there is said to be more");
+        let nothing = Slots {
+            slots: Vec::new(),
+            reached: Height(2),
+        };
+        (1..n).for_each(|peer| solo.deliver(peer, Message::Slots(nothing.clone())));
+        let asked = fetches(&solo).len();
+        solo.pass(Time::millis(1_000));
+        assert_eq!(fetches(&solo).len(), asked, "and there is none");
+        let third = solo.pre_prepare(1, 3, &payload(3));
+        solo.prepares(third, q - 2);
+        solo.commits(third, q - 1);
+        assert_eq!(solo.heights(), [1, 2, 3]);
+    }
+}
+
 #[test]
 fn slots_are_served_from_memory_and_from_what_is_stored() {
     for n in [4, 7] {

@@ -1,6 +1,7 @@
 //! Who stands, who gets the vote, who steps down.
 
 use super::super::message::RequestVote;
+use super::super::rules::{Voter, would_grant};
 use super::super::{Body, Record};
 use super::cluster::Cluster;
 use super::craft::{
@@ -292,6 +293,21 @@ fn pre_vote_costs_nobody_a_term() {
     assert!(solo.records.is_empty(), "nothing is promised");
     solo.deliver(2, pre_vote(9, (8, 8)));
     assert_eq!(solo.sent.len(), 2, "nor is there one a term");
+}
+
+/// Whoever asks in such a term is told of the newer one; the rule says so without that.
+#[test]
+fn nobody_would_vote_in_a_term_that_is_not_above_the_own() {
+    let last = position(2, 2);
+    let voter = Voter {
+        term: View(3),
+        voted: None,
+        last,
+    };
+    for (term, would) in [(2, false), (3, false), (4, true)] {
+        let it = would_grant(&voter, View(term), last);
+        assert_eq!(it, would, "term {term}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::bench::{Bench, ME, signer};
 use super::mock::{Act, MockMessage, statement};
 use crate::replica::{Effect, Fence, LogOp, ReplicaInput, Wire};
 use crate::{Input, To};
-use crypto::{Kind, NodeId, Reject, Verified};
+use crypto::{Kind, NodeId, Reject, Size, Verified};
 
 fn plain(bench: &Bench) -> Vec<&MockMessage> {
     let all = bench.sent.iter().filter_map(|(_, wire)| match &**wire {
@@ -154,6 +154,9 @@ fn gate_is_bounded_while_the_disk_stalls() {
         bench.tell(&[Act::Hint(number)]);
     }
     assert_eq!(bench.replica.waiting_for_disk(), 8192);
+    let mut sizes = Vec::new();
+    bench.replica.sizes(&mut sizes);
+    assert!(sizes.contains(&Size::new("held for the disk", 8192, 8192)));
     bench.sync();
     assert_eq!(
         *plain(&bench)[0],

@@ -3,10 +3,15 @@
 use super::Certificates;
 use crate::adversary::mouth::{Said, protocol};
 use crate::adversary::tongue::Tongue;
-use crate::adversary::{Adversary, Mouth};
+use crate::adversary::{Adversary, Mouth, Role, Way};
 use consensus::hotstuff::{HotStuff, Message, QuorumCertificate};
 use crypto::{NodeId, View};
 use std::sync::Arc;
+
+const GIVE_UP: Way = Way::bold("in a tenure given up");
+const ANSWER: Way = Way::bold("in an answer to a read");
+const KEPT: Way = Way::silent("kept to itself");
+pub(super) const WAYS: [Way; 3] = [GIVE_UP, ANSWER, KEPT];
 
 /// Certificates remembered.
 const REMEMBERED: usize = 16;
@@ -53,7 +58,7 @@ impl Adversary<HotStuff> for HideCertificate {
                 it.vote = None;
                 it.high = old.unwrap_or_else(|| Arc::clone(&it.high));
             }
-            Message::Certificate(_) | Message::Blocks(_) => return mouth.withhold(),
+            Message::Certificate(_) | Message::Blocks(_) => return mouth.withhold(KEPT),
             Message::ReadAnswer(it) => {
                 it.high = self.oldest.clone().unwrap_or_else(|| Arc::clone(&it.high));
             }
@@ -63,7 +68,11 @@ impl Adversary<HotStuff> for HideCertificate {
             return mouth.pass(&said);
         }
         HotStuff::sign(&mut other, mouth.ring);
-        mouth.lie(&said.to, said.class, &protocol(other));
+        let way = match HotStuff::role(message) {
+            Role::GiveUp => GIVE_UP,
+            _ => ANSWER,
+        };
+        mouth.lie(way, &said.to, said.class, &protocol(other));
     }
     fn hear(&mut self, _: NodeId, message: &Message, _: &mut Mouth<'_>) {
         self.learn(message);

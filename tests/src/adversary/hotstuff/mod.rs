@@ -32,21 +32,25 @@ pub fn own() -> Vec<Entry<HotStuff>> {
         Entry::new(
             "tail-fork",
             "proposes on the parent of what it should, and drops the last leader's tail",
+            &tail_fork::WAYS,
             || Box::new(tail_fork::TailFork::default()),
         ),
         Entry::new(
             "hide-qc",
             "says that it knows of old certificates only",
+            &hide_certificate::WAYS,
             || Box::new(hide_certificate::HideCertificate::default()),
         ),
         Entry::new(
             "private-fork",
             "keeps a branch to its accomplices, and shows it late",
+            &private_fork::WAYS,
             || Box::new(private_fork::PrivateFork::default()),
         ),
         Entry::new(
             "poison-timeout",
             "gives tenures up with votes and certificates that do not belong there",
+            &poison_timeout::WAYS,
             || Box::new(poison_timeout::PoisonTimeout::default()),
         ),
     ]

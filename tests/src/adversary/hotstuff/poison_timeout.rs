@@ -2,16 +2,23 @@
 
 use crate::adversary::mouth::{Said, protocol};
 use crate::adversary::tongue::Tongue;
-use crate::adversary::{Adversary, Mouth};
+use crate::adversary::{Adversary, Mouth, Way};
 use consensus::hotstuff::message::Vote;
 use consensus::hotstuff::{HotStuff, Message};
 use crypto::{Digest, Height, Signature, View};
+
+const BLOCK: Way = Way::bold("a vote for another block");
+const AHEAD: Way = Way::bold("a vote of a view far ahead");
+const BEFORE: Way = Way::bold("a vote of a former tenure");
+const NEXT: Way = Way::bold("the next tenure");
+const BARE: Way = Way::bold("without its proof of entry");
+pub(super) const WAYS: [Way; 5] = [BLOCK, AHEAD, BEFORE, NEXT, BARE];
 
 /// Gives tenures up with a vote for another block, of another view, or of another tenure; with a
 /// certificate that it does not name; or long before anybody else does.
 #[derive(Default)]
 pub struct PoisonTimeout {
-    turn: u64,
+    turn: usize,
 }
 
 impl Adversary<HotStuff> for PoisonTimeout {
@@ -38,16 +45,17 @@ impl Adversary<HotStuff> for PoisonTimeout {
                 _ => None,
             }
         };
-        match self.turn % 5 {
-            0 => bad.vote = vote(first, Digest([5; 32])),
-            1 => bad.vote = vote(View(first.0 + 10_000), it.high.block),
-            2 => bad.vote = vote(View(1), it.high.block),
-            3 => bad.tenure += 1,
+        let way = WAYS[self.turn % WAYS.len()];
+        match way {
+            BLOCK => bad.vote = vote(first, Digest([5; 32])),
+            AHEAD => bad.vote = vote(View(first.0 + 10_000), it.high.block),
+            BEFORE => bad.vote = vote(View(1), it.high.block),
+            NEXT => bad.tenure += 1,
             _ => bad.entry = None,
         }
         let mut bad = Message::Timeout(bad);
         HotStuff::sign(&mut bad, mouth.ring);
-        mouth.lie(&said.to, said.class, &protocol(bad));
+        mouth.lie(way, &said.to, said.class, &protocol(bad));
         // And the real one to half of them.
         let half: Vec<_> = said.to.iter().copied().step_by(2).collect();
         mouth.pass_to(&half, &said);

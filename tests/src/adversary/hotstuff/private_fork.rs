@@ -1,10 +1,14 @@
 //! A branch that only some see.
 
 use crate::adversary::mouth::Said;
-use crate::adversary::{Adversary, Mouth};
+use crate::adversary::{Adversary, Mouth, Way};
 use consensus::hotstuff::{HotStuff, Message};
 use crypto::NodeId;
 use std::collections::VecDeque;
+
+const PROPOSAL: Way = Way::silent("a proposal kept from who leads next");
+const BLOCKS: Way = Way::silent("blocks not told to who asks");
+pub(super) const WAYS: [Way; 2] = [PROPOSAL, BLOCKS];
 
 /// Proposals kept back at most.
 const KEPT: usize = 32;
@@ -36,7 +40,7 @@ impl Adversary<HotStuff> for PrivateFork {
                     .filter(|it| !out.contains(it))
                     .collect();
                 mouth.pass_to(&to, &said);
-                mouth.withhold();
+                mouth.withhold(PROPOSAL);
                 if self.kept.len() == KEPT {
                     self.kept.pop_front();
                 }
@@ -49,7 +53,7 @@ impl Adversary<HotStuff> for PrivateFork {
                 }
             }
             // Whoever asks is not told.
-            Some(Message::Blocks(_)) => mouth.withhold(),
+            Some(Message::Blocks(_)) => mouth.withhold(BLOCKS),
             _ => mouth.pass(&said),
         }
     }

@@ -3,17 +3,23 @@
 use super::Certificates;
 use crate::adversary::mouth::{Said, protocol};
 use crate::adversary::tongue::{Tongue, build_on};
-use crate::adversary::{Adversary, Mouth, Ring};
+use crate::adversary::{Adversary, Mouth, Ring, Way};
 use consensus::hotstuff::certificate::timeout_statement;
 use consensus::hotstuff::message::{Proposal, Timeout};
-use consensus::hotstuff::{HotStuff, Message, TimeoutCertificate};
-use crypto::{Certificate, NodeId};
+use consensus::hotstuff::{HotStuff, Message, QuorumCertificate, TimeoutCertificate};
+use crypto::{Certificate, NodeId, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+const END: Way = Way::bold("by those who had seen least");
+const BELOW: Way = Way::bold("below what those show who gave up");
+pub(super) const WAYS: [Way; 2] = [END, BELOW];
 
 /// Where the tenure before was given up, opens its own with the timeouts of those who had seen least,
 /// itself and its accomplices among them, who say that they saw nothing at all; and builds on what is
 /// left: the blocks above, and the payload in them, are to be lost. Whoever is locked higher refuses.
+/// Where that is no lower, on the highest certificate below what those who gave up show: nobody may vote
+/// for that, locked or not.
 #[derive(Default)]
 pub struct TailFork {
     known: Certificates<REMEMBERED>,
@@ -37,6 +43,11 @@ impl TailFork {
             }
             _ => {}
         }
+    }
+    /// The highest certificate below a view.
+    fn below(&self, view: View) -> Option<&Arc<QuorumCertificate>> {
+        let below = |it: &&Arc<QuorumCertificate>| it.view < view;
+        self.known.all().iter().rev().find(below)
     }
     /// The end of a tenure by liars and as few others as it takes, of those who show the least.
     fn end(&self, it: &Proposal, tenure: u64, ring: &Ring) -> Option<Arc<TimeoutCertificate>> {
@@ -79,16 +90,27 @@ impl Adversary<HotStuff> for TailFork {
         self.learn(message, mouth.ring);
         let header = &it.block.header;
         let timeout = header.timeout.as_ref();
-        let end = timeout.and_then(|timeout| self.end(it, timeout.tenure, mouth.ring));
-        let Some(end) = end.filter(|end| end.high.view < header.justify.view) else {
+        let Some(timeout) = timeout else {
             return mouth.pass(&said);
         };
+        let end = self.end(it, timeout.tenure, mouth.ring);
+        let lower = end.filter(|end| end.high.view < header.justify.view);
         let mut fork = it.clone();
-        build_on(&mut fork, &end.high);
-        Arc::make_mut(&mut fork.block).header.timeout = Some(end);
+        let way = match (lower, self.below(timeout.high.view)) {
+            (Some(end), _) => {
+                build_on(&mut fork, &end.high);
+                Arc::make_mut(&mut fork.block).header.timeout = Some(end);
+                END
+            }
+            (None, Some(below)) => {
+                build_on(&mut fork, below);
+                BELOW
+            }
+            (None, None) => return mouth.pass(&said),
+        };
         let mut fork = Message::Proposal(fork);
         HotStuff::sign(&mut fork, mouth.ring);
-        mouth.lie(&said.to, said.class, &protocol(fork));
+        mouth.lie(way, &said.to, said.class, &protocol(fork));
     }
     fn hear(&mut self, _: NodeId, message: &Message, mouth: &mut Mouth<'_>) {
         self.learn(message, mouth.ring);

@@ -2,34 +2,42 @@
 
 use crate::adversary::mouth::{Said, protocol};
 use crate::adversary::tongue::Tongue;
-use crate::adversary::{Adversary, Mouth};
+use crate::adversary::{Adversary, Mouth, Way};
 use consensus::pbft::slot;
 use consensus::pbft::{Message, Pbft};
 use crypto::Digest;
 use std::sync::Arc;
 
+const NONE: Way = Way::bold("no slots");
+const LESS: Way = Way::bold("one slot less");
+const NULL: Way = Way::bold("a null slot instead of the first");
+const FEW: Way = Way::refused("a view change too few");
+const TWICE: Way = Way::refused("a view change twice");
+const MORE: Way = Way::bold("one slot more");
+pub(super) const WAYS: [Way; 6] = [NONE, LESS, NULL, FEW, TWICE, MORE];
+
 /// A primary that carries over other slots than follow from the view changes: none, one less, one
 /// more, one replaced by nothing, or by something else; or with too few view changes, or the same
 /// one twice.
-#[derive(Default)]
-pub struct BadNewView {
-    turn: u64,
-}
+pub struct BadNewView;
 
 impl Adversary<Pbft> for BadNewView {
     fn say(&mut self, said: Said<Message>, mouth: &mut Mouth<'_>) {
         let Some(Message::NewView(it)) = said.message() else {
             return mouth.pass(&said);
         };
-        self.turn += 1;
         let mut bad = it.clone();
         let view = Arc::make_mut(&mut bad);
-        match self.turn % 6 {
-            0 if !view.slots.is_empty() => view.slots.clear(),
-            1 if !view.slots.is_empty() => drop(view.slots.pop()),
-            2 if !view.slots.is_empty() => view.slots[0] = slot::null(),
-            3 => drop(view.changes.pop()),
-            4 => {
+        let way = match mouth.chance.pick(&WAYS) {
+            NONE | LESS | NULL if view.slots.is_empty() => MORE,
+            way => way,
+        };
+        match way {
+            NONE => view.slots.clear(),
+            LESS => drop(view.slots.pop()),
+            NULL => view.slots[0] = slot::null(),
+            FEW => drop(view.changes.pop()),
+            TWICE => {
                 let first = view.changes[0].clone();
                 view.changes.push(first);
             }
@@ -37,6 +45,6 @@ impl Adversary<Pbft> for BadNewView {
         }
         let mut bad = Message::NewView(bad);
         Pbft::sign(&mut bad, mouth.ring);
-        mouth.lie(&said.to, said.class, &protocol(bad));
+        mouth.lie(way, &said.to, said.class, &protocol(bad));
     }
 }

@@ -3,8 +3,12 @@
 
 use crate::adversary::mouth::{Said, protocol};
 use crate::adversary::tongue::{Fluent as _, Tongue};
-use crate::adversary::{Adversary, Mouth};
+use crate::adversary::{Adversary, Mouth, Way};
 use consensus::pbft::{Message, Pbft};
+
+const AHEAD: Way = Way::bold("within the window");
+const BEYOND: Way = Way::bold("about its end and beyond");
+pub(super) const WAYS: [Way; 2] = [AHEAD, BEYOND];
 
 /// A primary whose slots lie ever further ahead, so that those between stay empty and none of them
 /// can be executed.
@@ -19,7 +23,8 @@ impl Adversary<Pbft> for ExhaustWatermark {
             let mut far = message.clone();
             Pbft::set_height(&mut far, it.height.0.saturating_add(ahead));
             Pbft::sign(&mut far, mouth.ring);
-            mouth.lie(&said.to, said.class, &protocol(far));
+            let way = if ahead < 128 { AHEAD } else { BEYOND };
+            mouth.lie(way, &said.to, said.class, &protocol(far));
         }
     }
 }

@@ -2,11 +2,15 @@
 
 use crate::adversary::mouth::{Said, protocol};
 use crate::adversary::tongue::Tongue;
-use crate::adversary::{Adversary, Mouth, Ring};
+use crate::adversary::{Adversary, Mouth, Ring, Way};
 use consensus::pbft::certificate::phase_statement;
 use consensus::pbft::{Assigned, Message, Pbft, Prepared};
 use crypto::{Certificate, Digest, Height, Kind, View};
 use std::sync::Arc;
+
+const LATER: Way = Way::refused("a real certificate of a later view than it is of");
+const MADE: Way = Way::refused("a certificate of the liars' own making");
+pub(super) const WAYS: [Way; 2] = [LATER, MADE];
 
 /// View changes with a certificate of the liars' own making: by them alone, or with other members'
 /// signatures taken from elsewhere; or one that is real, of a higher view than it is of.
@@ -55,9 +59,12 @@ impl Adversary<Pbft> for FakePrepared {
         self.turn += 1;
         let mut bad = it.clone();
         let below = View(it.change.view.0.saturating_sub(1));
-        if let (Some(last), true) = (bad.prepared.last_mut(), self.turn.is_multiple_of(2)) {
+        let last = bad.prepared.last_mut();
+        let last = last.filter(|it| it.assigned.view < below && self.turn.is_multiple_of(2));
+        let way = if let Some(last) = last {
             // The certificate stays, and is said to be of a later view.
             Arc::make_mut(last).assigned.view = below;
+            LATER
         } else {
             let highest = bad.change.prepared.last().map(|it| it.height);
             let height = highest.unwrap_or(bad.change.low.height).next();
@@ -67,10 +74,11 @@ impl Adversary<Pbft> for FakePrepared {
                 digest: Digest([6; 32]),
             };
             bad.prepared.push(Arc::new(fake(assigned, mouth.ring)));
-        }
+            MADE
+        };
         bad.change.prepared = bad.prepared.iter().map(|it| it.assigned).collect();
         let mut bad = Message::ViewChange(bad);
         Pbft::sign(&mut bad, mouth.ring);
-        mouth.lie(&said.to, said.class, &protocol(bad));
+        mouth.lie(way, &said.to, said.class, &protocol(bad));
     }
 }

@@ -2,13 +2,18 @@
 
 use crate::adversary::mouth::{Said, protocol};
 use crate::adversary::tongue::Tongue;
-use crate::adversary::{Adversary, Mouth};
+use crate::adversary::{Adversary, Mouth, Way};
 use consensus::pbft::message::Low;
 use consensus::pbft::{Message, Pbft};
 use consensus::replica::{StableCheckpoint, Wire};
 use crypto::{Certificate, Digest};
 use engine::Frame;
 use std::sync::Arc;
+
+const STATE: Way = Way::bold("another state");
+const NEAR: Way = Way::refused("a view given up with one that the liars signed");
+const FAR: Way = Way::refused("the same, far above");
+pub(super) const WAYS: [Way; 3] = [STATE, NEAR, FAR];
 
 /// Signs another state than it has, and gives views up with a stable checkpoint that only the liars
 /// signed, far above all that is committed.
@@ -22,7 +27,7 @@ impl Adversary<Pbft> for FalseCheckpoint {
             other.state = Digest([8; 32]);
             other.signature = mouth.ring.sign(it.node, &other.statement(&context));
             let frame = Frame::<Message>::Replica(Wire::Checkpoint(other));
-            return mouth.lie(&said.to, said.class, &frame);
+            return mouth.lie(STATE, &said.to, said.class, &frame);
         }
         let Some(Message::ViewChange(it)) = said.message() else {
             return mouth.pass(&said);
@@ -33,9 +38,12 @@ impl Adversary<Pbft> for FalseCheckpoint {
             state: Digest([8; 32]),
             certificate: Certificate::default(),
         };
-        if it.change.view.0.is_multiple_of(2) {
+        let way = if it.change.view.0.is_multiple_of(2) {
             stable.height.0 += 1 << 20;
-        }
+            FAR
+        } else {
+            NEAR
+        };
         let statement = stable.statement(&context);
         let quorum = mouth.ring.verifier.validators.quorums().commit;
         let honest = mouth.honest();
@@ -49,6 +57,6 @@ impl Adversary<Pbft> for FalseCheckpoint {
         bad.checkpoint = Some(Arc::new(stable));
         let mut bad = Message::ViewChange(bad);
         Pbft::sign(&mut bad, mouth.ring);
-        mouth.lie(&said.to, said.class, &protocol(bad));
+        mouth.lie(way, &said.to, said.class, &protocol(bad));
     }
 }

@@ -177,8 +177,7 @@ impl Fluent for HotStuff {
         match message {
             // Where the view was entered by a certificate, all know that nothing older fits.
             Message::Proposal(it) => {
-                let timeout = it.block.header.timeout.as_ref();
-                if timeout.is_none_or(|it| old.view < it.high.view) {
+                if it.block.header.timeout.is_none() {
                     return false;
                 }
                 build_on(it, &old);
@@ -223,17 +222,30 @@ impl Fluent for HotStuff {
         }
         true
     }
-    fn misplace(message: &mut Message, draw: u64) -> bool {
+    const PLACES: [&'static str; 4] = [
+        "under another parent",
+        "a height above",
+        "a height below",
+        "a view above",
+    ];
+    fn misplace(message: &mut Message, place: usize) -> bool {
         let Message::Proposal(it) = message else {
             return false;
         };
         let block = Arc::make_mut(&mut it.block);
         let header = &mut block.header;
-        match draw % 4 {
+        match place {
             0 => header.parent = flipped(&header.parent),
             1 => header.height = Height(header.height.0 + 1),
             2 => header.height = Height(header.height.0.saturating_sub(1)),
             _ => header.view = View(header.view.0 + 1),
+        }
+        true
+    }
+    fn misdate(message: &mut Message) -> bool {
+        match highest_mut(message).map(Arc::make_mut) {
+            Some(it) if it.view > View(0) => it.view.0 += 1,
+            _ => return false,
         }
         true
     }
@@ -278,6 +290,9 @@ impl Fluent for HotStuff {
             _ => how.spoil(&mut it.blocks),
         }
     }
+    const LACKS: &'static [(&'static str, &'static str)] =
+        &[("replay", "another's opening of a view")];
+    const ONE_PROOF: bool = true;
     fn own() -> Vec<Entry<Self>> {
         hotstuff::own()
     }

@@ -65,8 +65,13 @@ pub trait Fluent: Tongue<Message: Signed> {
     /// One of its fields left out, emptied or swapped for another; `draw` says which. False: there
     /// is none.
     fn omit(message: &mut Self::Message, draw: u64) -> bool;
-    /// A proposal that breaks a rule about where it stands; `draw` says which. False: it is none.
-    fn misplace(message: &mut Self::Message, draw: u64) -> bool;
+    /// Where a proposal may stand wrongly, in words.
+    const PLACES: [&'static str; 4];
+    /// A proposal that breaks a rule about where it stands: one of [`Fluent::PLACES`]. False: it is none.
+    fn misplace(message: &mut Self::Message, place: usize) -> bool;
+    /// Another view in the certificates of a message, which was signed for none of it. False: it has none
+    /// that is signed.
+    fn misdate(message: &mut Self::Message) -> bool;
     /// A proposal on a parent that all hold, and that its certificate does not certify. False: it has
     /// no parent.
     fn graft(_message: &mut Self::Message, _older: &Self::Message) -> bool {
@@ -75,6 +80,10 @@ pub trait Fluent: Tongue<Message: Signed> {
     /// An answer that is not what was asked for; something of another message may stand in it. False:
     /// it has nothing to change.
     fn poison(message: &mut Self::Message, how: Poison, other: &Self::Message) -> bool;
+    /// What common adversaries cannot do here, by their names and those of their ways.
+    const LACKS: &'static [(&'static str, &'static str)];
+    /// Whether one proof vouches for a whole answer to who lags; else each part has its own.
+    const ONE_PROOF: bool;
     /// Adversaries of this protocol only.
     fn own() -> Vec<Entry<Self>>;
 }

@@ -31,6 +31,15 @@ fn in_reached(it: &mut Reached) -> Option<&mut Certificate> {
     }
 }
 
+fn misdated(it: &mut Reached) -> bool {
+    match it {
+        Reached::Nothing | Reached::Stable(_) => return false,
+        Reached::Prepared(it) => Arc::make_mut(it).assigned.view.0 += 1,
+        Reached::Committed(it) => Arc::make_mut(it).assigned.view.0 += 1,
+    }
+    true
+}
+
 impl Tongue for Pbft {
     fn role(message: &Message) -> Role {
         match message {
@@ -215,15 +224,50 @@ impl Fluent for Pbft {
         }
         true
     }
-    fn misplace(message: &mut Message, draw: u64) -> bool {
+    const PLACES: [&'static str; 4] = [
+        "a slot above",
+        "a slot below",
+        "a view above",
+        "three slots above",
+    ];
+    fn misplace(message: &mut Message, place: usize) -> bool {
         let Message::PrePrepare(it) = message else {
             return false;
         };
-        match draw % 4 {
+        match place {
             0 => it.height = Height(it.height.0 + 1),
             1 => it.height = Height(it.height.0.saturating_sub(1)),
             2 => it.view = View(it.view.0 + 1),
             _ => it.height = Height(it.height.0 + 3),
+        }
+        true
+    }
+    fn misdate(message: &mut Message) -> bool {
+        match message {
+            Message::ViewChange(it) => {
+                let Some(last) = it.prepared.last_mut() else {
+                    return false;
+                };
+                let last = Arc::make_mut(last);
+                last.assigned.view.0 += 1;
+                if let Some(claim) = it.change.prepared.last_mut() {
+                    *claim = last.assigned;
+                }
+            }
+            Message::NewView(it) | Message::Opened(it) => {
+                let prepared = Arc::make_mut(it).prepared.last_mut();
+                match prepared.map(Arc::make_mut) {
+                    Some(it) => it.assigned.view.0 += 1,
+                    None => return false,
+                }
+            }
+            Message::Certificate(it) => return misdated(it),
+            Message::ReadAnswer(it) => return misdated(&mut it.reached),
+            Message::Slots(it) => match it.slots.last_mut() {
+                Some(it) => Arc::make_mut(&mut it.certificate).assigned.view.0 += 1,
+                None => return false,
+            },
+            _ => return false,
         }
         true
     }
@@ -260,6 +304,14 @@ impl Fluent for Pbft {
             _ => false,
         }
     }
+    const LACKS: &'static [(&'static str, &'static str)] = &[
+        // No pre-prepare carries a proof, nor does a question.
+        ("stale", "in a proposal"),
+        ("stale", "in a question"),
+        // It has no parent.
+        ("bad-block", "on another parent than is certified"),
+    ];
+    const ONE_PROOF: bool = false;
     fn own() -> Vec<Entry<Self>> {
         pbft::own()
     }

@@ -178,7 +178,9 @@ impl Report {
         let kept: usize = self.rounds.iter().map(|round| round.kept).sum();
         let slowest = self.rounds.iter().map(|round| round.back_ms).max();
         let part = format!("fault rounds on real processes, {}", self.protocol);
+        let rounds = self.rounds.len() as u64;
         let mut section = Section::new(part, self.seconds)
+            .ran(rounds, rounds)
             .figure("nodes", self.nodes as f64)
             .figure("rounds", self.rounds.len() as f64)
             .figure("operations", asked as f64)
