@@ -4,11 +4,15 @@
 //! None of them may panic, whatever the bytes, or allocate without bound.
 
 mod cluster;
+#[cfg(feature = "e2e")]
+pub mod evidence;
 pub mod files;
 mod forge;
 mod forge_hotstuff;
 mod forge_pbft;
 mod forge_raft;
+#[cfg(feature = "e2e")]
+pub mod hello;
 mod mutate;
 pub mod node;
 pub mod records;
@@ -24,6 +28,8 @@ pub mod wire;
 
 pub use mutate::mutated;
 pub use seeds::seeds;
+#[cfg(feature = "e2e")]
+use seeds::testnets;
 pub use source::Source;
 
 /// One of them.
@@ -52,6 +58,10 @@ pub const TARGETS: &[Target] = &[
     target("node_toml", files::node),
     target("key_file", files::key),
     target("state", state::execute),
+    #[cfg(feature = "e2e")]
+    target("evidence", evidence::file),
+    #[cfg(feature = "e2e")]
+    target("hello", hello::check),
     #[cfg(feature = "e2e")]
     target("rpc", rpc::requests),
 ];

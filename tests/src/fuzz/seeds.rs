@@ -27,8 +27,12 @@ pub fn seeds(name: &'static str) -> Vec<Vec<u8>> {
         "wire_raft" => frames::<Raft>(),
         "batches" => batches(),
         "rows" => rows(),
-        "genesis_toml" => testnets(|built| built.genesis.to_toml()),
-        "node_toml" => testnets(|built| built.nodes[0].config.to_toml()),
+        "genesis_toml" => texts(|built| built.genesis.to_toml()),
+        "node_toml" => texts(|built| built.nodes[0].config.to_toml()),
+        #[cfg(feature = "e2e")]
+        "evidence" => super::evidence::seeds(),
+        #[cfg(feature = "e2e")]
+        "hello" => super::hello::seeds(),
         "key_file" => keys(),
         "node_hotstuff" | "node_pbft" | "node_raft" => hostile_games(name),
         name => games(name),
@@ -183,14 +187,20 @@ fn rows() -> Vec<Vec<u8>> {
 }
 
 /// A file of every kind of chain.
-fn testnets(text: impl Fn(&BuiltTestnet) -> String) -> Vec<Vec<u8>> {
+fn texts(text: impl Fn(&BuiltTestnet) -> String) -> Vec<Vec<u8>> {
+    let built = testnets();
+    built.iter().map(|it| text(it).into_bytes()).collect()
+}
+
+/// Every kind of chain.
+pub(super) fn testnets() -> Vec<BuiltTestnet> {
     let (byzantine, crash) = (FaultModel::Byzantine, FaultModel::Crash);
     let kinds = [
         (byzantine, genesis::Protocol::Hotstuff, None),
         (byzantine, genesis::Protocol::Pbft, None),
         (crash, genesis::Protocol::Raft, Some(10)),
     ];
-    let file = |(fault_model, protocol, lease_drift)| {
+    let chain = |(fault_model, protocol, lease_drift)| {
         let ports = Ports::series(7000, 4).expect("four nodes have ports");
         let testnet = Testnet {
             fault_model,
@@ -199,9 +209,9 @@ fn testnets(text: impl Fn(&BuiltTestnet) -> String) -> Vec<Vec<u8>> {
             ..Testnet::new(ports)
         };
         let built = testnet.build_from(&[7; 32]);
-        text(&built.expect("a testnet contradicts nothing")).into_bytes()
+        built.expect("a testnet contradicts nothing")
     };
-    kinds.into_iter().map(file).collect()
+    kinds.into_iter().map(chain).collect()
 }
 
 /// A key, and bodies of transactions.
