@@ -136,8 +136,8 @@ impl Limits {
         holds(
             "block_bytes",
             self.block_bytes,
-            "one batch (batch_bytes)",
-            self.batch_bytes,
+            "two batches (batch_bytes)",
+            2 * self.batch_bytes,
         )?;
         holds(
             "author_bytes",

@@ -1,7 +1,6 @@
 //! What is held here, what is missing, and how it is got: no vote for payload that is not here.
 
 use crate::batches::Charge;
-use crate::message::LIST;
 use crate::{Mempool, Message, Output, To, Unfit};
 use bytes::Bytes;
 use crypto::{BatchRef, Digest, Height, NodeId, Payload, Reject, SealedBatch, Time};
@@ -289,7 +288,7 @@ impl Mempool {
                     self.wants.remove(&digest);
                     self.backlog.arrived(&digest);
                 }
-                None => self.wants.not_stored(&self.config, &digest, now),
+                None => self.wants.not_stored(&digest, now),
             }
         }
         self.ask_for_log(out);
@@ -314,13 +313,10 @@ impl Mempool {
             if crypto::planted!(NoFetch) {
                 continue;
             }
-            for part in digests.chunks(LIST) {
-                let message = Message::Fetch(part.to_vec());
-                out.push(Output::Send {
-                    to: To::One(peer),
-                    message,
-                });
-            }
+            out.push(Output::Send {
+                to: To::One(peer),
+                message: Message::Fetch(digests),
+            });
         }
     }
 

@@ -65,7 +65,8 @@ pub struct Config {
     /// After how long another peer is asked; longer by as much as the author's come late, likewise.
     pub fetch_retry: Time,
     /// Blocks with room for another batch that a leader may order while one waits that was handed to it: it
-    /// may not have got it yet. A second's worth, as long as it takes until all others were told of it.
+    /// may not have got it yet. Two seconds' worth at least: twice as long as it takes until all others were
+    /// told of it.
     pub roomy_blocks: usize,
     /// Age at which an unordered batch is offered to the leader; doubles with each offer.
     pub offer_delay: Time,

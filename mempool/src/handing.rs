@@ -94,11 +94,12 @@ impl Handing {
             self.offers.insert((now, *digest));
         }
     }
-    /// This waits again for its first offer: its leader may have lost it with the connection.
+    /// All waits again for its first offer: the leader may have lost it with the connection. What it has
+    /// left out still counts, or a liar would only have to connect again and again.
     pub(crate) fn again(&mut self, now: Time) {
         self.offers.clear();
         for (digest, mark) in &mut self.marks {
-            (mark.next, mark.fresh) = (now, true);
+            (mark.next, mark.offers, mark.fresh) = (now, 0, true);
             self.offers.insert((now, *digest));
         }
     }
@@ -151,8 +152,14 @@ impl Handing {
     }
     /// The leader ordered a block. What it left out for too long: each once a tenure, and with twice the
     /// allowance the next time.
-    pub(crate) fn ordered(&mut self, config: &Config, block: &[BatchRef]) -> Vec<Digest> {
-        let overdue: Vec<Digest> = self.watch.ordered(config, block).into_iter().collect();
+    pub(crate) fn ordered(
+        &mut self,
+        config: &Config,
+        now: Time,
+        block: &[BatchRef],
+    ) -> Vec<Digest> {
+        let overdue = self.watch.ordered(config, now, block);
+        let overdue: Vec<Digest> = overdue.into_iter().collect();
         for digest in &overdue {
             let mark = self.marks.get_mut(digest);
             let mark = mark.expect("what is watched is marked");

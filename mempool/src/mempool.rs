@@ -104,7 +104,7 @@ impl Mempool {
                 height,
                 payload,
                 by_leader,
-            } => self.committed(height, &payload, by_leader, out),
+            } => self.committed(now, height, &payload, by_leader, out),
             Input::Loaded { digest, bytes } => self.loaded(now, digest, bytes, out),
             Input::Leader(leader) => self.handing.begin(leader, now),
             Input::Connected(peer) => self.connected(now, peer, out),
@@ -193,7 +193,7 @@ impl Mempool {
             Checked::Fetch(digests) => self.serve(now, from, digests, out),
             Checked::NotHeld(digests) => {
                 for digest in digests {
-                    self.wants.not_held(self.config.n, &digest, now);
+                    self.wants.not_held(from, &digest, now);
                 }
             }
             Checked::Offer(refs) => self.offered(now, from, &refs),

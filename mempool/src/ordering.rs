@@ -40,6 +40,7 @@ impl Mempool {
     /// The next height is committed.
     pub(crate) fn committed(
         &mut self,
+        now: Time,
         height: Height,
         payload: &Payload,
         by_leader: bool,
@@ -50,9 +51,11 @@ impl Mempool {
             self.height().next(),
             "heights are committed in order"
         );
-        let refs = payload.references();
-        let mut lacking = Vec::new();
-        for r in &*refs {
+        let (mut lacking, mut new) = (Vec::new(), Vec::new());
+        for r in &*payload.references() {
+            if self.memory.get(&r.digest).is_none() {
+                new.push(*r);
+            }
             self.handing.remove(&r.digest);
             self.clients.settle_own(&r.digest);
             if let Some(held) = self.batches.remove(&r.digest) {
@@ -80,7 +83,8 @@ impl Mempool {
         if !by_leader {
             return;
         }
-        for digest in self.handing.ordered(&self.config, &refs) {
+        // What was ordered before fills no block.
+        for digest in self.handing.ordered(&self.config, now, &new) {
             let held = self.batches.get(&digest).expect("what is watched is held");
             out.push(Output::Overdue {
                 batch: held.reference,

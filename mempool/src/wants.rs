@@ -2,6 +2,7 @@
 
 use crate::Config;
 use crate::lateness::Lateness;
+use crate::message::LIST;
 use crate::questions::{Questions, Reason};
 use crypto::{BatchRef, Digest, NodeId, Size, Time};
 use std::collections::BTreeMap;
@@ -13,8 +14,8 @@ const OFFER_PATIENCE: u32 = 3;
 /// How often the pause between questions doubles, at most.
 const DOUBLINGS: u32 = 5;
 
-/// A batch that is offered and may be under way is not awaited for longer than so many
-/// `Config::fetch_delay`; one that is needed, for one of them.
+/// A batch that may be under way is not awaited for longer than so many `Config::fetch_delay`; one that a
+/// block needs, for one of them at first.
 const MOST_DELAYS: u64 = 8;
 
 /// All missing batches.
@@ -38,6 +39,10 @@ struct Want {
     questions: u32,
     /// How many of its peers were asked.
     asked: usize,
+    /// Who was asked last, and may say that he lacks it.
+    round: Vec<NodeId>,
+    /// How long it is.
+    bytes: usize,
     /// Since when peers have been expected to send it.
     since: Option<Time>,
     /// When to ask next, and why; `None` while the own store is asked.
@@ -119,11 +124,11 @@ impl Wants {
         !known
     }
     /// The own store lacks it: ask peers.
-    pub(crate) fn not_stored(&mut self, config: &Config, digest: &Digest, now: Time) {
+    pub(crate) fn not_stored(&mut self, digest: &Digest, now: Time) {
         if let Some(want) = self.wants.get_mut(digest)
             && want.next.is_none()
         {
-            let patience = want.patience(config, &self.lateness);
+            let patience = self.lateness.patience(want.author);
             want.since = Some(now);
             self.ask_at(digest, now.plus(patience));
         }
@@ -185,25 +190,39 @@ impl Wants {
         }
         self.for_log -= usize::from(want.commit);
     }
-    /// A peer lacks it: ask the next at once, but each only once at that pace.
-    pub(crate) fn not_held(&mut self, n: usize, digest: &Digest, now: Time) {
-        if let Some(want) = self.wants.get(digest)
+    /// A peer lacks it: ask the next at once, but each only once at that pace. Nobody is believed who was
+    /// not asked: he would have the others asked faster than they can answer, and what is offered given up.
+    pub(crate) fn not_held(&mut self, from: NodeId, digest: &Digest, now: Time) {
+        if let Some(want) = self.wants.get_mut(digest)
             && want.next.is_some()
-            && want.questions > 0
-            && (want.questions as usize) < n
+            && want.round.contains(&from)
         {
-            self.ask_at(digest, now);
+            want.round.clear();
+            if (want.questions as usize) < self.offered.len() {
+                self.ask_at(digest, now);
+            }
         }
     }
 
-    /// Whom to ask now for what.
-    pub(crate) fn due(&mut self, config: &Config, now: Time) -> BTreeMap<NodeId, Vec<Digest>> {
-        let mut questions: BTreeMap<NodeId, Vec<Digest>> = BTreeMap::new();
+    /// Whom to ask now for what: no more at a time than one answers at a time.
+    pub(crate) fn due(&mut self, config: &Config, now: Time) -> Vec<(NodeId, Vec<Digest>)> {
+        let mut open: BTreeMap<NodeId, (usize, Vec<Digest>)> = BTreeMap::new();
+        let mut questions = Vec::new();
         while let Some(digest) = self.questions.due(config, now) {
-            for peer in self.ask(config, now, &digest) {
-                questions.entry(peer).or_default().push(digest);
+            let (peers, bytes) = self.ask(config, now, &digest);
+            for peer in peers {
+                let (asked, digests) = open.entry(peer).or_default();
+                let full = *asked + bytes > config.block_bytes || digests.len() >= LIST;
+                if full && !digests.is_empty() {
+                    questions.push((peer, std::mem::take(digests)));
+                    *asked = 0;
+                }
+                *asked += bytes;
+                digests.push(digest);
             }
         }
+        let rest = open.into_iter().map(|(peer, (_, digests))| (peer, digests));
+        questions.extend(rest.filter(|(_, digests)| !digests.is_empty()));
         questions
     }
 
@@ -214,7 +233,7 @@ impl Wants {
 
     /// Asks those first who have it if they are honest, then two at a time, round and round, at growing
     /// intervals.
-    fn ask(&mut self, config: &Config, now: Time, digest: &Digest) -> Vec<NodeId> {
+    fn ask(&mut self, config: &Config, now: Time, digest: &Digest) -> (Vec<NodeId>, usize) {
         let want = self
             .wants
             .get_mut(digest)
@@ -222,21 +241,21 @@ impl Wants {
         want.next = None;
         if !want.is_needed() && want.questions >= OFFER_PATIENCE {
             self.remove(digest);
-            return Vec::new();
+            return (Vec::new(), 0);
         }
         let (peers, first) = want.peers(config, digest);
         let count = if want.questions == 0 { first } else { 2 };
         let round = peers.iter().cycle().skip(want.asked % peers.len().max(1));
-        let round = round.take(count.min(peers.len())).copied().collect();
+        want.round = round.take(count.min(peers.len())).copied().collect();
         want.asked += count;
+        let asked = (want.round.clone(), want.bytes);
         // Answers come as late as what is sent unasked.
-        let pause = config
-            .fetch_retry
-            .plus(want.patience(config, &self.lateness));
+        let patience = self.lateness.patience(want.author);
+        let pause = config.fetch_retry.plus(patience);
         let pause = pause.0.saturating_mul(1 << want.questions.min(DOUBLINGS));
         want.questions = want.questions.saturating_add(1);
         self.ask_at(digest, now.plus(Time(pause.max(1))));
-        round
+        asked
     }
 
     /// Sets when to ask next for what is wanted, for the most urgent of its reasons.
@@ -265,6 +284,8 @@ impl Wants {
                 holders: Vec::new(),
                 questions: 0,
                 asked: 0,
+                round: Vec::new(),
+                bytes: reference.bytes as usize,
                 since: asks.map(|(_, since, _)| since),
                 next,
                 check: false,
@@ -287,15 +308,6 @@ impl Want {
     }
     fn is_needed(&self) -> bool {
         self.reason() != Reason::Offer
-    }
-    /// How long to wait for what may be under way: what is needed need not wait for who is always late.
-    fn patience(&self, config: &Config, lateness: &Lateness) -> Time {
-        let patience = lateness.patience(self.author);
-        if self.is_needed() {
-            patience.min(config.fetch_delay)
-        } else {
-            patience
-        }
     }
     /// All peers: the author, who proposed it, those that say they hold it, and the rest from a place
     /// that differs from batch to batch. Who offered it comes first while nobody needs it. And how many

@@ -1,16 +1,19 @@
 //! The censorship timer: a batch is overdue when, since it was handed to the leader, that leader has
 //! ordered more batches than all pools together may hold without it, or more than a few blocks in which
-//! there was room for it. It counts what the leader orders, not seconds: that nothing commits is the view
-//! timer's affair, and overload alone deposes nobody.
+//! there was room for it. It counts what the leader orders, not seconds, but for a pace that no leader is
+//! held to exceed: that nothing commits is the view timer's affair.
 //!
 //! An honest leader that holds a batch orders it in the next block that has room. It leaves room only
 //! while it has not got the batch yet, and small or empty blocks prove nothing then: they are all that it
 //! can order while little else is to be done.
 
 use crate::Config;
-use crypto::{BatchRef, Digest, Size};
+use crypto::{BatchRef, Digest, Size, Time};
 use std::collections::BTreeSet;
 
+/// At most one block with room counts in so long: what the allowance waits for, offers and fetches, takes
+/// its time however fast blocks come, and a node that lags sees many of them at once.
+const PACE: Time = Time::millis(4);
 /// The most by which an allowance grows: 2 to this power.
 const DOUBLINGS: u32 = 6;
 
@@ -21,6 +24,8 @@ type Counts = [u64; 2];
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     counts: Counts,
+    /// When the next block with room counts.
+    next: Time,
     /// At which of the counts what is overdue.
     dues: [BTreeSet<(u64, Digest)>; 2],
 }
@@ -66,10 +71,19 @@ impl Watch {
             dues.remove(&(at, digest));
         }
     }
-    /// The leader ordered a block. What it left out for too long by now.
-    pub(crate) fn ordered(&mut self, config: &Config, block: &[BatchRef]) -> BTreeSet<Digest> {
+    /// The leader ordered a block, of which this was not ordered before. What it left out for too long by
+    /// now.
+    pub(crate) fn ordered(
+        &mut self,
+        config: &Config,
+        now: Time,
+        block: &[BatchRef],
+    ) -> BTreeSet<Digest> {
         self.counts[0] += block.len() as u64;
-        self.counts[1] += u64::from(!config.is_full(block));
+        if now >= self.next && !config.is_full(block) {
+            self.counts[1] += 1;
+            self.next = now.plus(PACE);
+        }
         let mut overdue = BTreeSet::new();
         for (dues, count) in self.dues.iter().zip(self.counts) {
             let late = dues.iter().take_while(|(due, _)| *due < count);

@@ -138,6 +138,22 @@ fn who_lacks_it_says_so_and_the_next_is_asked_at_once() {
     assert!(repeats <= 4, "{repeats}");
 }
 
+/// A liar had what an honest node offers given up before the answer came, time and again, and an honest
+/// leader condemned for not ordering it: found by a reader.
+#[test]
+fn nobody_says_for_others_that_they_lack_a_batch() {
+    let mut rig = Rig::new();
+    let a = batch(1, 1);
+    let out = rig.receive(2, Message::Offer(vec![a.reference()]));
+    assert_eq!(asked(&out), [(2, vec![a.reference().digest])]);
+    for _ in 0..10 {
+        let out = rig.receive(3, Message::NotHeld(vec![a.reference().digest]));
+        assert_eq!(asked(&out), []);
+    }
+    rig.answer(2, &[&a]);
+    assert_eq!(rig.pool.stats().batches, 1);
+}
+
 #[test]
 fn a_reference_that_contradicts_its_batch_is_invalid() {
     let a = batch(1, 1);

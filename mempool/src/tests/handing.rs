@@ -73,9 +73,59 @@ fn blocks_until_overdue(rig: &mut Rig, sizes: &[u64]) -> Option<usize> {
         });
         let batches: Vec<SealedBatch> = batches.collect();
         batches.iter().for_each(|sealed| drop(rig.push(sealed)));
+        rig.pass(4);
         let out = rig.commit(refs(&batches.iter().collect::<Vec<_>>()));
         !overdue(&out).is_empty()
     })
+}
+
+/// One where a batch waits that was handed to its leader, node 2.
+fn with_one_that_waits(limits: impl FnOnce(&mut Config)) -> Rig {
+    let mut rig = Rig::with(|config| {
+        real(config);
+        limits(config);
+    });
+    rig.step(Input::Leader(NodeId(2)));
+    rig.push(&lasting(1, 1));
+    rig.pass(400);
+    rig
+}
+
+/// It costs nothing to name old batches again, and makes a block look full: found by a reader.
+#[test]
+fn what_was_ordered_before_fills_no_block() {
+    let mut rig = with_one_that_waits(|it| (it.batch_bytes, it.block_bytes) = (4_000, 8_000));
+    let old = [2, 3].map(|number| {
+        let mut it = (**batch_of(2, number, 3_000).batch()).clone();
+        it.expires = Height(10_000);
+        it.seal()
+    });
+    old.iter().for_each(|sealed| drop(rig.push(sealed)));
+    let blocks = (1..8_192).find(|_| {
+        rig.pass(4);
+        !overdue(&rig.commit(refs(&[&old[0], &old[1]]))).is_empty()
+    });
+    let few = Config::new(ME, N).roomy_blocks;
+    assert!(blocks.is_some_and(|it| it <= few + 2), "{blocks:?}");
+}
+
+/// Fetches take their time however fast blocks are, and a node that was stopped for a moment learns of many
+/// at once: found by a reader.
+#[test]
+fn blocks_that_come_faster_than_batches_can_be_fetched_condemn_nobody() {
+    let mut rig = with_one_that_waits(|_| {});
+    for now in 0..2_000 {
+        for _ in 0..4 {
+            assert_eq!(overdue(&rig.commit(Payload::EMPTY)), vec![], "{now} ms");
+        }
+        rig.pass(1);
+    }
+    rig.pass(1_000);
+    let condemned = (0..512).find(|_| {
+        rig.pass(4);
+        !overdue(&rig.commit(Payload::EMPTY)).is_empty()
+    });
+    assert!(condemned.is_some());
 }
 
 /// Nothing, or next to nothing, now and then a batch of its own: all of these had room for what waits.
@@ -86,10 +136,7 @@ fn a_leader_that_leaves_room_in_its_blocks_is_overdue_within_a_part_of_its_tenur
         let mut rig = Rig::with(real);
         rig.step(Input::Leader(NodeId(2)));
         assert_eq!(blocks_until_overdue(&mut rig, &[0]), None, "nothing waits");
-        let mut rig = Rig::with(real);
-        rig.step(Input::Leader(NodeId(2)));
-        rig.push(&lasting(1, 1));
-        rig.pass(400);
+        let mut rig = with_one_that_waits(|_| {});
         let blocks = blocks_until_overdue(&mut rig, sizes);
         assert_eq!(blocks, Some(few + 1), "{sizes:?}");
         assert_eq!(blocks_until_overdue(&mut rig, sizes), None, "once a tenure");
