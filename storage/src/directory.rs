@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// The data format that this program reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Whose data they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +39,12 @@ pub enum OpenError {
         /// The other process, as it says.
         owner: String,
     },
-    /// Written by a newer version.
+    /// Written by another version.
     #[error(
-        "{path} has data format {found}, this program knows formats up to {FORMAT}: use the newer program"
+        "{path} has data format {found}, this program knows {FORMAT} only: use the program that wrote it, or \
+         begin anew with an empty directory"
     )]
-    Newer {
+    OtherFormat {
         /// The directory.
         path: String,
         /// Its format.
@@ -227,9 +228,9 @@ fn check(path: &Path, text: &str, identity: &Identity) -> Result<(), OpenError> 
     let found = field("quorate-data")?
         .parse()
         .map_err(|_| damaged("no format number"))?;
-    // A newer format may hold anything below its first line.
-    if found > FORMAT {
-        return Err(OpenError::Newer {
+    // Another format may hold anything below its first line.
+    if found != FORMAT {
+        return Err(OpenError::OtherFormat {
             path: path.display().to_string(),
             found,
         });

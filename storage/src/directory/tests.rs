@@ -14,7 +14,7 @@ fn identity() -> Identity {
 #[test]
 fn golden_format_file() {
     let expected = format!(
-        "quorate-data 1\nchain {}\nkey {}\nprotocol hotstuff\n",
+        "quorate-data 2\nchain {}\nkey {}\nprotocol hotstuff\n",
         "ab".repeat(32),
         "cd".repeat(32)
     );
@@ -76,19 +76,18 @@ fn a_foreign_one_is_refused_and_says_what_differs() {
 }
 
 #[test]
-fn a_newer_format_is_refused_whatever_else_it_says() {
+fn another_format_is_refused_whatever_else_it_says() {
     let home = tempfile::tempdir().unwrap();
     Directory::create(home.path(), &identity()).unwrap();
-    fs::write(
-        home.path().join("FORMAT"),
-        "quorate-data 2\nsomething new\n",
-    )
-    .unwrap();
-    let error = Directory::open(home.path(), &identity()).unwrap_err();
-    assert!(
-        matches!(error, OpenError::Newer { found: 2, .. }),
-        "{error}"
-    );
+    for other in [FORMAT - 1, FORMAT + 1] {
+        let text = format!("quorate-data {other}\nsomething else\n");
+        fs::write(home.path().join("FORMAT"), text).unwrap();
+        let error = Directory::open(home.path(), &identity()).unwrap_err();
+        assert!(
+            matches!(error, OpenError::OtherFormat { found, .. } if found == other),
+            "{error}"
+        );
+    }
 }
 
 #[test]
@@ -99,8 +98,8 @@ fn a_damaged_format_file_is_refused() {
         "",
         "quorate-data",
         "quorate-data x\n",
-        "quorate-data 1\n",
-        "quorate-data 1\nchain\n",
+        "quorate-data 2\n",
+        "quorate-data 2\nchain\n",
     ] {
         fs::write(home.path().join("FORMAT"), text).unwrap();
         let error = Directory::open(home.path(), &identity()).unwrap_err();

@@ -192,9 +192,12 @@ impl Taker<'_> {
 fn now(read: &dyn Read, span: &Span, taker: &mut Taker<'_>) -> Result<(), StoreError> {
     let mut from = span.key.clone();
     let until = span.until();
+    let mut least = 1;
     loop {
         let rows = (taker.budget.pairs - taker.pairs.len()).min(taker.budget.looks);
-        let rows = rows.saturating_add(1).min(PAGE);
+        let rows = rows.saturating_add(1).max(least).min(PAGE);
+        // Behind removed keys are mostly more of them.
+        least = 2 * rows;
         let page = read.scan(Table::Key, &Scan::range(from, until.clone()).rows(rows))?;
         let Some((last, _)) = page.last() else {
             return Ok(());
@@ -205,6 +208,10 @@ fn now(read: &dyn Read, span: &Span, taker: &mut Taker<'_>) -> Result<(), StoreE
                 return Ok(());
             }
             let Some(head) = Head::decode(row)? else {
+                if !taker.may_read(key) {
+                    return Ok(());
+                }
+                taker.budget.charge(key.len());
                 continue;
             };
             // The last row only tells that there is more: its value need not be read.

@@ -415,6 +415,16 @@ fn a_range_of_now_looks_at_few_removed_keys_and_says_where_it_goes_on() {
         span.key = next;
     }
     assert_eq!((keys, pages), (vec!["a".into(), "z".into()], 3));
+
+    // Nor is it cheaper to ask for a single pair, time and again.
+    let mut budget = crate::kv::Budget::new(&limits);
+    budget.limit(1, &limits);
+    span.key = Bytes::from_static(b"k");
+    counting.scans.take();
+    crate::kv::range(&counting, &span, 0, &mut budget).unwrap();
+    let scans = counting.scans.take();
+    assert!(scans <= limits.looks / 32, "{scans} scans");
+    assert!(budget.read >= 100 * limits.looks, "{} read", budget.read);
 }
 
 /// Keys that did not exist yet are not returned, but looked at: a client could make many, and have
