@@ -39,7 +39,11 @@ unit() {
 }
 
 units() {
-    local bug name
+    local bug name list
+    list=$("$bin/sim" --protocol "$1" --units) && [ -n "$list" ] || {
+        fail "units, $1: the planted bugs are not listed"
+        return
+    }
     while read -r bug name; do
         unit "$name" || fail "$name does not pass without a bug"
         QUORATE_PLANTED=$bug unit "$name"
@@ -48,7 +52,7 @@ units() {
         1) printf '%-18s dies by %s\n' "$bug" "$name" ;;
         *) fail "$name does not run with $bug" ;;
         esac
-    done < <("$bin/sim" --protocol "$1" --units)
+    done <<<"$list"
 }
 
 simulator() { "$bin/sim" --protocol "$1" --planted all --jobs "$jobs" "${options[@]}" || fail "simulator, $1"; }
