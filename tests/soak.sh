@@ -16,14 +16,23 @@ out=${SOAK_OUT:-$target/soak}
 read -ra parts <<<"${SOAK_PARTS:-simulator adversaries puppeteer twins rounds mutants}"
 read -ra protocols <<<"${SOAK_PROTOCOLS:-hotstuff pbft raft}"
 jobs=$(nproc 2>/dev/null || echo 2)
-share=$((seconds / ${#parts[@]} / ${#protocols[@]}))
-[ "$share" -gt 0 ] || share=1
 seeds=$from..$((from + 1000000000))
 bin=$target/release
 page=$out/soak.jsonl
 begun=0
 
 say() { printf '\n== %s\n' "$*"; }
+
+# Fails if no name is given, or one that is not among those in the second argument.
+known() {
+    local what=$1 all=$2 name
+    shift 2
+    for name in "${@:-}"; do
+        [[ " $all " == *" $name "* ]] && continue
+        echo "$0: no $what is called \"$name\"; these are: $all" >&2
+        exit 2
+    done
+}
 
 # A failure that a part did not tell of itself.
 broke() {
@@ -82,12 +91,17 @@ rounds() {
 mutants() {
     RUSTFLAGS="--cfg planted" cargo build --profile planted --quiet --target-dir "$target/planted" \
         -p quorate-tests --bin sim || {
+        begun=$((begun + 1))
         broke "planted bugs, $1" "the program with planted bugs does not build"
         return
     }
     part "planted bugs, $1" "$target/planted/planted/sim" --protocol "$1" --planted all --jobs "$jobs"
 }
 
+known part "simulator adversaries puppeteer twins rounds mutants" "${parts[@]}"
+known protocol "hotstuff pbft raft" "${protocols[@]}"
+share=$((seconds / ${#parts[@]} / ${#protocols[@]}))
+[ "$share" -gt 0 ] || share=1
 cargo build --release --quiet --workspace --bins --features quorate-tests/e2e || exit
 mkdir -p "$out" && : >"$page" || exit
 for name in "${parts[@]}"; do
@@ -95,5 +109,9 @@ for name in "${parts[@]}"; do
         "$name" "$protocol"
     done
 done
+if [ "$begun" = 0 ]; then
+    echo "$0: none of these parts has anything to do under these protocols" >&2
+    exit 1
+fi
 say "report"
 "$bin/report" "$page" --parts "$begun" --commit "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
