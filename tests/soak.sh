@@ -65,16 +65,16 @@ adversaries() {
     withstands "$1" || return 0
     for nodes in 4 7; do
         part "adversaries, $1, $nodes nodes" "$bin/sim" --protocol "$1" --attack all --nodes "$nodes" \
-            --seeds "$seeds" --seconds $((share / 2)) --jobs "$jobs"
+            --seeds "$seeds" --seconds "$half" --jobs "$jobs"
     done
 }
 
 # A shard of all schedules of four views as far as the time goes, and longer ones that are drawn.
 twins() {
     withstands "$1" || return 0
-    part "twins, $1" "$bin/twins" --protocol "$1" --views 4 --shard "$shard/8" --seconds $((share / 2)) --jobs "$jobs"
+    part "twins, $1" "$bin/twins" --protocol "$1" --views 4 --shard "$shard/8" --seconds "$half" --jobs "$jobs"
     part "twins, $1, longer" "$bin/twins" --protocol "$1" --views 8 --phases 3 --warm --sample 1000000000 \
-        --seed "$from" --seconds $((share / 2)) --jobs "$jobs"
+        --seed "$from" --seconds "$half" --jobs "$jobs"
 }
 
 puppeteer() {
@@ -102,6 +102,8 @@ known part "simulator adversaries puppeteer twins rounds mutants" "${parts[@]}"
 known protocol "hotstuff pbft raft" "${protocols[@]}"
 share=$((seconds / ${#parts[@]} / ${#protocols[@]}))
 [ "$share" -gt 0 ] || share=1
+half=$((share / 2))
+[ "$half" -gt 0 ] || half=1
 cargo build --release --quiet --workspace --bins --features quorate-tests/e2e || exit
 mkdir -p "$out" && : >"$page" || exit
 for name in "${parts[@]}"; do
