@@ -284,17 +284,18 @@ impl Fluent for Pbft {
                 it.slots.get_mut(middle)?.payload = foreign()?;
                 Some(Proof::Each)
             }
-            Message::Payloads(it) if how == Poison::Foreign => {
-                let (_, payload) = it.payloads.first_mut()?;
-                *payload = foreign()?;
-                Some(Proof::None)
-            }
             Message::Slots(it) => {
                 // There is said to be more, far above, again and again.
                 it.reached.0 += u64::from(how == Poison::Drip) << 20;
                 how.spoil(&mut it.slots).then_some(Proof::Each)
             }
-            Message::Payloads(it) => how.spoil(&mut it.payloads).then_some(Proof::None),
+            Message::Payloads(it) => {
+                // Most hold a single payload, and are rare: all that can be done is to put another there.
+                if !how.spoil(&mut it.payloads) {
+                    it.payloads.first_mut()?.1 = foreign()?;
+                }
+                Some(Proof::None)
+            }
             _ => None,
         }
     }
