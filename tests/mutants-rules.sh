@@ -43,7 +43,7 @@ tell() {
 
 # Changes one file, and compares who survives with the list.
 change() {
-    local file=$1 tests=$2 status results kind
+    local file=$1 tests=$2 status results kind lines changes=0
     rm -rf "$out/mutants.out"
     cargo mutants --no-shuffle --jobs 1 --output "$out" --file "$file" -- --lib -- "$tests" "${slow[@]}"
     status=$?
@@ -54,8 +54,15 @@ change() {
     esac
     results=$out/mutants.out
     for kind in "${!counts[@]}"; do
-        counts[$kind]=$((counts[$kind] + $(wc -l <"$results/$kind.txt")))
+        # Within arithmetic a missing number would end the shell, and all that is counted with it.
+        lines=$(wc -l <"$results/$kind.txt") || {
+            tell "cargo-mutants wrote no $kind.txt about" <<<"$file"
+            return
+        }
+        counts[$kind]=$((counts[$kind] + lines))
+        changes=$((changes + lines))
     done
+    [ "$changes" -gt 0 ] || tell "nothing was changed in" <<<"$file"
     tell "survives, and is not listed" < <(comm -23 <(bare "$results/missed.txt") <(listed "$file"))
     tell "is listed, and does not survive" < <(comm -13 <(bare "$results/missed.txt") <(listed "$file"))
 }
@@ -63,6 +70,12 @@ change() {
 # Those of a file that are known to survive.
 listed() { grep "^$1: " tests/testdata/survivors.txt | sort; }
 
+for name in "$@"; do
+    [[ "${files[*]}" == *"$name.rs "* ]] || {
+        echo "$0: none of the files is called $name.rs" >&2
+        exit 2
+    }
+done
 ran=0
 for entry in "${files[@]}"; do
     read -r file tests <<<"$entry"

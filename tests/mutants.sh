@@ -12,6 +12,7 @@ jobs=$(nproc 2>/dev/null || echo 2)
 read -ra parts <<<"${MUTANTS_PARTS:-units simulator twins puppeteer}"
 read -ra protocols <<<"${MUTANTS_PROTOCOLS:-hotstuff pbft raft}"
 bin=$target/planted
+hunted=0
 failed=0
 
 say() { printf '\n== %s\n' "$*"; }
@@ -21,11 +22,23 @@ fail() {
     failed=$((failed + 1))
 }
 
+# Fails if no name is given, or one that is not among those in the second argument.
+known() {
+    local what=$1 all=$2 name
+    shift 2
+    for name in "${@:-}"; do
+        [[ " $all " == *" $name "* ]] && continue
+        echo "$0: no $what is called \"$name\"; these are: $all" >&2
+        exit 2
+    done
+}
+
 # cargo, in the build that has the bugs.
 planted() { RUSTFLAGS="--cfg planted" cargo "$@" --quiet --profile planted --target-dir "$target"; }
 
-# Whether liars are looked for under a protocol.
-withstands() { [ "$1" != raft ]; }
+# Whether a part has something to look for under a protocol: two of them look for liars, which raft need not
+# withstand.
+looks() { [ "$2" != raft ] || { [ "$1" != twins ] && [ "$1" != puppeteer ]; }; }
 
 # Runs one unit test of `consensus`, by its whole name: 0 it passes, 1 it fails, 2 it did not run.
 unit() {
@@ -39,7 +52,11 @@ unit() {
 }
 
 units() {
-    local bug name
+    local bug name list
+    list=$("$bin/sim" --protocol "$1" --units) && [ -n "$list" ] || {
+        fail "units, $1: the planted bugs are not listed"
+        return
+    }
     while read -r bug name; do
         unit "$name" || fail "$name does not pass without a bug"
         QUORATE_PLANTED=$bug unit "$name"
@@ -48,21 +65,19 @@ units() {
         1) printf '%-18s dies by %s\n' "$bug" "$name" ;;
         *) fail "$name does not run with $bug" ;;
         esac
-    done < <("$bin/sim" --protocol "$1" --units)
+    done <<<"$list"
 }
 
 simulator() { "$bin/sim" --protocol "$1" --planted all --jobs "$jobs" "${options[@]}" || fail "simulator, $1"; }
 
-twins() {
-    withstands "$1" || return 0
-    "$bin/twins" --protocol "$1" --planted all --jobs "$jobs" || fail "twins, $1"
-}
+twins() { "$bin/twins" --protocol "$1" --planted all --jobs "$jobs" || fail "twins, $1"; }
 
 puppeteer() {
-    withstands "$1" || return 0
     "$bin/puppeteer" --protocol "$1" --planted all --most 20000 --jobs "$jobs" || fail "puppeteer, $1"
 }
 
+known part "units simulator twins puppeteer" "${parts[@]}"
+known protocol "hotstuff pbft raft" "${protocols[@]}"
 options=("$@")
 say "build"
 planted build -p quorate-tests --bin sim --bin twins --bin puppeteer || exit
@@ -72,9 +87,12 @@ units=$(planted test -p consensus --lib --no-run --message-format json |
 [ -x "$units" ] || fail "the unit tests do not build"
 for part in "${parts[@]}"; do
     for protocol in "${protocols[@]}"; do
+        looks "$part" "$protocol" || continue
+        hunted=$((hunted + 1))
         say "$part, $protocol"
         "$part" "$protocol"
     done
 done
+[ "$hunted" -gt 0 ] || fail "nothing was hunted"
 printf '\n%d failed\n' "$failed"
 [ "$failed" = 0 ]

@@ -3,27 +3,35 @@
 #   SOAK_SECONDS=7200 SOAK_PARTS="simulator rounds" SOAK_PROTOCOLS="pbft raft" tests/soak.sh
 # Each part gets an equal share of the time for each protocol. The page is SOAK_OUT/soak.md, the same
 # for machines SOAK_OUT/soak.json. It fails if a part finds something, runs nothing or tells nothing; it says
-# which ran too little for what is rare. Of all schedules of Twins it plays one shard of eight, which
-# SOAK_SHARD names, and else SOAK_FROM in millions.
+# which ran too little for what is rare. Of all schedules of Twins it plays one shard, as large as the time
+# allows: which of them, SOAK_SHARD says, and else SOAK_FROM in millions.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=${SOAK_SECONDS:-3600}
 from=${SOAK_FROM:-0}
-shard=${SOAK_SHARD:-$((from / 1000000 % 8))}
 target=${CARGO_TARGET_DIR:-target}
 out=${SOAK_OUT:-$target/soak}
 read -ra parts <<<"${SOAK_PARTS:-simulator adversaries puppeteer twins rounds mutants}"
 read -ra protocols <<<"${SOAK_PROTOCOLS:-hotstuff pbft raft}"
 jobs=$(nproc 2>/dev/null || echo 2)
-share=$((seconds / ${#parts[@]} / ${#protocols[@]}))
-[ "$share" -gt 0 ] || share=1
 seeds=$from..$((from + 1000000000))
 bin=$target/release
 page=$out/soak.jsonl
 begun=0
 
 say() { printf '\n== %s\n' "$*"; }
+
+# Fails if no name is given, or one that is not among those in the second argument.
+known() {
+    local what=$1 all=$2 name
+    shift 2
+    for name in "${@:-}"; do
+        [[ " $all " == *" $name "* ]] && continue
+        echo "$0: no $what is called \"$name\"; these are: $all" >&2
+        exit 2
+    done
+}
 
 # A failure that a part did not tell of itself.
 broke() {
@@ -56,16 +64,20 @@ adversaries() {
     withstands "$1" || return 0
     for nodes in 4 7; do
         part "adversaries, $1, $nodes nodes" "$bin/sim" --protocol "$1" --attack all --nodes "$nodes" \
-            --seeds "$seeds" --seconds $((share / 2)) --jobs "$jobs"
+            --seeds "$seeds" --seconds "$half" --jobs "$jobs"
     done
 }
 
-# A shard of all schedules of four views as far as the time goes, and longer ones that are drawn.
+# A shard of all schedules of four views, and longer ones that are drawn. There are so many shards that one
+# is played to its end at 200 schedules a second for each job, half of what a busy core does: what is behind
+# the place where a shard is cut would never be played.
 twins() {
     withstands "$1" || return 0
-    part "twins, $1" "$bin/twins" --protocol "$1" --views 4 --shard "$shard/8" --seconds $((share / 2)) --jobs "$jobs"
+    local shards=$((1502936 / (200 * half * jobs) + 1))
+    local shard=$((${SOAK_SHARD:-$((from / 1000000))} % shards))
+    part "twins, $1" "$bin/twins" --protocol "$1" --views 4 --shard "$shard/$shards" --seconds "$half" --jobs "$jobs"
     part "twins, $1, longer" "$bin/twins" --protocol "$1" --views 8 --phases 3 --warm --sample 1000000000 \
-        --seed "$from" --seconds $((share / 2)) --jobs "$jobs"
+        --seed "$from" --seconds "$half" --jobs "$jobs"
 }
 
 puppeteer() {
@@ -82,12 +94,19 @@ rounds() {
 mutants() {
     RUSTFLAGS="--cfg planted" cargo build --profile planted --quiet --target-dir "$target/planted" \
         -p quorate-tests --bin sim || {
+        begun=$((begun + 1))
         broke "planted bugs, $1" "the program with planted bugs does not build"
         return
     }
     part "planted bugs, $1" "$target/planted/planted/sim" --protocol "$1" --planted all --jobs "$jobs"
 }
 
+known part "simulator adversaries puppeteer twins rounds mutants" "${parts[@]}"
+known protocol "hotstuff pbft raft" "${protocols[@]}"
+share=$((seconds / ${#parts[@]} / ${#protocols[@]}))
+[ "$share" -gt 0 ] || share=1
+half=$((share / 2))
+[ "$half" -gt 0 ] || half=1
 cargo build --release --quiet --workspace --bins --features quorate-tests/e2e || exit
 mkdir -p "$out" && : >"$page" || exit
 for name in "${parts[@]}"; do
@@ -95,5 +114,9 @@ for name in "${parts[@]}"; do
         "$name" "$protocol"
     done
 done
+if [ "$begun" = 0 ]; then
+    echo "$0: none of these parts has anything to do under these protocols" >&2
+    exit 1
+fi
 say "report"
 "$bin/report" "$page" --parts "$begun" --commit "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"

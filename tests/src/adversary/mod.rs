@@ -33,7 +33,7 @@ pub use colluding::camp;
 pub use disguised::Disguised;
 pub use equivocate::{Equivocate, RIVAL};
 pub use mouth::{Mouth, Said};
-pub use poison::Poison;
+pub use poison::{Poison, Proof};
 pub use ring::Ring;
 pub use tongue::{Fluent, Role, Tongue};
 pub use way::{Fate, Tally, Way};

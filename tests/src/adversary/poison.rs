@@ -37,15 +37,16 @@ impl Poison {
     ];
 
     /// As what it is counted.
-    const fn way<P: Fluent>(self) -> Way {
-        match self {
-            Self::Swap => Way::refused("two change places"),
-            Self::Gap => Way::refused("one in the middle is missing"),
-            Self::Cut if P::ONE_PROOF => Way::refused("the last is missing"),
-            Self::Cut => Way::bold("the last is missing"),
-            Self::Drip => Way::bold("one at a time"),
-            Self::Beginning => Way::bold("the first of all"),
-            Self::Foreign => Way::refused("one holds what another should"),
+    const fn way(self, proof: Proof) -> Way {
+        match (self, proof) {
+            (_, Proof::None) => UNPROVEN,
+            (Self::Swap, _) => Way::refused("two change places"),
+            (Self::Gap, _) => Way::refused("one in the middle is missing"),
+            (Self::Cut, Proof::Whole) => Way::refused("the last is missing"),
+            (Self::Cut, Proof::Each) => Way::bold("the last is missing"),
+            (Self::Drip, _) => Way::bold("one at a time"),
+            (Self::Beginning, _) => Way::bold("the first of all"),
+            (Self::Foreign, _) => Way::refused("one holds what another should"),
         }
     }
     /// Does it to a list; `Foreign` is left to whoever knows what is in it. False: it is too short.
@@ -62,13 +63,30 @@ impl Poison {
     }
 }
 
+/// What vouches for a list of what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// One proof for all of it.
+    Whole,
+    /// Each of the list has its own, which also says after what it comes.
+    Each,
+    /// Nothing: whoever asked knows by their digests what he waits for.
+    None,
+}
+
+/// Without a proof, order, gaps and content are nothing that checks of form could refuse.
+const UNPROVEN: Way = Way::bold("another list of what nothing vouches for");
 /// A batch comes alone: nothing but another one can be said instead.
 const BATCH: Way = Way::bold("another batch");
 
 /// All of them.
 pub(super) fn ways<P: Fluent>() -> Vec<Way> {
-    let answers = Poison::ALL.into_iter().map(Poison::way::<P>);
-    answers.chain([BATCH]).collect()
+    let each = |proof: &Proof| Poison::ALL.map(|how| how.way(*proof));
+    let mut all: Vec<Way> = P::ANSWERS.iter().flat_map(each).collect();
+    // What nothing vouches for is one way, whatever is done to it.
+    all.dedup();
+    all.push(BATCH);
+    all
 }
 
 /// Answers with other than what was asked for: out of order, with gaps, one at a time, from the
@@ -111,15 +129,15 @@ impl<P: Fluent> Adversary<P> for PoisonSync<P> {
         if P::payload(message).is_some() || answers {
             self.old.keep(message, mouth.chance);
         }
-        let mut bad = message.clone();
-        if !answers
-            || mouth.chance.one_in(4)
-            || !P::poison(&mut bad, how, self.old.any(mouth.chance))
-            || bad == *message
-        {
+        if !answers || mouth.chance.one_in(4) {
             return mouth.pass(&said);
         }
-        mouth.lie(how.way::<P>(), &said.to, said.class, &protocol(bad));
+        let mut bad = message.clone();
+        let proof = P::poison(&mut bad, how, self.old.any(mouth.chance));
+        match proof.filter(|_| bad != *message) {
+            Some(proof) => mouth.lie(how.way(proof), &said.to, said.class, &protocol(bad)),
+            None => mouth.pass(&said),
+        }
     }
     fn hear(&mut self, _: NodeId, message: &P::Message, mouth: &mut Mouth<'_>) {
         if P::payload(message).is_some() || P::role(message) == Role::Answer {

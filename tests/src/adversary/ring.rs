@@ -1,6 +1,7 @@
 //! What the liars of a cluster share.
 
 use super::Way;
+use crate::sim::Chance;
 use consensus::{LeaderSchedule, Timing};
 use crypto::{Context, NodeId, SecretKey, Signature, Statement, Verifier, View};
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct Ring {
     pub timing: Timing,
     /// Lies told so far, by the names of their ways.
     told: Mutex<BTreeMap<&'static str, u64>>,
+    /// The latest turn, once there was one.
+    turn: Mutex<Option<u64>>,
     /// What was said instead of the truth, and in which way; only where somebody asks for it.
     lies: Option<Mutex<BTreeMap<u64, &'static str>>>,
 }
@@ -44,6 +47,7 @@ impl Ring {
             leaders,
             timing,
             told: Mutex::default(),
+            turn: Mutex::default(),
             lies: None,
         }
     }
@@ -112,6 +116,14 @@ impl Ring {
         let key = self.keys.get(&node)?;
         let digest = statement.digest(context);
         Some(self.verifier.scheme.sign(key, &digest))
+    }
+    /// Turns, counted over all liars, for an attack whose occasions are so rare that one liar alone has
+    /// none to go through its ways. The first is drawn: runs with one occasion do not all tell the same.
+    pub(super) fn turn(&self, chance: &mut Chance) -> u64 {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = turn.map_or_else(|| chance.number(), |last| last.wrapping_add(1));
+        *turn = Some(next);
+        next
     }
     /// Lies told so far, by the names of their ways.
     #[must_use]

@@ -177,8 +177,8 @@ fn attack(name: &str, args: &Args) -> ExitCode {
             println!("{}", line(&row));
             table.rows.push(row);
         }
-        ran += report.seeds.min(ENOUGH);
-        let whole = report.seeds >= ENOUGH;
+        ran += report.seeds.min(attack::ENOUGH);
+        let whole = report.seeds >= attack::ENOUGH;
         for unmet in attack::unmet(args.protocol, name, &report.caught, whole) {
             println!("FAILED: {name}: {unmet}");
             section.fail(format!("{name}: {unmet}"), "");
@@ -190,14 +190,10 @@ fn attack(name: &str, args: &Args) -> ExitCode {
     section.seconds = begun.elapsed().as_secs_f64();
     section.table = Some(table);
     // More of one attack make up for no other.
-    let section = section.ran(ran, attacks * ENOUGH);
+    let section = section.ran(ran, attacks * attack::ENOUGH);
     let sound = section.failures.is_empty();
     finish(args, &section, sound)
 }
-
-/// Runs under an attack after which each of its ways has to have been told. Fewer need not show what is
-/// rare.
-const ENOUGH: u64 = 40;
 
 /// What an attack came to, and each of its ways.
 fn rows(name: &str, report: &Report) -> Vec<Vec<String>> {

@@ -252,25 +252,21 @@ pub(super) async fn all_below(client: &Client, prefix: &str) -> Result<BTreeMap<
     let mut end = prefix.as_bytes().to_vec();
     // Prefixes end with a slash, which has a successor.
     *end.last_mut().expect("a prefix is not empty") += 1;
-    let mut from = prefix.as_bytes().to_vec();
+    let mut request = RangeRequest {
+        key: prefix.to_owned().into(),
+        range_end: end.into(),
+        limit: PAGE,
+        consistency: Consistency::Linearizable.into(),
+        ..RangeRequest::default()
+    };
     loop {
-        let request = RangeRequest {
-            key: from.into(),
-            range_end: end.clone().into(),
-            limit: PAGE,
-            consistency: Consistency::Linearizable.into(),
-            ..RangeRequest::default()
-        };
-        let page = client.range(request).await?;
-        from = page
-            .kvs
-            .last()
-            .map_or_else(Vec::new, |last| last.key.to_vec());
-        from.push(0);
+        let page = client.range(request.clone()).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         found.extend(page.kvs.iter().map(|it| (text(&it.key), text(&it.value))));
         if !page.more {
             return Ok(found);
         }
+        // A page of removed keys is empty, so that no last key says where to go on.
+        request.key = page.next_key;
     }
 }

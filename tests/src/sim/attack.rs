@@ -26,6 +26,8 @@ pub(super) const LAPSE: Way = Way {
 const COLLUDE: &str = "collude";
 /// Whose leaders leave one node's clients out.
 const CENSOR: &str = "censor";
+/// Whose lie takes a view that another gives up to a liar.
+const BAD_NEW_VIEW: &str = "bad-new-view";
 
 /// An attack on a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,10 @@ impl Attack {
         self.camps && !liar(from) && !liar(to) && camp(from) != camp(to)
     }
 }
+
+/// Runs under an attack after which each of its ways has to have been told, and to have had its fate. Fewer
+/// need not show what is rare.
+pub const ENOUGH: u64 = 150;
 
 /// What is not as it has to be after runs under an attack, in words: a way that was never told, never got
 /// as far as a rule though it should, or got past checks that have to refuse it. `whole`: there were enough
@@ -108,8 +114,13 @@ impl Scenario {
         let mut c = Chance::of(seed, "attack");
         let mut later = Chance::of(seed, "attack, later");
         let mut plan = Self::healthy(protocol, seed, (nodes, 0, true), &mut c, &mut later);
-        // Whom faults have given up already, nobody has to give up since he censors.
-        let faults = if name == CENSOR { 0 } else { c.below(3) };
+        let faults = match name {
+            // Whom faults have given up already, nobody has to give up since he censors.
+            CENSOR => 0,
+            // Where nothing fails, nobody opens a view.
+            BAD_NEW_VIEW => c.between(1, 2),
+            _ => c.below(3),
+        };
         if faults == 2 {
             plan = plan.with_any_faults(&mut c, &mut later);
             plan.stay_down = 0;
@@ -119,7 +130,11 @@ impl Scenario {
         plan.tenure = c.pick(&[2, 4, 4, 8]);
         plan.safety = Time(plan.timing.timeout.0 * c.between(20, 60));
         plan.think = Time(plan.safety.0 / (plan.transactions + 1));
-        let first = c.index(nodes);
+        let first = match name {
+            // The first who may open one: node 1 has the first view without that.
+            BAD_NEW_VIEW => 2,
+            _ => c.index(nodes),
+        };
         let step = c.pick(&[1, 2]);
         plan.attack = Some(Attack {
             name: name.to_owned(),
@@ -311,15 +326,12 @@ mod tests {
         campaign::run_plan(plan, false)
     }
 
-    /// Runs within which each way of an attack has to have been told, and to have had its fate.
-    const MOST: u64 = 150;
-
     /// Every attack on both Byzantine protocols, by f of n: nothing breaks, and each of its ways is
     /// told: in so many runs, or in some more for what is rare. More seeds: `sim --attack all`.
     fn withstands(protocol: Protocol, nodes: usize, seeds: u64) {
         for name in names(protocol) {
             let mut caught = Caught::default();
-            for seed in 0..MOST {
+            for seed in 0..ENOUGH {
                 if seed >= seeds && unmet(protocol, name, &caught, true).is_empty() {
                     break;
                 }

@@ -15,6 +15,8 @@ const FEW: Way = Way::refused("a view change too few");
 const TWICE: Way = Way::refused("a view change twice");
 const MORE: Way = Way::bold("one slot more");
 pub(super) const WAYS: [Way; 6] = [NONE, LESS, NULL, FEW, TWICE, MORE];
+/// Those that need no slot.
+const SLOTLESS: [Way; 3] = [FEW, TWICE, MORE];
 
 /// A primary that carries over other slots than follow from the view changes: none, one less, one
 /// more, one replaced by nothing, or by something else; or with too few view changes, or the same
@@ -28,10 +30,14 @@ impl Adversary<Pbft> for BadNewView {
         };
         let mut bad = it.clone();
         let view = Arc::make_mut(&mut bad);
-        let way = match mouth.chance.pick(&WAYS) {
-            NONE | LESS | NULL if view.slots.is_empty() => MORE,
-            way => way,
+        let ways: &[Way] = if view.slots.is_empty() {
+            &SLOTLESS
+        } else {
+            &WAYS
         };
+        // A run has few views that a liar opens.
+        let turn = mouth.ring.turn(mouth.chance) as usize;
+        let way = ways[turn % ways.len()];
         match way {
             NONE => view.slots.clear(),
             LESS => drop(view.slots.pop()),

@@ -1,7 +1,7 @@
 //! HotStuff's messages.
 
 use super::{Ballot, Fluent, Role, Tongue, flipped};
-use crate::adversary::{Entry, Poison, Ring, hotstuff};
+use crate::adversary::{Entry, Poison, Proof, Ring, hotstuff};
 use consensus::hotstuff::message::{Proposal, Vote};
 use consensus::hotstuff::{Block, HotStuff, Message, QuorumCertificate, TimeoutCertificate};
 use consensus::{Message as _, Signed as _};
@@ -257,16 +257,14 @@ impl Fluent for HotStuff {
         header.parent = older.block.header.justify.block;
         header.parent != header.justify.block
     }
-    fn poison(message: &mut Message, how: Poison, other: &Message) -> bool {
+    fn poison(message: &mut Message, how: Poison, other: &Message) -> Option<Proof> {
         let Message::Blocks(it) = message else {
-            return false;
+            return None;
         };
-        match how {
+        let poisoned = match how {
             Poison::Beginning => {
                 // Its own certificate vouches for it.
-                let Some(second) = it.blocks.get(1) else {
-                    return false;
-                };
+                let second = it.blocks.get(1)?;
                 it.certificate = Arc::clone(&second.header.justify);
                 how.spoil(&mut it.blocks)
             }
@@ -281,18 +279,16 @@ impl Fluent for HotStuff {
                     _ => None,
                 };
                 let middle = it.blocks.len() / 2;
-                let (Some(foreign), Some(block)) = (foreign, it.blocks.get_mut(middle)) else {
-                    return false;
-                };
-                Arc::make_mut(block).payload = foreign;
+                Arc::make_mut(it.blocks.get_mut(middle)?).payload = foreign?;
                 true
             }
             _ => how.spoil(&mut it.blocks),
-        }
+        };
+        poisoned.then_some(Proof::Whole)
     }
     const LACKS: &'static [(&'static str, &'static str)] =
         &[("replay", "another's opening of a view")];
-    const ONE_PROOF: bool = true;
+    const ANSWERS: &'static [Proof] = &[Proof::Whole];
     fn own() -> Vec<Entry<Self>> {
         hotstuff::own()
     }

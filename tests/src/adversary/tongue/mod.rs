@@ -6,7 +6,7 @@ mod raft;
 
 pub use hotstuff::build_on;
 
-use super::{Entry, Poison, Ring};
+use super::{Entry, Poison, Proof, Ring};
 use consensus::{Protocol, Signed};
 use crypto::{Certificate, Digest, NodeId, Payload};
 
@@ -77,13 +77,13 @@ pub trait Fluent: Tongue<Message: Signed> {
     fn graft(_message: &mut Self::Message, _older: &Self::Message) -> bool {
         false
     }
-    /// An answer that is not what was asked for; something of another message may stand in it. False:
-    /// it has nothing to change.
-    fn poison(message: &mut Self::Message, how: Poison, other: &Self::Message) -> bool;
+    /// An answer that is not what was asked for; something of another message may stand in it.
+    /// Returns what vouches for the list in it. `None`: it has nothing to change.
+    fn poison(message: &mut Self::Message, how: Poison, other: &Self::Message) -> Option<Proof>;
     /// What common adversaries cannot do here, by their names and those of their ways.
     const LACKS: &'static [(&'static str, &'static str)];
-    /// Whether one proof vouches for a whole answer to who lags; else each part has its own.
-    const ONE_PROOF: bool;
+    /// What vouches for the lists in answers to who lags.
+    const ANSWERS: &'static [Proof];
     /// Adversaries of this protocol only.
     fn own() -> Vec<Entry<Self>>;
 }

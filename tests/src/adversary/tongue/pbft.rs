@@ -1,7 +1,7 @@
 //! PBFT's messages.
 
 use super::{Ballot, Fluent, Role, Tongue, flipped};
-use crate::adversary::{Entry, Poison, Ring, pbft};
+use crate::adversary::{Entry, Poison, Proof, Ring, pbft};
 use consensus::pbft::message::{Reached, Vote};
 use consensus::pbft::{Message, NewView, Pbft};
 use consensus::replica::StableCheckpoint;
@@ -271,7 +271,7 @@ impl Fluent for Pbft {
         }
         true
     }
-    fn poison(message: &mut Message, how: Poison, other: &Message) -> bool {
+    fn poison(message: &mut Message, how: Poison, other: &Message) -> Option<Proof> {
         let foreign = || match other {
             Message::PrePrepare(it) => Some(Arc::clone(&it.payload)),
             Message::Slots(it) => it.slots.first().map(|it| Arc::clone(&it.payload)),
@@ -281,27 +281,22 @@ impl Fluent for Pbft {
         match message {
             Message::Slots(it) if how == Poison::Foreign => {
                 let middle = it.slots.len() / 2;
-                let (Some(foreign), Some(slot)) = (foreign(), it.slots.get_mut(middle)) else {
-                    return false;
-                };
-                slot.payload = foreign;
-                true
-            }
-            Message::Payloads(it) if how == Poison::Foreign => {
-                let (Some(foreign), Some((_, payload))) = (foreign(), it.payloads.first_mut())
-                else {
-                    return false;
-                };
-                *payload = foreign;
-                true
+                it.slots.get_mut(middle)?.payload = foreign()?;
+                Some(Proof::Each)
             }
             Message::Slots(it) => {
                 // There is said to be more, far above, again and again.
                 it.reached.0 += u64::from(how == Poison::Drip) << 20;
-                how.spoil(&mut it.slots)
+                how.spoil(&mut it.slots).then_some(Proof::Each)
             }
-            Message::Payloads(it) => how.spoil(&mut it.payloads),
-            _ => false,
+            Message::Payloads(it) => {
+                // Most hold a single payload, and are rare: all that can be done is to put another there.
+                if !how.spoil(&mut it.payloads) {
+                    it.payloads.first_mut()?.1 = foreign()?;
+                }
+                Some(Proof::None)
+            }
+            _ => None,
         }
     }
     const LACKS: &'static [(&'static str, &'static str)] = &[
@@ -311,7 +306,7 @@ impl Fluent for Pbft {
         // It has no parent.
         ("bad-block", "on another parent than is certified"),
     ];
-    const ONE_PROOF: bool = false;
+    const ANSWERS: &'static [Proof] = &[Proof::Each, Proof::None];
     fn own() -> Vec<Entry<Self>> {
         pbft::own()
     }
