@@ -6,6 +6,7 @@
 # The options are the simulator's. All parts run, whatever survives; fails if anything does.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tests/known.sh
 
 target=${CARGO_TARGET_DIR:-target}/planted
 jobs=$(nproc 2>/dev/null || echo 2)
@@ -20,17 +21,6 @@ say() { printf '\n== %s\n' "$*"; }
 fail() {
     printf 'FAILED: %s\n' "$*"
     failed=$((failed + 1))
-}
-
-# Fails if no name is given, or one that is not among those in the second argument.
-known() {
-    local what=$1 all=$2 name
-    shift 2
-    for name in "${@:-}"; do
-        [[ " $all " == *" $name "* ]] && continue
-        echo "$0: no $what is called \"$name\"; these are: $all" >&2
-        exit 2
-    done
 }
 
 # cargo, in the build that has the bugs.

@@ -7,6 +7,7 @@
 # allows: which of them, SOAK_SHARD says, and else SOAK_FROM in millions.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tests/known.sh
 
 seconds=${SOAK_SECONDS:-3600}
 from=${SOAK_FROM:-0}
@@ -21,17 +22,6 @@ page=$out/soak.jsonl
 begun=0
 
 say() { printf '\n== %s\n' "$*"; }
-
-# Fails if no name is given, or one that is not among those in the second argument.
-known() {
-    local what=$1 all=$2 name
-    shift 2
-    for name in "${@:-}"; do
-        [[ " $all " == *" $name "* ]] && continue
-        echo "$0: no $what is called \"$name\"; these are: $all" >&2
-        exit 2
-    done
-}
 
 # A failure that a part did not tell of itself.
 broke() {

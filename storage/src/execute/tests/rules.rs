@@ -379,6 +379,30 @@ impl Read for Counting<'_> {
     }
 }
 
+/// All keys of a revision, part by part, none of which looks at much; and how many parts they were.
+fn all_by_parts(counting: &Counting<'_>, limits: &Limits, revision: u64) -> (Vec<Bytes>, u32) {
+    let mut span = Span {
+        key: Bytes::new(),
+        end: End::Unbounded,
+    };
+    let (mut keys, mut parts) = (Vec::new(), 0);
+    loop {
+        let mut budget = crate::kv::Budget::new(limits);
+        let found = crate::kv::range(counting, &span, revision, &mut budget).unwrap();
+        let rows = counting.rows.take();
+        assert!(rows <= 2 * limits.looks, "{rows} rows");
+        let scans = counting.scans.take();
+        assert!(scans <= limits.looks / 32, "{scans} scans");
+        keys.extend(found.pairs.into_iter().map(|pair| pair.key));
+        parts += 1;
+        assert_eq!(found.more, found.next.is_some());
+        let Some(next) = found.next else {
+            return (keys, parts);
+        };
+        span.key = next;
+    }
+}
+
 /// What removed keys leave in the store is walked through, though nothing of it is returned: whoever
 /// writes and removes many keys would make each later range of everybody walk through all of them.
 #[test]
@@ -399,28 +423,16 @@ fn a_range_of_now_looks_at_few_removed_keys_and_says_where_it_goes_on() {
     }
     let state = bench.executor.state();
     let counting = Counting::new(&*state);
-    let mut span = Span {
-        key: Bytes::new(),
-        end: End::Unbounded,
-    };
-    let (mut keys, mut pages) = (Vec::new(), 0);
-    loop {
-        let mut budget = crate::kv::Budget::new(&limits);
-        let found = crate::kv::range(&counting, &span, 0, &mut budget).unwrap();
-        let rows = counting.rows.take();
-        assert!(rows <= 2 * limits.looks, "{rows} rows");
-        keys.extend(found.pairs.into_iter().map(|pair| pair.key));
-        pages += 1;
-        let Some(next) = found.next else { break };
-        span.key = next;
-    }
-    assert_eq!((keys, pages), (vec!["a".into(), "z".into()], 3));
+    let all = all_by_parts(&counting, &limits, 0);
+    assert_eq!(all, (vec!["a".into(), "z".into()], 3));
 
     // Nor is it cheaper to ask for a single pair, time and again.
     let mut budget = crate::kv::Budget::new(&limits);
     budget.limit(1, &limits);
-    span.key = Bytes::from_static(b"k");
-    counting.scans.take();
+    let span = Span {
+        key: Bytes::from_static(b"k"),
+        end: End::Unbounded,
+    };
     crate::kv::range(&counting, &span, 0, &mut budget).unwrap();
     let scans = counting.scans.take();
     assert!(scans <= limits.looks / 32, "{scans} scans");
@@ -442,25 +454,8 @@ fn a_range_of_an_old_revision_looks_at_few_keys_and_says_where_it_goes_on() {
     }
     let state = bench.executor.state();
     let counting = Counting::new(&*state);
-    let mut span = Span {
-        key: Bytes::new(),
-        end: End::Unbounded,
-    };
-    let (mut keys, mut pages) = (Vec::new(), 0);
-    loop {
-        let mut budget = crate::kv::Budget::new(&limits);
-        let found = crate::kv::range(&counting, &span, 1, &mut budget).unwrap();
-        let rows = counting.rows.take();
-        assert!(rows <= 2 * limits.looks, "{rows} rows");
-        let scans = counting.scans.take();
-        assert!(scans <= limits.looks / 32, "{scans} scans");
-        keys.extend(found.pairs.into_iter().map(|pair| pair.key));
-        pages += 1;
-        assert_eq!(found.more, found.next.is_some());
-        let Some(next) = found.next else { break };
-        span.key = next;
-    }
-    assert_eq!((keys, pages), (vec!["a".into(), "z".into()], 3));
+    let all = all_by_parts(&counting, &limits, 1);
+    assert_eq!(all, (vec!["a".into(), "z".into()], 3));
 
     let range = Operation::Range {
         span: Span {
