@@ -62,6 +62,9 @@ impl Limits {
     /// Room in a transaction for all that is not its key and value, and in a batch for all that
     /// is not its transaction.
     const ENVELOPE: u32 = 1 << 10;
+    /// A lying primary of PBFT may order all slots between its watermarks at once, 256, and goes on until
+    /// it is given up: that has to be a small part of what a transaction lives.
+    const SHORTEST_LIFE: u64 = 2_048;
 
     pub(crate) fn check(&self) -> Result<(), Fault> {
         let within = |name: &str, value: u64, low: u64, high: u64| {
@@ -84,7 +87,12 @@ impl Limits {
             16 << 20,
         )?;
         within("operations", self.operations.into(), 1, 4_096)?;
-        within("lifetime", self.lifetime, 100, 1_000_000_000)?;
+        within(
+            "lifetime",
+            self.lifetime,
+            Self::SHORTEST_LIFE,
+            1_000_000_000,
+        )?;
         within("max_sessions", self.max_sessions.into(), 1, 1 << 20)?;
         within("session_window", self.session_window.into(), 1, 65_536)?;
         within("batch_bytes", self.batch_bytes.into(), 3 << 10, 16 << 20)?;

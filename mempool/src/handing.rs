@@ -163,7 +163,7 @@ impl Handing {
         for digest in &overdue {
             let mark = self.marks.get_mut(digest);
             let mark = mark.expect("what is watched is marked");
-            self.watch.is_overdue(*digest, &mut mark.watched);
+            self.watch.give_up(*digest, &mut mark.watched);
         }
         overdue
     }

@@ -1,7 +1,8 @@
 //! The censorship timer: a batch is overdue when, since it was handed to the leader, that leader has
 //! ordered more batches than all pools together may hold without it, or more than a few blocks in which
 //! there was room for it. It counts what the leader orders, not seconds, but for a pace that no leader is
-//! held to exceed: that nothing commits is the view timer's affair.
+//! held to exceed, unless it uses up a good part of the heights after which transactions expire: that
+//! nothing commits is the view timer's affair.
 //!
 //! An honest leader that holds a batch orders it in the next block that has room. It leaves room only
 //! while it has not got the batch yet, and small or empty blocks prove nothing then: they are all that it
@@ -17,8 +18,13 @@ const PACE: Time = Time::millis(4);
 /// The most by which an allowance grows: 2 to this power.
 const DOUBLINGS: u32 = 6;
 
-/// What the leader has ordered, or may order before something is overdue: batches, and blocks with room.
-type Counts = [u64; 2];
+/// However fast they come, no more blocks with room than this share of a lifetime: a primary that orders
+/// thousands of slots at once would have all that waits expire before the pace condemns it.
+const LIFE_SHARE: u64 = 8;
+
+/// What the leader has ordered, or may order before something is overdue: batches, blocks with room at
+/// the pace, and all blocks with room.
+type Counts = [u64; 3];
 
 /// What is watched of what was handed to the current leader.
 #[derive(Debug, Default)]
@@ -27,7 +33,7 @@ pub(crate) struct Watch {
     /// When the next block with room counts.
     next: Time,
     /// At which of the counts what is overdue.
-    dues: [BTreeSet<(u64, Digest)>; 2],
+    dues: [BTreeSet<(u64, Digest)>; 3],
 }
 
 /// What a batch has been through.
@@ -45,17 +51,18 @@ impl Watch {
             return;
         }
         // One account for each node, and one for what no node is charged for.
-        let pools = (config.n + 1) * config.author_batches;
-        let allowances = [pools, config.roomy_blocks];
-        let at = |i: usize| self.counts[i] + ((allowances[i] as u64) << watched.doublings);
-        let due = [at(0), at(1)];
+        let pools = ((config.n + 1) * config.author_batches) as u64;
+        let roomy = config.roomy_blocks as u64;
+        let allowances = [pools, roomy, roomy.max(config.lifetime / LIFE_SHARE)];
+        let at = |i: usize| self.counts[i].saturating_add(allowances[i] << watched.doublings);
+        let due = [at(0), at(1), at(2)];
         for (dues, at) in self.dues.iter_mut().zip(due) {
             dues.insert((at, digest));
         }
         watched.due = Some(due);
     }
     /// It is overdue, once under this leader: the next one has twice the allowance.
-    pub(crate) fn is_overdue(&mut self, digest: Digest, watched: &mut Watched) {
+    pub(crate) fn give_up(&mut self, digest: Digest, watched: &mut Watched) {
         let due = watched.due;
         self.end(digest, watched);
         watched.due = due;
@@ -80,9 +87,12 @@ impl Watch {
         block: &[BatchRef],
     ) -> BTreeSet<Digest> {
         self.counts[0] += block.len() as u64;
-        if now >= self.next && !config.is_full(block) {
-            self.counts[1] += 1;
-            self.next = now.plus(PACE);
+        if !config.is_full(block) {
+            self.counts[2] += 1;
+            if now >= self.next {
+                self.counts[1] += 1;
+                self.next = now.plus(PACE);
+            }
         }
         let mut overdue = BTreeSet::new();
         for (dues, count) in self.dues.iter().zip(self.counts) {

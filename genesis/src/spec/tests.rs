@@ -186,7 +186,7 @@ fn contradictions_are_refused_with_line_field_and_way_out() {
     refuses(
         "lifetime = 10000",
         "lifetime = 8",
-        &["limits.lifetime", "within 100 to"],
+        &["limits.lifetime", "within 2048 to"],
     );
     let crash = genesis()
         .to_toml()
