@@ -111,6 +111,21 @@ impl Memory {
     pub fn damage(&self, table: Table, key: impl Into<Bytes>) {
         self.edit().damaged.insert((table, key.into()));
     }
+    /// A bit flips in one of all rows, of which there are so many; `None` if there is none.
+    pub fn rot(&self, pick: impl FnOnce(usize) -> usize) -> Option<Table> {
+        let mut inner = self.edit();
+        let rows = || {
+            inner
+                .tables
+                .iter()
+                .flat_map(|(table, rows)| rows.keys().map(|it| (*table, it)))
+        };
+        let many = rows().count();
+        let (table, key) = (many > 0).then(|| rows().nth(pick(many)))??;
+        let key = key.clone();
+        inner.damaged.insert((table, key));
+        Some(table)
+    }
     /// Bytes that a crash may lose.
     #[must_use]
     pub fn unsynced_bytes(&self) -> u64 {

@@ -46,7 +46,7 @@ pub use retention::Retention;
 pub use state::State;
 pub use uncensored::Uncensored;
 
-use crypto::{Digest, Height, NodeId, PublicKey, Reject, Size, Time};
+use crypto::{Digest, Hasher, Height, NodeId, PublicKey, Reject, Size, Time};
 
 /// A signed statement as it stands in a frame: at most one content for each (signer, slot), ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,8 +136,38 @@ pub struct Receipt {
     pub height: Height,
     /// Whether it took effect at this height (else: a repeat, expired, or refused).
     pub effective: bool,
-    /// All that the client is told, in words: equal for equal answers.
+    /// All that the client is told, in words, but for the results: equal for equal answers.
     pub answer: String,
+    /// What its operations returned, if he is told.
+    pub results: Option<Results>,
+}
+
+/// What the operations of a transaction returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Results {
+    /// Equal for equal ones: the words, or their digest, if they are long.
+    pub words: String,
+    /// Whether they may be too long to be kept for whoever asks again.
+    pub long: bool,
+}
+
+impl Results {
+    /// No session keeps more bytes of one result, which are at least as long in words.
+    const LONG: usize = 1_000;
+
+    /// Of these words.
+    #[must_use]
+    pub fn new(words: String) -> Self {
+        let long = words.len() > Self::LONG;
+        let words = match long {
+            true => Hasher::new("check/results")
+                .bytes(words.as_bytes())
+                .finish()
+                .to_string(),
+            false => words,
+        };
+        Self { words, long }
+    }
 }
 
 /// What an operation did to which key, or saw of it.

@@ -67,6 +67,7 @@ fn receipt(sequence: u64, height: u64, effective: bool) -> Receipt {
         height: Height(height),
         effective,
         answer: "done".into(),
+        results: Some(Results::new("2".into())),
     }
 }
 
@@ -559,6 +560,37 @@ fn s8_acknowledged_and_lost_with_the_power() {
 fn s8_told_two_things() {
     let told = |node, height| Seen::Acknowledged(NodeId(node), receipt(1, height, true));
     assert_eq!(judge(&[told(0, 3), told(1, 4)]), Some("S8"));
+}
+
+/// What a session does not keep is not told again; all else is.
+#[test]
+fn s8_results_that_are_missing_when_told_again() {
+    let of = |results: Option<&str>, effective| {
+        let results = results.map(|it| Results::new(it.to_owned()));
+        let receipt = Receipt {
+            results,
+            ..receipt(1, 3, effective)
+        };
+        Seen::Acknowledged(NodeId(0), receipt)
+    };
+    let kept = |told: &Seen| match told {
+        Seen::Acknowledged(_, it) => executed(0, 3, 1, vec![it.clone()]),
+        _ => unreachable!("it is one"),
+    };
+    let (long, other) = ("x".repeat(2_000), "y".repeat(2_000));
+    let judged = |first: &str, again: Option<&str>, effective| {
+        let first = of(Some(first), true);
+        judge(&[signed(1), kept(&first), first, of(again, effective)])
+    };
+    assert_eq!(judged(&long, None, false), None);
+    assert_eq!(
+        judged(&long, None, true),
+        Some("S8"),
+        "told for the first time"
+    );
+    assert_eq!(judged(&long, Some(&other), false), Some("S8"));
+    assert_eq!(judged("short", None, false), Some("S8"));
+    assert_eq!(judged("short", Some("short"), false), None);
 }
 
 #[test]

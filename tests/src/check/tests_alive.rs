@@ -92,6 +92,7 @@ fn executed(sequence: u64) -> [Seen; 2] {
         height: Height(1),
         effective: true,
         answer: "done".into(),
+        results: Some(Results::new("2".into())),
     };
     let signed = Seen::Signed {
         client: CLIENT,

@@ -96,6 +96,7 @@ pub fn plan<P: Forge>() -> Scenario {
         lifetime: 1_000,
         window: 64,
         tight: false,
+        large: false,
         real_signatures: false,
         delay: DELAY,
         timing: Timing {

@@ -125,6 +125,7 @@ impl Scenario {
             plan = plan.with_any_faults(&mut c, &mut later);
             plan.stay_down = 0;
             plan.net.hoards = false;
+            plan.disk.rots = false;
         }
         // Everybody leads within a run, the liars several times.
         plan.tenure = c.pick(&[2, 4, 4, 8]);

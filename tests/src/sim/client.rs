@@ -233,7 +233,7 @@ impl Clients {
             _ => 1,
         };
         let sign = |_| {
-            let body = request(chance, sequence).encode();
+            let body = request(chance, sequence, plan.large).encode();
             sign(&it.key, sequence, expires, body, &**scheme)
         };
         let mut task = Task {
@@ -282,8 +282,18 @@ fn key(number: u64) -> Bytes {
     Bytes::from(format!("key{number}"))
 }
 
+/// A value that no other transaction writes. Two branches of four large ones are within a transaction.
+fn value(chance: &mut Chance, mark: u64, large: bool) -> Bytes {
+    let mut value = format!("{mark}-{}", chance.below(1_000)).into_bytes();
+    if large {
+        let more = chance.pick(&[0, 1_000, 50_000, 150_000]);
+        value.resize(value.len() + more, b'.');
+    }
+    Bytes::from(value)
+}
+
 /// Operations on distinct keys, as the language demands within a branch.
-fn operations(chance: &mut Chance, mark: u64) -> Vec<Operation> {
+fn operations(chance: &mut Chance, mark: u64, large: bool) -> Vec<Operation> {
     let first = chance.below(KEYS);
     let operation = |chance: &mut Chance, i| {
         let key = key((first + i) % KEYS);
@@ -296,7 +306,7 @@ fn operations(chance: &mut Chance, mark: u64) -> Vec<Operation> {
             },
             _ => Operation::Put {
                 key,
-                value: Bytes::from(format!("{mark}-{}", chance.below(1_000))),
+                value: value(chance, mark, large),
             },
         }
     };
@@ -305,8 +315,8 @@ fn operations(chance: &mut Chance, mark: u64) -> Vec<Operation> {
         .collect()
 }
 
-fn request(chance: &mut Chance, mark: u64) -> Request {
-    let then = operations(chance, mark);
+fn request(chance: &mut Chance, mark: u64, large: bool) -> Request {
+    let then = operations(chance, mark, large);
     if !chance.one_in(4) {
         return Request::all(then);
     }
@@ -327,7 +337,7 @@ fn request(chance: &mut Chance, mark: u64) -> Request {
         test,
     }];
     let otherwise = if chance.one_in(2) {
-        operations(chance, mark)
+        operations(chance, mark, large)
     } else {
         vec![]
     };

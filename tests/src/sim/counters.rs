@@ -87,7 +87,9 @@ sometimes! {
     /// Disk.
     TornTail ALL => "crashes that tore the last write",
     /// Disk.
-    FailedDisk ALL => "writes or syncs that failed",
+    FailedDisk ALL => "writes, syncs, flushes or reads that failed",
+    /// Disk.
+    Rotted ALL => "nodes that met a flipped bit, and stay down",
     /// Recovery.
     RecoveredVote HOTSTUFF => "restarts with a voted, uncommitted block",
     /// Recovery.

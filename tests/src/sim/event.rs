@@ -33,6 +33,8 @@ pub enum Event {
         /// Whether it came up.
         up: bool,
     },
+    /// A paused process goes on.
+    Resume(NodeId),
     /// A deadline of a machine.
     Wake(Process),
     /// The storage thread is done with a group.

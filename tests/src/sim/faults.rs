@@ -62,8 +62,11 @@ pub struct DiskFaults {
     pub lose_unsynced: bool,
     /// On a crash, the first lost write may be torn.
     pub torn: bool,
-    /// Writes and syncs that fail, per million: the process stops and is started again.
+    /// Writes, syncs, flushes and reads that fail, per million: the process stops and is started again.
     pub failed: u32,
+    /// Whether bits flip on one node's disk, a row every phase. The node stops where it meets one, and
+    /// stays down.
+    pub rots: bool,
     /// Syncs that take fifty times as long, per million.
     pub stalls: u32,
 }

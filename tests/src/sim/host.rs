@@ -1,9 +1,10 @@
 //! A simulated machine: its disk, which outlives the process, and the process, if it is up.
 
 use super::Scenario;
+use super::event::Event;
 use crypto::{Height, NodeId, Time};
 use engine::Machine;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use storage::memory::Image;
 use storage::{
@@ -87,6 +88,8 @@ pub struct Host<M> {
     pub clock: Time,
     /// Nothing reaches it before.
     pub paused: Time,
+    /// What waits meanwhile.
+    pub line: VecDeque<Event>,
     /// How much longer each input takes.
     pub slow: Time,
     /// Peers it believes to be connected to.
@@ -112,11 +115,17 @@ impl<M: Machine> Host<M> {
             incarnation: 0,
             clock,
             paused: Time(0),
+            line: VecDeque::new(),
             slow: Time(0),
             peers: BTreeSet::new(),
             retired: false,
             executed: Height(0),
         }
+    }
+    /// Whether what is for its process has to wait now.
+    #[must_use]
+    pub fn makes_wait(&self, now: Time) -> bool {
+        self.paused > now || !self.line.is_empty()
     }
     /// What its clock shows.
     #[must_use]

@@ -8,6 +8,9 @@ use consensus::Timing;
 use crypto::{NodeId, Time};
 use std::num::NonZeroU64;
 
+/// Heights that are enough for a sound transaction to be ordered in.
+const LONG_LIFE: u64 = 1_000;
+
 /// A run's plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
@@ -27,6 +30,8 @@ pub struct Scenario {
     pub checkpoints: NonZeroU64,
     /// Whether the pool's caps are so small that they are reached.
     pub tight: bool,
+    /// Whether some values are so large that a few fill what one answer, load or block may hold.
+    pub large: bool,
     /// Clients stay with their nodes, and those do not lie.
     pub loyal: bool,
     /// Views a leader keeps.
@@ -173,6 +178,7 @@ impl Scenario {
             plan.process.clock_jump = Time(0);
         }
         plan.stay_down = plan.stay_down.min(survives);
+        plan.disk.rots &= survives > 0;
         plan
     }
 
@@ -244,6 +250,7 @@ impl Scenario {
             window: c.pick(&[4, 64, 1_024]),
             checkpoints: c.pick(&[4, 16, 1_024].map(heights)),
             tight: c.one_in(6),
+            large: false,
             loyal: false,
             tenure: c.pick(&[2, 4, 4, 5, 6, 8, 8, 32, 1_000]),
             timing: Timing {
@@ -286,11 +293,15 @@ impl Scenario {
         let healthy = self.clone();
         let mut plan = self.with_faults(c);
         plan.net.mutes = later.one_in(4);
+        plan.large = later.one_in(24);
         if later.one_in(6) {
             return healthy.with_one_deaf(later);
         }
         if later.one_in(12) {
             plan.net.hoards = true;
+            plan.stay_down = plan.stay_down.max(1);
+        } else if later.one_in(12) {
+            plan.disk.rots = true;
             plan.stay_down = plan.stay_down.max(1);
         }
         plan
@@ -396,6 +407,7 @@ impl Scenario {
             lose_unsynced: !c.one_in(4),
             torn: c.one_in(2),
             failed: span(c, 4, 200, 3_000) as u32,
+            rots: false,
             stalls: span(c, 4, 1_000, 50_000) as u32,
         };
         self
@@ -408,7 +420,18 @@ impl Scenario {
             && self.net == NetFaults::default()
             && self.process == ProcessFaults::default()
     }
-    /// The node that hoards its batches, is deaf, or alone hears of checkpoints, in a run that has one.
+    /// Whether transactions live long beside all that may be committed before anybody sees it: in PBFT
+    /// the slots between the watermarks, as the program demands.
+    #[must_use]
+    pub fn lives_long(&self) -> bool {
+        let at_once = match self.protocol {
+            Protocol::Pbft => 2 * self.checkpoints.get(),
+            Protocol::HotStuff | Protocol::Raft => 0,
+        };
+        self.lifetime >= LONG_LIFE.max(8 * at_once)
+    }
+    /// The node that hoards its batches, is deaf, has a disk that rots, or alone hears of checkpoints, in a
+    /// run that has one.
     #[must_use]
     pub fn odd_one(&self) -> NodeId {
         NodeId((self.seed % self.nodes as u64) as u16)
@@ -515,6 +538,7 @@ mod tests {
         both(|p| p.net.deaf > 0);
         both(|p| p.net.hoards);
         both(|p| p.hasty);
+        both(|p| p.large);
         both(|p| p.process.crash > 0);
         both(|p| p.process.crash_in_recovery > 0);
         both(|p| p.process.crash_all.0 > 0);
@@ -524,6 +548,7 @@ mod tests {
         both(|p| p.disk.lose_unsynced);
         both(|p| p.disk.torn);
         both(|p| p.disk.failed > 0);
+        both(|p| p.disk.rots);
         both(|p| p.disk.stalls > 0);
         both(|p| p.stay_down > 0);
         both(|p| p.real_signatures);

@@ -12,9 +12,6 @@ use crypto::{Height, NodeId, Time, Transaction};
 use engine::{Input, Machine, Refusal, Reply, RequestId, Wait};
 use storage::{Outcome, Receipt};
 
-/// Heights that are enough for a sound transaction to be ordered in.
-const LONG_LIFE: u64 = 1_000;
-
 impl<S: System> World<S> {
     /// A client begins its next task.
     pub(super) fn begin(&mut self, client: usize) {
@@ -295,7 +292,7 @@ impl<S: System> World<S> {
         };
         let passed = task.transactions.iter().all(|it| it.expires < height);
         let at_peace = self.healed.is_some_and(|healed| task.since > healed);
-        if passed && at_peace && self.plan.lifetime >= LONG_LIFE {
+        if passed && at_peace && self.plan.lives_long() {
             let waited = self.now.since(task.since).0 / 1_000_000;
             let what = format!("client {client}'s transaction expired after {waited} ms at peace");
             self.watch.blame("L1", self.now, what);

@@ -9,7 +9,8 @@ use super::system::System;
 use super::world::World;
 use crate::adversary::Tally;
 use crate::check::{
-    Checks, ExecutedHeight, Mood, Receipt, Report, Sample, Seen, Standing, Step, Violation, Way,
+    Checks, ExecutedHeight, Mood, Receipt, Report, Results, Sample, Seen, Standing, Step,
+    Violation, Way,
 };
 use bytes::Bytes;
 use crypto::{Height, NodeId, Time};
@@ -451,15 +452,17 @@ pub(super) fn took_effect(outcome: &Outcome) -> bool {
 }
 
 fn receipt(it: &storage::Receipt) -> Receipt {
+    let (outcome, replies) = match &it.outcome {
+        Outcome::Done { succeeded, replies } => (format!("done: {succeeded}"), replies.as_ref()),
+        other => (format!("{other:?}"), None),
+    };
     Receipt {
         client: it.client,
         sequence: it.sequence,
         id: it.transaction,
         height: it.height,
         effective: took_effect(&it.outcome) && !it.repeated,
-        answer: format!(
-            "revision {} index {} {:?}",
-            it.revision, it.index, it.outcome
-        ),
+        answer: format!("revision {} index {} {outcome}", it.revision, it.index),
+        results: replies.map(|it| Results::new(format!("{it:?}"))),
     }
 }

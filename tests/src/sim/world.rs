@@ -16,6 +16,7 @@ use crypto::{Digest, NodeId, Time};
 use engine::{Machine as _, RequestId};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use storage::Table;
 
 /// More events than any sound run needs: a storm.
 const MOST_EVENTS: u64 = 2_000_000;
@@ -233,13 +234,39 @@ impl<S: System> World<S> {
     }
 
     pub(super) fn happen(&mut self, event: Event) {
-        // A paused process gets nothing; what is for it waits.
         if let Some(node) = addressee(&event)
-            && self.hosts[node.index()].paused > self.now
+            && self.hosts[node.index()].makes_wait(self.now)
         {
-            let until = self.hosts[node.index()].paused;
-            return self.queue.push(until, event);
+            return self.wait(node, event);
         }
+        self.handle(event);
+    }
+
+    /// A paused process gets nothing; what is for it waits in line.
+    fn wait(&mut self, node: NodeId, event: Event) {
+        let host = &mut self.hosts[node.index()];
+        if host.line.is_empty() {
+            self.queue
+                .push(host.paused.max(self.now), Event::Resume(node));
+        }
+        host.line.push_back(event);
+    }
+
+    /// A process is handed what waits, until that pauses it again, as a slow one is by each input.
+    fn resume(&mut self, node: NodeId) {
+        loop {
+            let host = &mut self.hosts[node.index()];
+            if host.paused > self.now && !host.line.is_empty() {
+                return self.queue.push(host.paused, Event::Resume(node));
+            }
+            let Some(event) = host.line.pop_front() else {
+                return;
+            };
+            self.handle(event);
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Deliver {
                 to,
@@ -249,6 +276,7 @@ impl<S: System> World<S> {
                 frame,
             } => self.deliver(to, from, (class, name), frame),
             Event::Link { node, peer, up } => self.link(node, peer, up),
+            Event::Resume(node) => self.resume(node),
             Event::Wake(process) => self.wake(process),
             Event::Written(process) => self.written(process),
             Event::Loaded(process, token, query) => self.loaded(process, token, &query),
@@ -279,11 +307,27 @@ impl<S: System> World<S> {
         if self.plan.net.coups {
             self.coup();
         }
+        if self.plan.disk.rots {
+            self.rot();
+        }
         self.trace
             .say(self.now, || format!("phase: {}", change.text));
         self.announce(&change);
         self.connect();
         self.later(self.plan.phase, Event::Phase);
+    }
+
+    /// A bit flips on one node's disk, wherever that is.
+    fn rot(&mut self) {
+        let node = self.plan.odd_one();
+        let Self { disk, hosts, .. } = self;
+        let at = &hosts[node.index()].disk;
+        let store = if disk.one_in(3) { &at.state } else { &at.log };
+        let table = store.rot(|rows| disk.index(rows));
+        self.trace.say(self.now, || {
+            let table = table.map_or("nothing", Table::name);
+            format!("a bit flips on the disk of {node}, in {table}")
+        });
     }
 
     fn announce(&mut self, change: &Change) {
@@ -350,13 +394,15 @@ impl<S: System> World<S> {
         let change = self.network.heal();
         self.trace.say(self.now, || "the faults end".into());
         let n = self.hosts.len();
-        let mut left = self.plan.stay_down;
-        if left > 0 {
+        if self.plan.stay_down > 0 {
             self.counters.hit(Sometimes::StayedDown);
         }
-        let mut hoarder = self.plan.net.hoards.then(|| self.plan.odd_one());
+        let down = self.hosts.iter().filter(|host| host.retired).count();
+        let mut left = self.plan.stay_down - down;
+        let first = self.plan.net.hoards || self.plan.disk.rots;
+        let mut first = first.then(|| self.plan.odd_one());
         while left > 0 {
-            let node = hoarder
+            let node = first
                 .take()
                 .map_or_else(|| self.fate.index(n), NodeId::index);
             if !self.hosts[node].retired {
