@@ -7,6 +7,10 @@
 //! promises. `processes` does to real processes what can be done to them from outside.
 //! Nothing here is used by a production crate.
 
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod adversary;
 pub mod check;
 #[cfg(test)]

@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Lets liars who know everything direct the cores of honest members, one play for each seed, and
 /// checks what those promise.
 #[derive(Parser)]

@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Simulates whole clusters under faults, one for each seed, and checks what they promise.
 #[derive(Parser)]
 #[command(after_help = "Example: sim --seeds 0..1000 --jobs 2")]

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Members that run twice under one key, over a network that shows the ones to some and the others to
 /// others: all schedules of so many views, up to symmetry.
 #[derive(Parser)]
