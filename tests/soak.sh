@@ -75,10 +75,17 @@ puppeteer() {
     part "puppeteer, $1" "$bin/puppeteer" --protocol "$1" --seeds "$seeds" --seconds "$share" --jobs "$jobs"
 }
 
-# Each round takes its own time, and in the end a replica sleeps for a minute.
+# Each round takes its own time, and in the end a replica sleeps for a minute; in half of the time nodes lie,
+# where that is to be withstood.
 rounds() {
+    local span=$share
+    if withstands "$1"; then
+        span=$half
+        part "fault rounds with liars on real processes, $1" "$bin/rounds" --protocol "$1" --seed "$from" \
+            --adversary any --rounds 1000000 --seconds "$span"
+    fi
     part "fault rounds on real processes, $1" "$bin/rounds" --protocol "$1" --seed "$from" \
-        --rounds 1000000 --seconds "$share"
+        --rounds 1000000 --seconds "$span"
 }
 
 mutants() {

@@ -1,16 +1,18 @@
-//! Rounds of faults on real processes: `rounds --protocol pbft --rounds 100 --seed 7 --seconds 600`.
+//! Rounds of faults on real processes: `rounds --protocol pbft --rounds 100 --seed 7 --seconds 600`, and
+//! with nodes that lie meanwhile: `rounds --adversary 3:equivocate`, `rounds --nodes 7 --adversary any`.
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use genesis::Protocol;
-use quorate_tests::processes::{Campaign, Setup};
+use quorate_tests::processes::{Attack, Campaign, Setup};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Kills, pauses and disconnects the processes of a cluster while clients work on it, round by round,
 /// and checks what it promises: each node serves again once all is healed, what was acknowledged is
-/// still there (S8), and what clients saw is linearizable (S9).
+/// still there (S8), and what clients saw is linearizable (S9). If some lie, that is said of the honest
+/// ones and their clients.
 #[derive(Parser)]
 #[command(after_help = "Example: rounds --protocol pbft --rounds 100 --seed 7 --seconds 600")]
 struct Args {
@@ -35,7 +37,11 @@ struct Args {
     /// How many clients.
     #[arg(long, default_value_t = 6)]
     clients: usize,
-    /// In the end the leader sleeps for so many seconds under load; 0: it does not.
+    /// Node ID lies in the way of NAME, for instance 3:equivocate; may be repeated. Or `any`: as many
+    /// as may lie, in each round in another way (hotstuff, pbft).
+    #[arg(long, value_name = "ID:NAME", conflicts_with = "pause")]
+    adversary: Vec<String>,
+    /// In the end the leader sleeps for so many seconds under load, if nobody lies; 0: it does not.
     #[arg(long, default_value_t = 60)]
     pause: u64,
     /// Answer reads by lease, on clocks that run apart by so many percent (raft).
@@ -72,14 +78,16 @@ impl Args {
         }
         let limit = self.seconds.map(Duration::from_secs);
         let pause = (self.pause > 0).then(|| Duration::from_secs(self.pause));
-        Ok(Campaign {
+        let attack = Attack::read(&self.adversary, &setup)?;
+        let campaign = Campaign {
             span,
             clients: self.clients,
             limit,
             pause,
             dir: self.dir.clone(),
             ..Campaign::new(setup, self.rounds)
-        })
+        };
+        Ok(campaign.attacked(attack))
     }
 }
 

@@ -92,3 +92,6 @@ impl Check for Linearizable {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,10 +76,12 @@ pub(super) struct One {
 }
 
 impl One {
-    /// One whose first node is `number` modulo their number, and who turns to the others if it fails.
+    /// One of the honest nodes: the first is `number` modulo theirs, and he turns to the others if it
+    /// fails.
     pub(super) async fn open(lab: &Lab, number: usize, seed: u64) -> Result<Self> {
-        let n = lab.n();
-        let nodes: Vec<usize> = (0..n).map(|i| (number + i) % n).collect();
+        let mut nodes = lab.honest();
+        let first = number % nodes.len();
+        nodes.rotate_left(first);
         let client = lab.client(&nodes, DEADLINE)?;
         let mut chance = Chance::of(seed.wrapping_add(number as u64), "client of rounds");
         let key = SecretKey::from_seed(&chance.bytes());

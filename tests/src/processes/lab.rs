@@ -1,15 +1,16 @@
 //! A cluster whose nodes reach each other through links that can fail, and what is done to its
 //! processes.
 
-use super::Links;
 use super::failures::broken;
+use super::{Cast, Links};
 use anyhow::{Context as _, Result, ensure};
-use crypto::Hasher;
+use crypto::{Hasher, Quorums};
 use genesis::{Genesis, Ports, Protocol, Testnet};
 use quorate::cli::cluster::{self, Cluster};
 use quorate::client::Client;
 use quorate::rpc::proto::StatusResponse;
 use rustix::process::Signal;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub struct Setup {
     pub nodes: usize,
     /// Leaders answer reads by lease, on clocks that run apart by so much, in percent.
     pub lease_drift: Option<u8>,
+    /// Views that a leader keeps, if not as many as usual (HotStuff).
+    pub tenure: Option<u64>,
     /// Its keys, and the chances of its links.
     pub seed: u64,
 }
@@ -47,8 +50,15 @@ impl Setup {
             protocol,
             nodes,
             lease_drift: None,
+            tenure: None,
             seed,
         }
+    }
+
+    /// How many of its nodes may be faulty.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        Quorums::of(self.protocol.fault_model(), self.nodes).f
     }
 }
 
@@ -131,6 +141,47 @@ impl Lab {
         self.cluster.genesis().quorums().f
     }
 
+    /// Those who do not lie.
+    #[must_use]
+    pub fn honest(&self) -> Vec<usize> {
+        let all = 0..self.n();
+        all.filter(|node| !self.cluster.lies(*node)).collect()
+    }
+
+    /// From now on these lie, each in its way: they are killed, and start anew as liars.
+    ///
+    /// # Errors
+    /// If the program of liars is not built, or knows no such way.
+    pub async fn disguise(&mut self, cast: &Cast) -> Result<()> {
+        let now = self.cluster.adversaries();
+        if now.eq(cast.iter().map(|(node, name)| (*node, name.as_str()))) {
+            return Ok(());
+        }
+        for (node, name) in cast {
+            self.cluster.disguise(*node, name)?;
+        }
+        let liars: Vec<usize> = cast.keys().copied().collect();
+        self.kill(&liars).await?;
+        self.start_again(&liars)
+    }
+
+    /// The liars of whom an honest node holds a proof.
+    ///
+    /// # Errors
+    /// If an honest one is accused (S10).
+    pub async fn proven(&self) -> Result<BTreeSet<usize>> {
+        let mut proven = BTreeSet::new();
+        for node in self.honest() {
+            let status = self.cluster.status(node).await;
+            let lies = status.iter().flat_map(|it| &it.evidence);
+            proven.extend(lies.map(|lie| lie.node as usize));
+        }
+        match proven.iter().find(|node| !self.cluster.lies(**node)) {
+            Some(node) => Err(broken("S10", format!("node{node} is honest, and accused"))),
+            None => Ok(proven),
+        }
+    }
+
     /// Leaves its files where they are when it ends; where that is.
     pub fn keep(&mut self) -> PathBuf {
         if let Some(guard) = self.guard.take() {
@@ -148,9 +199,9 @@ impl Lab {
         Ok(Client::new(&urls, deadline)?)
     }
 
-    /// Who leads, as the first says who knows it and answers.
+    /// Who leads, as the first honest one says who knows it and answers.
     pub async fn leader(&self) -> Option<usize> {
-        for node in 0..self.n() {
+        for node in self.honest() {
             if let Some(leader) = self.cluster.status(node).await.and_then(|it| it.leader) {
                 return Some(leader as usize);
             }
@@ -242,19 +293,29 @@ impl Lab {
         }
     }
 
-    /// Waits until all have executed the same height, and judges what they say of it: equal histories
-    /// and equal states (S1, S5).
+    /// Waits until all honest ones have executed the same height, and judges what they say of it: equal
+    /// histories and equal states (S1, S5). Liars sleep meanwhile: they might never let them rest.
     ///
     /// # Errors
     /// If they differ, or do not get there in time.
     pub async fn agrees(&mut self, end: Instant) -> Result<()> {
+        let all = 0..self.n();
+        let liars: Vec<usize> = all.filter(|node| self.cluster.lies(*node)).collect();
+        self.pause(&liars);
+        let agreed = self.rests(end).await;
+        self.wake(&liars);
+        agreed
+    }
+
+    async fn rests(&mut self, end: Instant) -> Result<()> {
+        let honest = self.honest();
         loop {
             self.alive()?;
             let mut all = Vec::new();
-            for node in 0..self.n() {
-                all.extend(self.cluster.status(node).await);
+            for node in &honest {
+                all.extend(self.cluster.status(*node).await);
             }
-            if all.len() == self.n() && same(&all)? {
+            if all.len() == honest.len() && same(&all)? {
                 return Ok(());
             }
             if Instant::now() > end {
@@ -306,12 +367,14 @@ impl Lab {
 /// links to them, which is no part of the chain.
 async fn write_homes(setup: Setup, dir: &Path) -> Result<Links> {
     let (host, port) = own_address();
+    let usual = Testnet::new(Ports::series(port, setup.nodes).map_err(anyhow::Error::msg)?);
     let testnet = Testnet {
         host,
         fault_model: setup.protocol.fault_model(),
         protocol: setup.protocol,
         lease_drift: setup.lease_drift,
-        ..Testnet::new(Ports::series(port, setup.nodes).map_err(anyhow::Error::msg)?)
+        tenure: setup.tenure.unwrap_or(usual.tenure),
+        ..usual
     };
     let seed = Hasher::new("quorate/rounds/keys")
         .number(setup.seed)

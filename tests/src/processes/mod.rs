@@ -2,11 +2,13 @@
 //! can be done to them from outside.
 //!
 //! A [`Lab`] is a testnet whose nodes reach each other only through [`Links`]: a proxy for each pair,
-//! whose two byte streams fail independently. A round ([`rounds::run`]) draws a [`Plan`] from its seed
+//! whose two byte streams fail independently. A round of a [`Campaign`] draws a [`Plan`] from its seed
 //! (kill -9, SIGSTOP, links), carries it out while clients write, compare and read, heals everything,
 //! and judges: all nodes serve again within a stated bound, nothing acknowledged is lost (S8), and what
-//! the clients were told is linearizable (S9). [`pauses`] plays what a pause did to others.
+//! the clients were told is linearizable (S9). Under an [`Attack`] some nodes lie all the time: then the
+//! honest ones and their clients are judged. [`pauses`] plays what a pause did to others.
 
+mod attack;
 mod book;
 mod clients;
 mod failures;
@@ -18,6 +20,7 @@ mod proxy;
 pub mod rounds;
 mod watch;
 
+pub use attack::{Attack, Cast};
 pub use book::Book;
 pub use failures::Broken;
 pub use lab::{Lab, Setup, program};

@@ -198,7 +198,8 @@ impl Draw {
     }
 }
 
-fn shuffle<T>(list: &mut [T], chance: &mut Chance) {
+/// Brings a list into any order.
+pub(super) fn shuffle<T>(list: &mut [T], chance: &mut Chance) {
     for i in (1..list.len()).rev() {
         list.swap(i, chance.index(i + 1));
     }

@@ -8,7 +8,7 @@ use super::book::Journal;
 use super::clients::{self, One, Work};
 use super::failures::broken;
 use super::plan::{Event, Plan, What};
-use super::{Caps, Fault, Lab, Most, Setup, Watch, pauses};
+use super::{Attack, Caps, Fault, Lab, Most, Setup, Watch, pauses};
 use anyhow::Result;
 use crypto::SecretKey;
 use quorate::client::{Client, Session};
@@ -23,6 +23,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// All nodes serve again so soon after everything is healed. Far more than it takes: longest time-out
 /// (10 s) and silence of a connection (6 s) included, on a machine that is busy with other things.
 pub const BOUND: Duration = Duration::from_secs(90);
+/// Views that a leader keeps where some lie: so liars lead several times in a round (HotStuff).
+const TENURE: u64 = 8;
 
 /// Rounds to be run.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub struct Campaign {
     pub limit: Option<Duration>,
     /// In the end a replica sleeps for so long under load.
     pub pause: Option<Duration>,
+    /// Who lies meanwhile: see [`Campaign::attacked`].
+    pub attack: Attack,
     /// What a process may hold.
     pub caps: Caps,
     /// Where its files are; they are kept then. Else in a directory that is deleted if all goes well.
@@ -56,9 +60,23 @@ impl Campaign {
             clients: 6,
             limit: None,
             pause: None,
+            attack: Attack::Nobody,
             caps: Caps::default(),
             dir: None,
         }
+    }
+
+    /// The same with nodes that lie. Whatever a plan does to honest ones, safety holds; that they serve is
+    /// expected of them once all is healed, when nobody is faulty but the liars. So none of them sleeps in
+    /// the end: the others would be too few.
+    #[must_use]
+    pub fn attacked(mut self, attack: Attack) -> Self {
+        if attack != Attack::Nobody {
+            self.setup.tenure = Some(TENURE);
+            self.pause = None;
+        }
+        self.attack = attack;
+        self
     }
 
     /// Runs them, and tells of each round as it ends. Stops at the first failure.
@@ -87,6 +105,8 @@ impl Campaign {
         begun: Instant,
         news: &dyn Fn(&Round),
     ) -> Result<()> {
+        let cast = self.attack.cast(&self.setup, self.setup.seed);
+        lab.disguise(&cast).await?;
         let watch = watch(lab);
         let mut people = People::open(lab, self).await?;
         let mut journal = Journal::default();
@@ -95,11 +115,15 @@ impl Campaign {
                 break;
             }
             let seed = self.setup.seed + number;
-            report.at = seed;
+            let cast = self.attack.cast(&self.setup, seed);
+            report.begins(seed, &cast);
+            lab.disguise(&cast).await?;
             let mut round = self.round(lab, seed, &mut people, &mut journal).await?;
+            round.lies = cast;
             round.held(watch.take());
             news(&round);
             report.took_place(round);
+            report.proven.extend(lab.proven().await?);
             report.most().within(self.caps)?;
         }
         report.last_words = true;
@@ -148,20 +172,22 @@ impl Campaign {
     }
 }
 
-/// A watch over a lab's processes.
+/// A watch over the processes of a lab's honest nodes.
 pub(super) fn watch(lab: &Lab) -> Watch {
-    let files = (0..lab.n()).map(|node| lab.cluster.home(node).pid_file());
+    let nodes = lab.honest().into_iter();
+    let files = nodes.map(|node| lab.cluster.home(node).pid_file());
     Watch::start(files.collect())
 }
 
 /// Everybody who asks: the same in all rounds.
 struct People {
     clients: Vec<One>,
-    /// For each node one who asks only it.
+    /// For each honest node one who asks only it.
     probes: Vec<Probe>,
 }
 
 struct Probe {
+    node: usize,
     client: Client,
     session: Session,
     asked: u64,
@@ -175,12 +201,13 @@ impl People {
             clients.push(One::open(lab, number, seed).await?);
         }
         let mut probes = Vec::new();
-        for node in 0..lab.n() {
+        for node in lab.honest() {
             let client = lab.client(&[node], BOUND)?;
             let mut hasher = crypto::Hasher::new("quorate/rounds/probe");
             let key = SecretKey::from_seed(&hasher.number(seed).number(node as u64).finish().0);
             let session = Session::open(&client, key).await?;
             probes.push(Probe {
+                node,
                 client,
                 session,
                 asked: 0,
@@ -189,42 +216,33 @@ impl People {
         Ok(Self { clients, probes })
     }
 
-    /// Waits until each node by itself has served a write (L1).
+    /// Waits until each honest node by itself has served a write (L1).
     async fn serve(&mut self, lab: &mut Lab, work: Option<&Arc<Work>>) -> Result<()> {
         let end = Instant::now() + BOUND;
         let mut asking = JoinSet::new();
-        for (node, probe) in self.probes.drain(..).enumerate() {
-            asking.spawn(probe.ask(node, work.cloned(), end));
+        for probe in self.probes.drain(..) {
+            asking.spawn(probe.ask(work.cloned(), end));
         }
-        let mut served = BTreeMap::new();
         while !asking.is_empty() {
             tokio::select! {
-                Some(answer) = asking.join_next() => {
-                    let (node, answer) = answer?;
-                    match answer {
-                        Ok(probe) => drop(served.insert(node, probe)),
-                        Err(why) => {
-                            let said = lab.said().await;
-                            let what = format!("node{node} does not serve {BOUND:?} after all was healed: {why}; they say{said}");
-                            return Err(broken("L1", what));
-                        }
+                Some(answer) = asking.join_next() => match answer? {
+                    Ok(probe) => self.probes.push(probe),
+                    Err((node, why)) => {
+                        let said = lab.said().await;
+                        let what = format!("node{node} does not serve {BOUND:?} after all was healed: {why}; they say{said}");
+                        return Err(broken("L1", what));
                     }
-                }
+                },
                 () = sleep(Duration::from_millis(200)) => lab.alive()?,
             }
         }
-        self.probes = served.into_values().collect();
         Ok(())
     }
 }
 
 impl Probe {
-    async fn ask(
-        mut self,
-        node: usize,
-        work: Option<Arc<Work>>,
-        end: Instant,
-    ) -> (usize, Result<Self, String>) {
+    async fn ask(mut self, work: Option<Arc<Work>>, end: Instant) -> Result<Self, (usize, String)> {
+        let node = self.node;
         loop {
             self.asked += 1;
             let asked = match &work {
@@ -243,8 +261,8 @@ impl Probe {
                 }
             };
             match asked {
-                Ok(()) => return (node, Ok(self)),
-                Err(error) if Instant::now() > end => return (node, Err(error.to_string())),
+                Ok(()) => return Ok(self),
+                Err(error) if Instant::now() > end => return Err((node, error.to_string())),
                 // What it signs may have expired while it was silent.
                 Err(_) => drop(self.session.refresh(&self.client).await),
             }
@@ -314,9 +332,9 @@ fn befall(lab: &Lab, pairs: &[(usize, usize)], fault: Fault) {
     }
 }
 
-/// Each node is asked for each shared key once more: what it says is part of the history.
+/// Each honest node is asked for each shared key once more: what it says is part of the history.
 async fn read_shared(lab: &Lab, work: &Work) -> Result<()> {
-    for node in 0..lab.n() {
+    for node in lab.honest() {
         let client = lab.client(&[node], BOUND)?;
         for key in work.shared() {
             let read = clients::read(&work.book, &client, &key).await;
@@ -328,9 +346,9 @@ async fn read_shared(lab: &Lab, work: &Work) -> Result<()> {
     Ok(())
 }
 
-/// All that was acknowledged is there, whichever node is asked, and nothing else is (S8).
+/// All that was acknowledged is there, whichever honest node is asked, and nothing else is (S8).
 async fn read_back(lab: &Lab, prefix: &str, journal: &Journal) -> Result<()> {
-    for node in 0..lab.n() {
+    for node in lab.honest() {
         let client = lab.client(&[node], BOUND)?;
         let found = clients::all_below(&client, prefix).await?;
         let judged = journal.judge(&found);

@@ -1,12 +1,17 @@
 //! Nodes that lie: real processes under attack.
 
 use crate::command_line::fails;
-use crate::world::{PATIENCE, World, Writer, get, hotstuff, pbft};
+use crate::world::{PATIENCE, World, Writer, get, hotstuff, pbft, program};
 use genesis::Testnet;
 use quorate::cli::cluster;
+use quorate::client::Client;
 use quorate::rpc::proto::Consistency;
+use rustix::process::{Pid, Signal, kill_process};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
 
 /// Proofs against the liar that an honest node has.
 fn proofs(world: &World, honest: &[usize]) -> u64 {
@@ -73,6 +78,72 @@ async fn a_member_of_pbft_that_votes_twice_is_found_out_and_stops_nobody() {
     let testnet = pbft(cluster::free_ports(4).unwrap());
     let proven = |world: &World, honest: &[usize]| proofs(world, honest) > 0;
     withstands(&testnet, (3, "double-vote"), proven).await;
+}
+
+/// `quorate testnet` with these liars, while somebody writes at the honest nodes: it says at once who lies
+/// and how, and then of whom there is a proof: of no honest node, and sooner or later of `proven`. The
+/// writer is served.
+async fn the_testnet_tells(nodes: usize, liars: &[(usize, &str)], proven: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(program());
+    command.args(["testnet", "--base-port", "0", "--nodes", &nodes.to_string()]);
+    command.arg("--dir").arg(dir.path().join("net"));
+    for (node, name) in liars {
+        command.args(["--adversary", &format!("{node}:{name}")]);
+    }
+    command.stdout(Stdio::piped()).kill_on_drop(true);
+    let mut testnet = command.spawn().unwrap();
+    let mut lines = BufReader::new(testnet.stdout.take().unwrap()).lines();
+    let mut next = async || {
+        let line = timeout(PATIENCE, lines.next_line()).await;
+        line.expect("it says something")
+            .unwrap()
+            .expect("it goes on")
+    };
+    let ready = next().await;
+    let words = ready.split(' ');
+    let urls: Vec<&str> = words.filter(|it| it.starts_with("http://")).collect();
+    assert_eq!(urls.len(), nodes, "{ready}");
+    for (node, name) in liars {
+        assert_eq!(next().await, format!("       node{node} lies: {name}"));
+    }
+    let lies = |name: &str| liars.iter().any(|it| name == format!("node{}", it.0));
+    let honest = (0..nodes).filter(|it| !lies(&format!("node{it}")));
+    let honest: Vec<&str> = honest.map(|it| urls[it]).collect();
+    let writer = Writer::start(Client::new(&honest, PATIENCE).unwrap(), "attacked");
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let line = next().await;
+        let accused = line.split_once("  proven liars: ").map_or("", |it| it.1);
+        assert!(accused.split_whitespace().all(lies), "{line}");
+        if accused.split_whitespace().any(|it| it == proven) {
+            break;
+        }
+        assert!(Instant::now() < end, "{proven} is not found out: {line}");
+    }
+    writer.writes(20).await;
+    writer.finish().await;
+    let pid = Pid::from_raw(testnet.id().unwrap().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let mut last = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        last = line;
+    }
+    assert_eq!(last, "stopped");
+    assert!(testnet.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn the_testnet_names_its_liar_as_it_is_found_out() {
+    the_testnet_tells(4, &[(3, "equivocate")], "node3").await;
+}
+
+/// The first leads when all begins. Each of the honest ones hears one of its stories only, so that none
+/// has to have a proof; of the other's two votes everybody has.
+#[tokio::test]
+async fn the_testnet_names_both_of_its_liars_and_seven_nodes_withstand_them() {
+    let liars = [(0, "equivocate"), (6, "double-vote")];
+    the_testnet_tells(7, &liars, "node6").await;
 }
 
 #[test]

@@ -4,8 +4,9 @@
 use crate::world::{PATIENCE, World, fresh_session, put};
 use genesis::Protocol;
 use quorate::rpc::proto::Consistency;
-use quorate_tests::processes::{Campaign, Caps, Fault, Lab, Setup, pauses};
+use quorate_tests::processes::{Attack, Campaign, Caps, Cast, Fault, Lab, Report, Setup, pauses};
 use rustix::process::Signal;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -18,12 +19,13 @@ async fn lab(setup: Setup) -> Lab {
     lab
 }
 
-/// So many rounds from this seed on: 10 in all.
-async fn rounds(protocol: Protocol, seed: u64, count: u64) {
+/// So many rounds from this seed on: 12 in all.
+async fn rounds(protocol: Protocol, seed: u64, count: u64, attack: Attack) -> Report {
     let campaign = Campaign {
         span: Duration::from_millis(2_500),
         ..Campaign::new(Setup::smallest(protocol, seed), count)
     };
+    let campaign = campaign.attacked(attack);
     let report = campaign.run(&|round| println!("{round}")).await;
     println!("{report}");
     assert!(report.failure.is_none());
@@ -31,21 +33,41 @@ async fn rounds(protocol: Protocol, seed: u64, count: u64) {
     let (_, answered) = report.operations();
     // On a machine with nothing else to do it is fifty times as many.
     assert!(answered > 10 * count, "only {answered} answers");
+    report
+}
+
+/// A round in which one of four votes twice, and is found out: he, and nobody else. Of other lies there
+/// need not be a proof so soon.
+async fn round_with_a_liar(protocol: Protocol) {
+    let cast = Cast::from([(3, "double-vote".to_owned())]);
+    let report = rounds(protocol, 2, 1, Attack::Named(cast.clone())).await;
+    assert_eq!(report.rounds[0].lies, cast);
+    assert_eq!(report.proven, BTreeSet::from([3]));
 }
 
 #[tokio::test]
 async fn fault_rounds_break_no_promise_of_hotstuff() {
-    rounds(Protocol::Hotstuff, 1, 4).await;
+    rounds(Protocol::Hotstuff, 1, 4, Attack::Nobody).await;
 }
 
 #[tokio::test]
 async fn fault_rounds_break_no_promise_of_pbft() {
-    rounds(Protocol::Pbft, 1, 3).await;
+    rounds(Protocol::Pbft, 1, 3, Attack::Nobody).await;
 }
 
 #[tokio::test]
 async fn fault_rounds_break_no_promise_of_raft() {
-    rounds(Protocol::Raft, 1, 3).await;
+    rounds(Protocol::Raft, 1, 3, Attack::Nobody).await;
+}
+
+#[tokio::test]
+async fn a_fault_round_with_a_liar_breaks_no_promise_of_hotstuff() {
+    round_with_a_liar(Protocol::Hotstuff).await;
+}
+
+#[tokio::test]
+async fn a_fault_round_with_a_liar_breaks_no_promise_of_pbft() {
+    round_with_a_liar(Protocol::Pbft).await;
 }
 
 /// Rounds found it: a connection that broke under way was taken for the node's last word.

@@ -3,10 +3,10 @@
 use super::{BOUND, Campaign, more};
 use crate::processes::book::Tally;
 use crate::processes::pauses::Slept;
-use crate::processes::{Broken, Most, Plan};
-use crate::report::Section;
+use crate::processes::{Attack, Broken, Cast, Most, Plan};
+use crate::report::{Section, Table};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub struct Round {
     pub seed: u64,
     /// What was done to the cluster.
     pub faults: String,
+    /// Who lied, and how.
+    pub lies: Cast,
     /// What clients asked for.
     pub operations: u64,
     /// Of these, what was answered with a result.
@@ -60,6 +62,8 @@ pub struct Report {
     pub nodes: usize,
     /// Each round.
     pub rounds: Vec<Round>,
+    /// The liars of whom an honest node has a proof.
+    pub proven: BTreeSet<usize>,
     /// Real time, in seconds.
     pub seconds: f64,
     /// The most memory of a node, in bytes.
@@ -72,7 +76,13 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// The round under way.
     #[serde(skip)]
-    pub(super) at: u64,
+    at: u64,
+    /// Who lies in it.
+    #[serde(skip)]
+    cast: Cast,
+    /// Rounds that it takes until all that the attack consists of was played.
+    #[serde(skip)]
+    ways: usize,
     /// All rounds are over.
     #[serde(skip)]
     pub(super) last_words: bool,
@@ -83,6 +93,7 @@ impl Round {
         Self {
             seed,
             faults: plan.to_string(),
+            lies: Cast::new(),
             operations: tally.operations,
             answered: tally.answered,
             kept,
@@ -104,14 +115,20 @@ impl Report {
             protocol: campaign.setup.protocol.name(),
             nodes: campaign.setup.nodes,
             rounds: Vec::new(),
+            proven: BTreeSet::new(),
             seconds: 0.0,
             memory: 0,
             files: 0,
             pause: None,
             failure: None,
             at: campaign.setup.seed,
+            cast: Cast::new(),
+            ways: campaign.attack.ways(campaign.setup.protocol),
             last_words: false,
         }
+    }
+    pub(super) fn begins(&mut self, seed: u64, cast: &Cast) {
+        (self.at, self.cast) = (seed, cast.clone());
     }
     pub(super) fn took_place(&mut self, round: Round) {
         self.held(Most {
@@ -154,14 +171,21 @@ impl Report {
             setup,
             span,
             clients,
+            attack,
             ..
         } = campaign;
-        let replay = format!(
+        let mut replay = format!(
             "rounds --protocol {} --nodes {} --seed {first} --rounds {rounds} --span {} --clients {clients}",
             setup.protocol.name(),
             setup.nodes,
             span.as_secs_f64(),
         );
+        if self.last_words && *attack == Attack::Any {
+            replay += " --adversary any";
+        } else {
+            let liars = self.cast.iter();
+            replay.extend(liars.map(|(node, name)| format!(" --adversary {node}:{name}")));
+        }
         self.failure = Some(Failure {
             property: error.downcast_ref::<Broken>().map(|broken| broken.property),
             what: format!("{error:#}"),
@@ -177,10 +201,15 @@ impl Report {
         let (asked, answered) = self.operations();
         let kept: usize = self.rounds.iter().map(|round| round.kept).sum();
         let slowest = self.rounds.iter().map(|round| round.back_ms).max();
-        let part = format!("fault rounds on real processes, {}", self.protocol);
         let rounds = self.rounds.len() as u64;
+        let (what, of) = if self.cast.is_empty() {
+            ("fault rounds", rounds)
+        } else {
+            ("fault rounds with liars", self.ways as u64)
+        };
+        let part = format!("{what} on real processes, {}", self.protocol);
         let mut section = Section::new(part, self.seconds)
-            .ran(rounds, rounds)
+            .ran(rounds, of)
             .figure("nodes", self.nodes as f64)
             .figure("rounds", self.rounds.len() as f64)
             .figure("operations", asked as f64)
@@ -192,10 +221,55 @@ impl Report {
             )
             .figure("MiB held by a node, at most", (self.memory >> 20) as f64)
             .figure("files open at a node, at most", self.files as f64);
+        section.table = self.attacks();
+        if !self.cast.is_empty() {
+            section = section.figure("liars with a proof against them", self.proven.len() as f64);
+        }
         if let Some(failure) = &self.failure {
             section.fail(failure.to_string(), failure.replay.clone());
         }
         section
+    }
+
+    /// What was played by whom, if anybody lied, and what clients got of the honest ones meanwhile.
+    fn attacks(&self) -> Option<Table> {
+        let lies = self.rounds.iter().flat_map(|round| &round.lies);
+        let mut liars: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for (node, name) in lies {
+            liars.entry(name).or_default().insert(format!("node{node}"));
+        }
+        let rows = liars.into_iter().map(|(name, liars)| {
+            let told = |it: &&Round| it.lies.values().any(|it| it == name);
+            let rounds: Vec<&Round> = self.rounds.iter().filter(told).collect();
+            let sum = |of: fn(&Round) -> u64| rounds.iter().map(|it| of(it)).sum::<u64>();
+            let figures = [
+                rounds.len() as u64,
+                sum(|it| it.operations),
+                sum(|it| it.answered),
+                rounds
+                    .iter()
+                    .map(|it| it.slowest_ms)
+                    .max()
+                    .unwrap_or_default(),
+            ];
+            let liars: Vec<String> = liars.into_iter().collect();
+            let words = [name.to_owned(), liars.join(" ")];
+            words
+                .into_iter()
+                .chain(figures.map(|it| it.to_string()))
+                .collect()
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
+        let head = [
+            "attack",
+            "by",
+            "rounds",
+            "operations",
+            "answered",
+            "slowest, ms",
+        ];
+        let head = head.map(str::to_owned).to_vec();
+        (!rows.is_empty()).then_some(Table { head, rows })
     }
 
     /// What clients asked for in all rounds, and what was answered of it.
@@ -224,6 +298,9 @@ impl fmt::Display for Round {
         for (code, count) in &self.failures {
             write!(f, ", {count} {code}")?;
         }
+        for (node, name) in &self.lies {
+            write!(f, " | node{node} lies: {name}")?;
+        }
         write!(f, " | {}", self.faults)
     }
 }
@@ -246,6 +323,9 @@ impl fmt::Display for Report {
             self.memory >> 20,
             self.files
         )?;
+        if let Some(table) = self.attacks() {
+            write!(f, "\n{}proven liars: {:?}", table.markdown(), self.proven)?;
+        }
         if let Some(pause) = &self.pause {
             write!(f, "\n{pause}")?;
         }
