@@ -188,7 +188,7 @@ impl<P: Protocol> Engine<P> {
             }
             Input::Cancel { request } => self.requests.cancel(request),
             Input::Written { token } => self.written(token, out),
-            Input::Loaded { token, rows } => self.loaded(token, rows),
+            Input::Loaded { token, rows } => self.loaded(token, &rows, out),
             Input::Executed(heights) => self.executed(heights, out),
             Input::Connected(peer) => {
                 if self.setup.config.validators.contains(peer) && self.connected.insert(peer) {
@@ -358,11 +358,11 @@ impl<P: Protocol> Engine<P> {
         self.may_execute(None, out);
     }
 
-    fn loaded(&mut self, token: u64, rows: Vec<storage::Row>) {
+    fn loaded(&mut self, token: u64, rows: &[storage::Row], out: &mut Vec<Effect>) {
         match self.loading.remove(&token) {
-            Some(Loading::Records(token)) => self.loaded_records(token, rows),
+            Some(Loading::Records(token)) => self.loaded_records(token, rows, out),
             Some(Loading::Batch(digest)) => {
-                let bytes = rows.into_iter().next().map(|(_, value)| value);
+                let bytes = rows.first().map(|(_, value)| value.clone());
                 self.tell_pool(mempool::Input::Loaded { digest, bytes });
             }
             None => {}
