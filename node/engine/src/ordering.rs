@@ -55,7 +55,11 @@ impl<P: Protocol> Engine<P> {
                 "this node is so far behind height {target} that no peer holds the blocks it lacks: \
                  replace it by a node under a new key"
             ))),
-            Ordered::Evidence(evidence) => out.push(Effect::Evidence(evidence)),
+            Ordered::Evidence(proof) => {
+                let synced = self.fences.back();
+                let (write, _) = synced.expect("its write came just before, and is synced");
+                self.proofs.push_back((*write, proof));
+            }
             Ordered::Reject(from, reject) => out.push(Effect::Rejected { from, reject }),
             Ordered::Leader(leader) => self.tell_pool(mempool::Input::Leader(leader)),
             Ordered::Stable(_) => {}

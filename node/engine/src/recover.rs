@@ -323,6 +323,7 @@ impl<P: Protocol> Engine<P> {
             writing: Writing::first(),
             internal: VecDeque::new(),
             fences: VecDeque::new(),
+            proofs: VecDeque::new(),
             loading: BTreeMap::new(),
             last_load: 0,
             pending: None,

@@ -396,6 +396,22 @@ fn proofs_of_lies_are_stored_told_once_and_known_after_a_restart() {
     assert_eq!(cluster.evidence.len(), 2, "told once, restarts included");
 }
 
+/// Who reads of a lie would look for its proof, which a crash may have taken.
+#[test]
+fn a_lie_is_told_only_once_its_proof_is_durable() {
+    let mut cluster = Cluster::new(4);
+    cluster.liar = Some(NodeId(3));
+    cluster.run(Time::millis(100));
+    cluster.stall(0);
+    cluster.lie(3, 0, 1024);
+    cluster.run(Time::millis(10));
+    let known = |cluster: &Cluster| cluster.nodes[0].engine.status().evidence.len();
+    assert_eq!((cluster.evidence.len(), known(&cluster)), (0, 0));
+    cluster.go_on();
+    cluster.run(Time::millis(10));
+    assert_eq!((cluster.evidence.len(), known(&cluster)), (1, 1));
+}
+
 /// The protocol would take it for one that was never written, though it may have voted for it.
 #[test]
 fn a_loaded_record_that_does_not_decode_stops_the_node() {
