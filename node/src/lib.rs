@@ -5,5 +5,7 @@ pub mod cli;
 pub mod client;
 pub mod evidence;
 pub mod handle;
+#[cfg(test)]
+mod hooked;
 pub mod rpc;
 pub mod runtime;

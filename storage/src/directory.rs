@@ -6,7 +6,13 @@ use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 use thiserror::Error;
+
+/// How often a start tries again while somebody only looks, and how long it waits between.
+const TRIES: usize = 100;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The data format that this program reads and writes.
 pub const FORMAT: u32 = 2;
@@ -156,11 +162,9 @@ impl Directory {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| io(&name, error))?,
         };
-        match flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(None),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(owner(&mut file))),
-            Err(error) => Err(io(&name, error.into())),
-        }
+        let free = try_flock(&file, FlockOperation::NonBlockingLockShared);
+        let free = free.map_err(|error| io(&name, error))?;
+        Ok((!free).then(|| owner(&mut file)))
     }
     /// Where it is.
     #[must_use]
@@ -264,10 +268,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         .truncate(false)
         .open(&name)
         .map_err(fail)?;
-    if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        if error != rustix::io::Errno::WOULDBLOCK {
-            return Err(fail(error.into()));
-        }
+    if !take(&file).map_err(fail)? {
         return Err(OpenError::Locked {
             path: path.display().to_string(),
             owner: owner(&mut file),
@@ -279,6 +280,30 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     };
     note(&mut file).map_err(fail)?;
     Ok(file)
+}
+
+/// Locks it for this process alone. False: another has it.
+fn take(file: &File) -> std::io::Result<bool> {
+    for _ in 0..TRIES {
+        if try_flock(file, FlockOperation::NonBlockingLockExclusive)? {
+            return Ok(true);
+        }
+        // Those who only look share it, for a moment: a node shares it with nobody.
+        if !try_flock(file, FlockOperation::NonBlockingLockShared)? {
+            return Ok(false);
+        }
+        flock(file, FlockOperation::Unlock)?;
+        sleep(PAUSE);
+    }
+    Ok(false)
+}
+
+/// False: it is locked by another.
+fn try_flock(file: &File, how: FlockOperation) -> std::io::Result<bool> {
+    match flock(file, how) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        other => other.map(|()| true).map_err(Into::into),
+    }
 }
 
 /// Who has it locked, as he says.

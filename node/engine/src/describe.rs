@@ -2,7 +2,7 @@
 
 use crate::{Engine, Status};
 use consensus::Protocol;
-use crypto::{Hasher, Size};
+use crypto::{Hasher, NodeId, Size, Slot};
 
 impl<P: Protocol> Engine<P> {
     pub(crate) fn describe(&self) -> Status {
@@ -21,10 +21,16 @@ impl<P: Protocol> Engine<P> {
             pending: self.pool.stats(),
             connected: self.connected,
             requests: self.requests.len(),
-            evidence: self.replica.proven().collect(),
+            evidence: self.proven(),
             may_end: self.may_end(),
             waiting: self.waiting(),
         }
+    }
+
+    /// Who has lied, as far as the proofs are durable.
+    fn proven(&self) -> Vec<(NodeId, Slot)> {
+        let waits = |it: &(NodeId, Slot)| self.proofs.iter().any(|(_, proof)| proof.about() == *it);
+        self.replica.proven().filter(|it| !waits(it)).collect()
     }
 
     /// Whether somebody else leads, or nobody can, and all who asked here have their answers.

@@ -140,7 +140,7 @@ pub enum Effect {
         /// The answer.
         reply: Reply,
     },
-    /// A proof that a validator lied, for whoever watches: it is stored, too. Once for each liar and
+    /// A proof that a validator lied, for whoever watches: it is durable by now. Once for each liar and
     /// slot, the first few of each liar only.
     Evidence(consensus::Evidence),
     /// A peer's fault, to be counted and logged now and then.

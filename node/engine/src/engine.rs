@@ -8,7 +8,7 @@ use crate::requests::Requests;
 use crate::standstill::Standstill;
 use crate::{Effect, Input, Machine, Refusal, RequestId, Setup, Status, Wait};
 use consensus::replica::{Fence, Replica, ReplicaInput};
-use consensus::{Protocol, ReadId, Token, Window};
+use consensus::{Evidence, Protocol, ReadId, Token, Window};
 use crypto::{Digest, Height, NodeId, NodeSet, PublicKey, Size, Time};
 use mempool::{CheckedTransaction, Mempool};
 use std::collections::{BTreeMap, VecDeque};
@@ -43,6 +43,8 @@ pub struct Engine<P: Protocol> {
     pub(crate) internal: VecDeque<Internal<P>>,
     /// The fences of the synced writes that are not yet answered, in order of token; the last of each.
     pub(crate) fences: VecDeque<(u64, Fence)>,
+    /// The proofs of lies that are not durable yet, each with its write: nobody is told of them.
+    pub(crate) proofs: VecDeque<(u64, Evidence)>,
     pub(crate) loading: BTreeMap<u64, Loading>,
     pub(crate) last_load: u64,
     /// Since when the oldest batch waits; `None`: none does.
@@ -188,7 +190,7 @@ impl<P: Protocol> Engine<P> {
             }
             Input::Cancel { request } => self.requests.cancel(request),
             Input::Written { token } => self.written(token, out),
-            Input::Loaded { token, rows } => self.loaded(token, rows),
+            Input::Loaded { token, rows } => self.loaded(token, &rows, out),
             Input::Executed(heights) => self.executed(heights, out),
             Input::Connected(peer) => {
                 if self.setup.config.validators.contains(peer) && self.connected.insert(peer) {
@@ -353,16 +355,20 @@ impl<P: Protocol> Engine<P> {
             self.fences.pop_front();
             self.tell_replica(ReplicaInput::Durable(fence));
         }
+        while self.proofs.front().is_some_and(|(of, _)| *of <= token) {
+            let proof = self.proofs.pop_front();
+            out.extend(proof.map(|(_, proof)| Effect::Evidence(proof)));
+        }
         self.writing.answered(token);
         self.execution.written(token);
         self.may_execute(None, out);
     }
 
-    fn loaded(&mut self, token: u64, rows: Vec<storage::Row>) {
+    fn loaded(&mut self, token: u64, rows: &[storage::Row], out: &mut Vec<Effect>) {
         match self.loading.remove(&token) {
-            Some(Loading::Records(token)) => self.loaded_records(token, rows),
+            Some(Loading::Records(token)) => self.loaded_records(token, rows, out),
             Some(Loading::Batch(digest)) => {
-                let bytes = rows.into_iter().next().map(|(_, value)| value);
+                let bytes = rows.first().map(|(_, value)| value.clone());
                 self.tell_pool(mempool::Input::Loaded { digest, bytes });
             }
             None => {}

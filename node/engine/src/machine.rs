@@ -66,8 +66,8 @@ pub struct Status {
     pub connected: NodeSet,
     /// Requests of clients that wait.
     pub requests: usize,
-    /// Who has signed two contradicting statements, and for which slot, as far as the proofs are kept
-    /// here: the first few of each liar. Ascending.
+    /// Who has signed two contradicting statements, and for which slot, as far as the proofs are
+    /// durable here: the first few of each liar. Ascending.
     pub evidence: Vec<(NodeId, Slot)>,
     /// After [`crate::Input::Shutdown`]: nobody waits for this node any more.
     pub may_end: bool,

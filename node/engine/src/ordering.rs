@@ -55,7 +55,11 @@ impl<P: Protocol> Engine<P> {
                 "this node is so far behind height {target} that no peer holds the blocks it lacks: \
                  replace it by a node under a new key"
             ))),
-            Ordered::Evidence(evidence) => out.push(Effect::Evidence(evidence)),
+            Ordered::Evidence(proof) => {
+                let synced = self.fences.back();
+                let (write, _) = synced.expect("its write came just before, and is synced");
+                self.proofs.push_back((*write, proof));
+            }
             Ordered::Reject(from, reject) => out.push(Effect::Rejected { from, reject }),
             Ordered::Leader(leader) => self.tell_pool(mempool::Input::Leader(leader)),
             Ordered::Stable(_) => {}
@@ -117,12 +121,24 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    pub(crate) fn loaded_records(&mut self, token: Token, rows: Vec<storage::Row>) {
-        let records = rows
+    /// The protocol would take a record that is not what this node wrote for one that was never
+    /// written, though it may have voted for it: so the node stops, as one that starts does.
+    pub(crate) fn loaded_records(
+        &mut self,
+        token: Token,
+        rows: &[storage::Row],
+        out: &mut Vec<Effect>,
+    ) {
+        let records: Result<Vec<_>, _> = rows
             .iter()
-            .filter_map(|(_, value)| crypto::codec::decode(value).ok());
-        let records = records.collect();
-        self.tell_protocol(Input::Loaded(Loaded { token, records }));
+            .map(|(key, value)| rows::record::<P>(key, value))
+            .collect();
+        match records {
+            Ok(records) => self.tell_protocol(Input::Loaded(Loaded { token, records })),
+            Err(damage) => out.push(Effect::Halt {
+                reason: damage.to_string(),
+            }),
+        }
     }
 
     pub(crate) fn executed(&mut self, heights: Vec<Executed>, out: &mut Vec<Effect>) {

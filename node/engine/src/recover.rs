@@ -125,10 +125,8 @@ impl<P: Protocol> Recovered<P> {
                 useless.insert(digest, reference.expires);
             } else if !room.take(&reference) {
                 self.pool.names.push(reference);
-            } else if let Some(Ok(batch)) = log.batch(&digest)?.map(SealedBatch::open) {
-                self.pool.batches.push(batch);
             } else {
-                useless.insert(digest, reference.expires);
+                self.pool.batches.push(batch(log, &reference)?);
             }
         }
         self.useless = tell_committed(log, setup.pool.lifetime, &useless)?;
@@ -192,6 +190,18 @@ fn names(log: &Log) -> Result<Vec<BatchRef>, StoreError> {
         for (_, value) in rows {
             list.push(rows::decode(&value, "the name of a batch")?);
         }
+    }
+}
+
+/// A batch that is stored under its name: this node may have voted for it.
+fn batch(log: &Log, name: &BatchRef) -> Result<SealedBatch, StoreError> {
+    let damaged = |what: &str| rows::damaged(&format!("batch {} is {what}", name.digest));
+    let bytes = log.batch(&name.digest)?.ok_or_else(|| damaged("missing"))?;
+    let batch = SealedBatch::open(bytes).map_err(|error| damaged(&error.to_string()))?;
+    if batch.reference() == *name {
+        Ok(batch)
+    } else {
+        Err(damaged("not the one that its name tells of"))
     }
 }
 
@@ -313,6 +323,7 @@ impl<P: Protocol> Engine<P> {
             writing: Writing::first(),
             internal: VecDeque::new(),
             fences: VecDeque::new(),
+            proofs: VecDeque::new(),
             loading: BTreeMap::new(),
             last_load: 0,
             pending: None,

@@ -155,11 +155,13 @@ pub fn evidence(log: &Log) -> Result<Vec<Evidence>, StoreError> {
 
 /// Reads a record, which lies where its content says.
 pub(crate) fn record<P: Protocol>(key: &[u8], value: &[u8]) -> Result<P::Record, StoreError> {
-    let record: P::Record = decode(value, "a record")?;
+    let record: P::Record = decode(value, &format!("the record at {key:02x?}"))?;
     if record_at(record.key()).key() == key {
         Ok(record)
     } else {
-        Err(damaged("a record lies at another's place"))
+        Err(damaged(&format!(
+            "the record at {key:02x?} lies at another's place"
+        )))
     }
 }
 

@@ -1,5 +1,7 @@
 //! A listener that holds at most so many connections open, and none for one who is slow to ask.
 
+use super::answers::Answers;
+use super::connection::Connection;
 use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::transport::server::Connected;
 
 /// How long to rest when the process has no file descriptor left.
 const REST: Duration = Duration::from_millis(100);
@@ -64,6 +67,7 @@ impl CappedListener {
                     let stream = CappedStream {
                         stream,
                         debt: Some(Debt::new(self.owes, self.patience)),
+                        counted: None,
                         _permit: permit,
                     };
                     return (stream, peer);
@@ -76,13 +80,15 @@ impl CappedListener {
         }
     }
 
-    /// The connections as the gRPC server wants them.
+    /// The connections as the gRPC server wants them. What waits on them is counted in `answers`.
     pub(super) fn into_stream(
         self,
+        answers: Arc<Answers>,
     ) -> impl futures::Stream<Item = Result<CappedStream, io::Error>> {
-        futures::stream::unfold(self, |mut listener| async move {
-            let (stream, _) = listener.next().await;
-            Some((Ok(stream), listener))
+        futures::stream::unfold((self, answers), |(mut listener, answers)| async move {
+            let (mut stream, client) = listener.next().await;
+            stream.counted = Some(Counted::new(answers.connect(Some(client))));
+            Some((Ok(stream), (listener, answers)))
         })
     }
 }
@@ -105,7 +111,22 @@ pub(super) struct CappedStream {
     stream: TcpStream,
     /// `None`: paid for good.
     debt: Option<Debt>,
+    /// HTTP/2: many answers may wait at a time.
+    counted: Option<Counted>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// A connection whose answers are counted, and what will cut it off.
+struct Counted {
+    connection: Arc<Connection>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Counted {
+    fn new(connection: Arc<Connection>) -> Self {
+        let cut = Box::pin(connection.end());
+        Self { connection, cut }
+    }
 }
 
 /// What a client still owes, and until when.
@@ -157,16 +178,23 @@ impl CappedStream {
             debt.told();
         }
     }
-    fn inner(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
-        Pin::new(&mut self.get_mut().stream)
+    /// The socket, unless the client is cut off: then whoever waits for it is woken.
+    fn socket(&mut self, context: &mut Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
+        if let Some(counted) = &mut self.counted
+            && counted.cut.as_mut().poll(context).is_ready()
+        {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(Pin::new(&mut self.stream))
     }
 }
 
 impl Connected for CappedStream {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Option<Arc<Connection>>;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Self::ConnectInfo {
+        let counted = self.counted.as_ref();
+        counted.map(|it| it.connection.clone())
     }
 }
 
@@ -178,7 +206,7 @@ impl AsyncRead for CappedStream {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let read = this.socket(context)?.poll_read(context, buffer);
         let Some(debt) = &mut this.debt else {
             return read;
         };
@@ -202,17 +230,17 @@ impl AsyncWrite for CappedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        let written = this.socket(context)?.poll_write(context, bytes);
         this.told(&written);
         written
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner().poll_flush(context)
+        self.get_mut().socket(context)?.poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner().poll_shutdown(context)
+        self.get_mut().socket(context)?.poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -221,7 +249,7 @@ impl AsyncWrite for CappedStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        let written = this.socket(context)?.poll_write_vectored(context, slices);
         this.told(&written);
         written
     }

@@ -23,7 +23,7 @@ const BUDGET: usize = 64 << 20;
 /// How long a message may take from its first byte to its last.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// A flag and four bytes of length stand before each message.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 /// A service whose requests are held to this.
 #[derive(Clone)]

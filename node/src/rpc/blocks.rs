@@ -1,30 +1,39 @@
 //! The committed log as a stream.
 
+use super::answers::Kind;
+use super::arrival::PREFIX;
+use super::connection::Connection;
 use super::convert::bytes_of;
+use super::held::{Held, Room};
+use super::outbox::Outbox;
 use super::proto::{Block, BlocksRequest};
 use crate::handle::NodeHandle;
 use bytes::Bytes;
 use crypto::{Height, codec};
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
+use prost::Message as _;
+use std::sync::Arc;
 use std::time::Duration;
 use storage::{CommitRow, Log};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
-use tokio_stream::Stream;
 use tonic::Status;
 
-/// Rows read at a time.
+/// Rows read at a time, without batches.
 const PAGE: usize = 64;
-/// Bytes read at a time, batches included, but for the last block.
+/// And bytes, but for the last row.
 const PAGE_BYTES: usize = 1 << 20;
-/// Most streams at a time: each holds a page, and perhaps a few blocks whose batches are as long again.
+/// More than a batch's name has in a block, and what stands before a batch.
+const NAME: usize = 80;
+/// More than a block has besides its batches, their names and its proof.
+const ROW: usize = 256;
+/// Most streams at a time: each holds a page, besides blocks that are counted.
 const STREAMS: usize = 64;
-/// Of these, those of one connection: few, so that it does not shut out the others.
-const SHARE: usize = 8;
+/// Of these, those of connections that have one already: else a few would have them all.
+const MORE: usize = STREAMS / 2;
+/// And those of one connection.
+pub(super) const SHARE: usize = 8;
+/// How long who finds no room waits for those who are cut off to be gone.
+const MOMENT: Duration = Duration::from_secs(1);
 /// How long a block may wait for its reader. One who only is slow takes one now and then.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between looks for a row that is about to be written.
@@ -36,89 +45,75 @@ const AHEAD: usize = 1;
 #[derive(Clone)]
 pub(super) struct Readers {
     all: Arc<Semaphore>,
-    /// What each connection has of its own, while a stream of it is there.
-    shares: Arc<Mutex<HashMap<Option<SocketAddr>, Weak<Semaphore>>>>,
+    more: Arc<Semaphore>,
 }
+
+/// The places of a stream: on its connection, here, and among those that are not their
+/// connection's only one. Given back when the answer is gone, and not before.
+pub(super) type Places = (
+    OwnedSemaphorePermit,
+    OwnedSemaphorePermit,
+    Option<OwnedSemaphorePermit>,
+);
+
+/// A block with what counts it.
+type Counted = (Block, Held);
+
+/// A stream of blocks.
+pub(super) type Blocks = Outbox<Block, Places>;
 
 impl Readers {
     /// Nobody yet.
     pub(super) fn new() -> Self {
         Self {
             all: Arc::new(Semaphore::new(STREAMS)),
-            shares: Arc::default(),
+            more: Arc::new(Semaphore::new(MORE)),
         }
     }
 
-    /// Begins a stream for the client at this address.
+    /// Begins a stream on this connection.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED if there are too many.
-    pub(super) fn stream(
+    pub(super) async fn stream(
         &self,
         handle: NodeHandle,
         request: BlocksRequest,
-        client: Option<SocketAddr>,
+        connection: Arc<Connection>,
     ) -> Result<Blocks, Status> {
-        let permits = self.permits(client)?;
-        let (out, blocks) = mpsc::channel(AHEAD);
-        let (tell, end) = oneshot::channel();
+        let places = self.places(&connection).await?;
+        let (out, blocks) = Outbox::new(AHEAD, places);
         tokio::spawn(async move {
-            if let Err(why) = send(handle, request, &out).await {
-                tell.send(why).ok();
+            if let Err(why) = send(handle, request, &connection, &out.messages).await {
+                out.end.send(why).ok();
             }
         });
-        Ok(Blocks {
-            blocks,
-            end,
-            _permits: permits,
-        })
+        Ok(blocks)
     }
 
-    fn permits(&self, client: Option<SocketAddr>) -> Result<[OwnedSemaphorePermit; 2], Status> {
-        let permit = |of: Arc<Semaphore>, whose: &str, most: usize| {
-            of.try_acquire_owned().map_err(|_| {
-                Status::resource_exhausted(format!(
-                    "{most} streams of blocks are open {whose}: end one, try again later, or ask \
-                     another node"
-                ))
-            })
+    async fn places(&self, connection: &Connection) -> Result<Places, Status> {
+        let full = |whose: &str, most: usize| {
+            Status::resource_exhausted(format!(
+                "{most} streams of blocks are open {whose}: end one, try again later, or ask \
+                 another node"
+            ))
         };
-        // The share first: who has used up his own does not stand in the way of others.
-        Ok([
-            permit(self.share(client), "on this connection", SHARE)?,
-            permit(self.all.clone(), "here", STREAMS)?,
-        ])
-    }
-
-    fn share(&self, client: Option<SocketAddr>) -> Arc<Semaphore> {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        shares.retain(|_, share| share.strong_count() > 0);
-        let known = shares.get(&client).and_then(Weak::upgrade);
-        let share = known.unwrap_or_else(|| Arc::new(Semaphore::new(SHARE)));
-        shares.insert(client, Arc::downgrade(&share));
-        share
-    }
-}
-
-/// A stream. What it holds is given back when the answer is gone, and not before: until then the
-/// connection may keep blocks that its reader does not take.
-pub(super) struct Blocks {
-    blocks: mpsc::Receiver<Block>,
-    /// Why it ends before the log does.
-    end: oneshot::Receiver<Status>,
-    _permits: [OwnedSemaphorePermit; 2],
-}
-
-impl Stream for Blocks {
-    type Item = Result<Block, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let block = ready!(self.blocks.poll_recv(context));
-        Poll::Ready(match block {
-            Some(block) => Some(Ok(block)),
-            // Sent before the channel closes, or never.
-            None => self.end.try_recv().ok().map(Err),
-        })
+        let place = |of: &Arc<Semaphore>| of.clone().try_acquire_owned();
+        // The own first: who has used them up does not stand in the way of others.
+        let own = place(&connection.streams).map_err(|_| full("on this connection", SHARE))?;
+        let first = connection.streams.available_permits() + 1 == SHARE;
+        let more = (!first).then(|| place(&self.more)).transpose();
+        let more = more.map_err(|_| full("on connections that have others", MORE))?;
+        let here = match place(&self.all) {
+            Ok(here) => here,
+            Err(_) => {
+                connection.make_room(Kind::Block);
+                let here = timeout(MOMENT, self.all.clone().acquire_owned()).await;
+                let here = here.map_err(|_| full("here", STREAMS))?;
+                here.expect("it is never closed")
+            }
+        };
+        Ok((own, here, more))
     }
 }
 
@@ -129,7 +124,8 @@ impl Stream for Blocks {
 async fn send(
     handle: NodeHandle,
     request: BlocksRequest,
-    out: &mpsc::Sender<Block>,
+    to: &Arc<Connection>,
+    out: &mpsc::Sender<Counted>,
 ) -> Result<(), Status> {
     let mut next = Height(request.from.max(1));
     let mut executed = handle.executed();
@@ -138,7 +134,7 @@ async fn send(
     loop {
         let end = *executed.borrow_and_update();
         while next <= end {
-            let page = read(&log, next, end, request.batches).await?;
+            let page = read(&log, next, end).await?;
             if page.is_empty() {
                 // Executed before its row is written, which happens within milliseconds.
                 tokio::select! {
@@ -146,11 +142,16 @@ async fn send(
                     () = stop.cancelled() => return Err(stops()),
                 }
             }
-            for block in page {
-                next = Height(block.height).next();
-                if !pass(out, block, PATIENCE).await? {
+            for row in page {
+                next = row.height.next();
+                let bytes = longest(&row, request.batches);
+                let Some((place, room)) = place(out, to, (row.height, bytes), PATIENCE).await?
+                else {
                     return Ok(());
-                }
+                };
+                let block = block(&log, row, request.batches).await?;
+                let bytes = PREFIX + block.encoded_len();
+                place.send((block, room.answer(bytes)));
             }
         }
         if !request.follow {
@@ -168,60 +169,79 @@ fn stops() -> Status {
     Status::unavailable("this node shuts down: ask another")
 }
 
-/// False: the reader has left.
+/// Waits until there is room for the block of a height; `None`: the reader has left.
 ///
 /// # Errors
 /// DEADLINE_EXCEEDED if he takes nothing.
-async fn pass(out: &mpsc::Sender<Block>, block: Block, patience: Duration) -> Result<bool, Status> {
-    let height = block.height;
-    match timeout(patience, out.send(block)).await {
-        Ok(taken) => Ok(taken.is_ok()),
-        Err(_) => Err(Status::deadline_exceeded(format!(
+async fn place<'a>(
+    out: &'a mpsc::Sender<Counted>,
+    to: &Arc<Connection>,
+    (height, bytes): (Height, usize),
+    patience: Duration,
+) -> Result<Option<(mpsc::Permit<'a, Counted>, Room)>, Status> {
+    let both = async {
+        // What waits for its place takes no room yet.
+        let place = out.reserve().await.ok()?;
+        Some((place, to.reserve(Kind::Block, bytes).await))
+    };
+    let found = tokio::select! {
+        found = timeout(patience, both) => found,
+        () = out.closed() => Ok(None),
+    };
+    found.map_err(|_| {
+        Status::deadline_exceeded(format!(
             "no block was taken for {patience:?}: ask again from height {height} on"
-        ))),
-    }
+        ))
+    })
 }
 
-/// The next page; empty if the log has not come so far yet. Reads happen on the blocking pool: the disk may be slow.
-async fn read(log: &Log, from: Height, to: Height, batches: bool) -> Result<Vec<Block>, Status> {
+/// The next rows; none if the log has not come so far yet. Reads happen on the blocking pool: the disk may be slow.
+async fn read(log: &Log, from: Height, to: Height) -> Result<Vec<CommitRow>, Status> {
     let log = log.clone();
     let page = tokio::task::spawn_blocking(move || {
         let rows = log.commits(from, PAGE, PAGE_BYTES).map_err(failed)?;
-        let (mut page, mut bytes) = (Vec::new(), 0);
-        for row in rows.into_iter().take_while(|row| row.height <= to) {
-            let block = block(&log, row, batches)?;
-            bytes += size(&block);
-            page.push(block);
-            if bytes >= PAGE_BYTES {
-                break;
-            }
-        }
-        Ok(page)
+        Ok(rows
+            .into_iter()
+            .take_while(|row| row.height <= to)
+            .collect())
     });
     page.await.map_err(failed)?
 }
 
-fn block(log: &Log, row: CommitRow, with_batches: bool) -> Result<Block, Status> {
-    let references = row.payload.references();
-    let batches = if with_batches {
+/// The block of a row, with its batches if they are wanted: those are read here, one block's at a time.
+async fn block(log: &Log, row: CommitRow, with_batches: bool) -> Result<Block, Status> {
+    if !with_batches {
+        return Ok(block_of(row, Vec::new()));
+    }
+    let log = log.clone();
+    let read = tokio::task::spawn_blocking(move || {
         let batches = log.batches(&row).map_err(failed)?;
-        batches.iter().map(|batch| batch.bytes().clone()).collect()
-    } else {
-        Vec::new()
-    };
-    Ok(Block {
+        let batches = batches.iter().map(|batch| batch.bytes().clone());
+        Ok(block_of(row, batches.collect()))
+    });
+    read.await.map_err(failed)?
+}
+
+fn block_of(row: CommitRow, batches: Vec<Bytes>) -> Block {
+    let references = row.payload.references();
+    Block {
         height: row.height.0,
         history: bytes_of(&row.history),
         payload: codec::encode(&row.payload).into(),
-        proof: row.proof,
         transactions: references.iter().map(|it| u64::from(it.count)).sum(),
+        proof: row.proof,
         batches,
-    })
+    }
 }
 
-fn size(block: &Block) -> usize {
-    let batches: usize = block.batches.iter().map(Bytes::len).sum();
-    batches + block.payload.len() + block.proof.len()
+/// The most bytes that the block of a row may have.
+fn longest(row: &CommitRow, with_batches: bool) -> usize {
+    let references = row.payload.references();
+    let batches = references.iter().map(|it| match with_batches {
+        true => NAME + it.bytes as usize,
+        false => NAME,
+    });
+    batches.sum::<usize>() + row.proof.len() + ROW
 }
 
 fn failed(error: impl std::fmt::Display) -> Status {

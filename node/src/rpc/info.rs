@@ -45,6 +45,15 @@ impl NodeInfo {
         self.genesis.limits.transaction_bytes as usize
     }
 
+    /// Longest answer to a range, in bytes: keys and values, and what each pair costs besides.
+    pub(super) fn range_bytes(&self) -> usize {
+        const PAIR: usize = 64;
+        let limits = &self.limits;
+        let one = limits.bound_bytes() + limits.value_bytes;
+        let pairs = limits.range_pairs.min(self.caps.range_entries) + 1;
+        limits.result_bytes.max(one) + limits.bound_bytes() + pairs * PAIR
+    }
+
     /// All nodes but one.
     pub(super) fn others(&self, me: NodeId) -> impl Iterator<Item = NodeId> + use<> {
         let n = self.quorums.n as u16;

@@ -1,28 +1,33 @@
 //! The gRPC service `quorate.v1.Ledger`.
 
+use super::answers::Kind;
+use super::arrival::PREFIX;
+use super::connection::Connection;
 use super::convert::{bytes_of, invalid, public_key, receipt};
 use super::deadline::deadline;
+use super::held::Held;
+use super::outbox::{Outbox, Sender};
 use super::proto::{
     BlocksRequest, Consistency, Failure, GetReceiptRequest, Lie, Peer, RangeRequest, RangeResponse,
     Receipt, SessionRequest, SessionResponse, StatusRequest, StatusResponse, SubmitRequest,
     TaggedRequest, TaggedResponse, Wait, ledger_server::Ledger, tagged_response,
 };
+use super::purse::Purse;
 use super::{NodeInfo, blocks, range, refusal};
 use crate::handle::{NodeHandle, RequestError};
 use crypto::{Height, PublicKey, Transaction};
 use engine::Reply;
-use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use prost::Message as _;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::{Instant, timeout_at};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// Unanswered requests of one stream; the next one waits in the connection.
+/// Requests of one stream whose answers the connection has not asked for; the next one waits in it.
 const STREAM_REQUESTS: usize = 4096;
-/// Answers of one stream that wait for the connection.
-const STREAM_ANSWERS: usize = 1024;
 /// How long a request of a stream may wait: a stream has no deadline of its own for each.
 const STREAM_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -57,52 +62,83 @@ impl LedgerService {
         }
     }
 
-    async fn submit_tagged(self, tagged: TaggedRequest) -> TaggedResponse {
+    async fn submit_tagged(
+        self,
+        tagged: TaggedRequest,
+        connection: Arc<Connection>,
+    ) -> Result<(TaggedResponse, Held), Status> {
         let end = Instant::now() + STREAM_DEADLINE;
         let outcome = match tagged.request {
             Some(request) => self.submit_one(request, end).await,
             None => Err(invalid("request is missing")),
         };
-        let outcome = match outcome {
-            Ok(receipt) => tagged_response::Outcome::Receipt(receipt),
-            Err(status) => tagged_response::Outcome::Failure(Failure {
-                code: status.code().into(),
-                message: status.message().to_owned(),
-                retry_after_ms: refusal::retry_after(&status),
-            }),
+        let counted = |outcome| {
+            let answer = answer(tagged.tag, outcome);
+            let held = connection.admit(Kind::Outcome, PREFIX + answer.encoded_len());
+            held.map(|held| (answer, held))
         };
-        TaggedResponse {
-            tag: tagged.tag,
-            outcome: Some(outcome),
-        }
+        // That there is no room for the outcome is short.
+        counted(outcome).or_else(|full| counted(Err(full)))
     }
 
     /// Answers a stream until the client closes it, breaks it, or the node stops.
     async fn serve_stream(
         self,
         mut requests: Streaming<TaggedRequest>,
-        answers: mpsc::Sender<Result<TaggedResponse, Status>>,
+        connection: Arc<Connection>,
+        answers: Sender<TaggedResponse>,
     ) {
-        let stop = self.handle.shutdown();
+        let (stop, out) = (self.handle.shutdown(), answers.messages);
         let mut running = FuturesUnordered::new();
         let mut open = true;
         while open || !running.is_empty() {
+            // A request is taken once there is a place for its answer. So answers wait for nobody,
+            // and none that is there is forgotten uncounted where it came from.
+            let next = async {
+                let place = out.clone().reserve_owned().await.ok()?;
+                let request = requests.message().await.ok()??;
+                Some((place, request))
+            };
             tokio::select! {
-                request = requests.message(), if open && running.len() < STREAM_REQUESTS => {
-                    match request {
-                        Ok(Some(request)) => running.push(self.clone().submit_tagged(request)),
-                        Ok(None) => open = false,
-                        Err(_) => return,
+                next = next, if open => match next {
+                    Some((place, request)) => {
+                        let submit = self.clone().submit_tagged(request, connection.clone());
+                        running.push(submit.map(move |answer| give(place, answer)));
                     }
-                }
-                Some(answer) = running.next(), if !running.is_empty() => {
-                    if answers.send(Ok(answer)).await.is_err() {
+                    None => open = false,
+                },
+                Some(given) = running.next(), if !running.is_empty() => {
+                    if let Err(full) = given {
+                        answers.end.send(full).ok();
                         return;
                     }
                 }
-                () = stop.cancelled() => open = false,
+                () = stop.cancelled(), if open => open = false,
+                () = out.closed() => return,
             }
         }
+    }
+}
+
+fn give(
+    place: OwnedPermit<(TaggedResponse, Held)>,
+    answer: Result<(TaggedResponse, Held), Status>,
+) -> Result<(), Status> {
+    answer.map(|answer| drop(place.send(answer)))
+}
+
+fn answer(tag: u64, outcome: Result<Receipt, Status>) -> TaggedResponse {
+    let outcome = match outcome {
+        Ok(receipt) => tagged_response::Outcome::Receipt(receipt),
+        Err(status) => tagged_response::Outcome::Failure(Failure {
+            code: status.code().into(),
+            message: status.message().to_owned(),
+            retry_after_ms: refusal::retry_after(&status),
+        }),
+    };
+    TaggedResponse {
+        tag,
+        outcome: Some(outcome),
     }
 }
 
@@ -114,15 +150,19 @@ impl Ledger for LedgerService {
         Ok(Response::new(receipt))
     }
 
-    type SubmitStreamStream = ReceiverStream<Result<TaggedResponse, Status>>;
+    type SubmitStreamStream = Outbox<TaggedResponse>;
 
     async fn submit_stream(
         &self,
         request: Request<Streaming<TaggedRequest>>,
     ) -> Result<Response<Self::SubmitStreamStream>, Status> {
-        let (answers, out) = mpsc::channel(STREAM_ANSWERS);
-        tokio::spawn(self.clone().serve_stream(request.into_inner(), answers));
-        Ok(Response::new(ReceiverStream::new(out)))
+        let connection = Connection::of(&request);
+        let (answers, out) = Outbox::new(STREAM_REQUESTS, ());
+        let served = self
+            .clone()
+            .serve_stream(request.into_inner(), connection, answers);
+        tokio::spawn(served);
+        Ok(out.response())
     }
 
     async fn session(
@@ -172,15 +212,25 @@ impl Ledger for LedgerService {
         request: Request<RangeRequest>,
     ) -> Result<Response<RangeResponse>, Status> {
         let end = deadline(request.metadata());
+        let connection = Connection::of(&request);
         let request = request.into_inner();
         if request.consistency() != Consistency::Local {
             let height = self.handle.read(end).await.map_err(refusal::status)?;
             self.executed(height, end).await?;
         }
-        let state = self.handle.state();
-        let info = self.info.clone();
-        let answer = range::blocking(move || range::read(&state, &request, &info)).await?;
-        Ok(Response::new(answer))
+        let room = connection.reserve(Kind::Range, self.info.range_bytes());
+        let room = timeout_at(end, room).await;
+        let room = room.map_err(|_| connection.full())?;
+        let (state, info) = (self.handle.state(), self.info.clone());
+        let read = range::blocking(move || {
+            let answer = range::read(&state, &request, &info)?;
+            let held = room.answer(PREFIX + answer.encoded_len());
+            Ok((answer, held))
+        });
+        let (answer, held) = read.await?;
+        let purse = Arc::new(Purse::default());
+        purse.add(held);
+        Ok(purse.response(answer))
     }
 
     type BlocksStream = blocks::Blocks;
@@ -189,10 +239,10 @@ impl Ledger for LedgerService {
         &self,
         request: Request<BlocksRequest>,
     ) -> Result<Response<Self::BlocksStream>, Status> {
-        let client = request.remote_addr();
-        let handle = self.handle.clone();
-        let blocks = self.readers.stream(handle, request.into_inner(), client)?;
-        Ok(Response::new(blocks))
+        let connection = Connection::of(&request);
+        let (handle, request) = (self.handle.clone(), request.into_inner());
+        let blocks = self.readers.stream(handle, request, connection).await?;
+        Ok(blocks.response())
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {

@@ -1,13 +1,20 @@
 //! What clients and operators reach: the gRPC ledger and the operator's HTTP.
 
 mod accept;
+mod account;
 mod admin;
+mod answers;
 mod arrival;
 mod blocks;
+mod connection;
 mod convert;
 mod deadline;
+mod departure;
+mod held;
 mod info;
 mod ledger;
+mod outbox;
+mod purse;
 mod range;
 mod refusal;
 mod serve;

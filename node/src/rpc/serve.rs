@@ -1,8 +1,10 @@
 //! Starts and stops the servers.
 
 use super::accept::{CappedListener, Owes};
+use super::answers::{Answers, Caps};
 use super::arrival::{InTime, PATIENCE};
 use super::blocks::Readers;
+use super::departure::Counting;
 use super::ledger::LedgerService;
 use super::proto::ledger_server::LedgerServer;
 use super::{NodeInfo, admin};
@@ -10,6 +12,7 @@ use crate::handle::NodeHandle;
 use anyhow::{Context as _, Result};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -74,14 +77,23 @@ async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener> {
 /// # Errors
 /// If a server fails.
 pub async fn serve(listeners: Listeners, handle: NodeHandle, info: NodeInfo) -> Result<()> {
+    serve_with(listeners, handle, info, Answers::new(Caps::NODE)).await
+}
+
+async fn serve_with(
+    listeners: Listeners,
+    handle: NodeHandle,
+    info: NodeInfo,
+    answers: Arc<Answers>,
+) -> Result<()> {
     let stop = handle.shutdown();
     let (health, health_service) = tonic_health::server::health_reporter();
-    let watch = tokio::spawn(report_health(health, handle.clone()));
+    let watch = tokio::spawn(report_health(health, handle.clone(), answers.clone()));
     let admin = admin::serve(listeners.admin, handle.clone(), info.clone(), stop.clone());
     let most = info.caps.connections;
-    let ledger = ledger(handle, info);
+    let ledger = counted(handle, info, &answers);
     let connections = CappedListener::new(listeners.rpc, most, Owes::Preface, PATIENCE);
-    let connections = connections.into_stream();
+    let connections = connections.into_stream(answers);
     let rpc = Server::builder()
         .timeout(STALLED)
         .max_concurrent_streams(CALLS)
@@ -106,7 +118,7 @@ pub async fn serve(listeners: Listeners, handle: NodeHandle, info: NodeInfo) -> 
     result
 }
 
-/// The gRPC service without connections: for the servers above, and for who calls it himself.
+/// The gRPC service without connections, for who calls it himself.
 #[must_use]
 pub fn ledger(
     handle: NodeHandle,
@@ -121,13 +133,22 @@ pub fn ledger(
 + Send
 + Sync
 + 'static {
+    counted(handle, info, &Answers::new(Caps::NODE))
+}
+
+fn counted(
+    handle: NodeHandle,
+    info: NodeInfo,
+    answers: &Arc<Answers>,
+) -> Counting<InTime<LedgerServer<LedgerService>>> {
     let largest = info.transaction_bytes() + OVERHEAD;
     let service = LedgerServer::new(LedgerService {
         handle,
         info,
         readers: Readers::new(),
     });
-    InTime::new(service.max_decoding_message_size(largest))
+    let service = InTime::new(service.max_decoding_message_size(largest));
+    Counting::new(service, answers)
 }
 
 /// A client that keeps a stream open must not keep the node from stopping.
@@ -136,7 +157,7 @@ async fn grace(stop: &CancellationToken) {
     tokio::time::sleep(GRACE).await;
 }
 
-async fn report_health(reporter: HealthReporter, handle: NodeHandle) {
+async fn report_health(reporter: HealthReporter, handle: NodeHandle, answers: Arc<Answers>) {
     let name = <LedgerServer<LedgerService> as NamedService>::NAME;
     loop {
         let status = match handle.status().waiting {
@@ -144,6 +165,11 @@ async fn report_health(reporter: HealthReporter, handle: NodeHandle) {
             Some(_) => ServingStatus::NotServing,
         };
         reporter.set_service_status(name, status).await;
+        let metrics = handle.metrics();
+        metrics.queue("answer_bytes", answers.waiting());
         tokio::time::sleep(HEALTH).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::executor_thread;
 use super::failure::Failure;
-use super::inbox::Outlet;
+use super::inbox::{Outlet, Taken};
 use super::metrics::{Metrics, Stage};
 use super::network::Network;
 use super::occasionally::Occasionally;
@@ -91,12 +91,12 @@ impl<M: Machine> Driver<M> {
     /// Steps all inputs, then a tick if one is due; true if it was.
     fn step_all(
         &mut self,
-        inputs: &mut Vec<(Input<M::Checked>, Option<super::network::peer::Permit>)>,
+        inputs: &mut Vec<(Input<M::Checked>, Taken)>,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        for (input, permit) in inputs.drain(..) {
+        for (input, taken) in inputs.drain(..) {
             self.machine.step(self.clock.now(), input, effects);
-            drop(permit);
+            drop(taken);
         }
         let now = self.clock.now();
         let due = |at: Option<Time>| at.is_some_and(|at| at <= now);

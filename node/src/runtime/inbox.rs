@@ -3,14 +3,40 @@
 //! requests, and as many completions as the machine asked for.
 
 use super::network::peer::Permit;
+use super::requests::Slot;
 use engine::Input;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+/// What an input takes of its source's cap until it is processed.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    _frame: Option<Permit>,
+    _request: Option<Slot>,
+}
+
+impl From<Permit> for Taken {
+    fn from(frame: Permit) -> Self {
+        Self {
+            _frame: Some(frame),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Slot> for Taken {
+    fn from(request: Slot) -> Self {
+        Self {
+            _request: Some(request),
+            ..Self::default()
+        }
+    }
+}
+
 /// An input, and what is released once it is processed; `None`: the end.
-type Event<C> = Option<(Input<C>, Option<Permit>)>;
+type Event<C> = Option<(Input<C>, Taken)>;
 
 /// The sending side.
 pub(crate) struct Inbox<C> {
@@ -43,12 +69,12 @@ impl<C> Inbox<C> {
 
     /// Posts an input. Without effect once the machine has stopped.
     pub(crate) fn post(&self, input: Input<C>) {
-        self.send(Some((input, None)));
+        self.send(Some((input, Taken::default())));
     }
 
-    /// Posts a peer's input; the permit is released when it is processed.
-    pub(crate) fn post_held(&self, input: Input<C>, permit: Permit) {
-        self.send(Some((input, Some(permit))));
+    /// Posts a peer's or a client's input; what it takes is released when it is processed.
+    pub(crate) fn post_held(&self, input: Input<C>, taken: impl Into<Taken>) {
+        self.send(Some((input, taken.into())));
     }
 
     /// Ends the machine behind all that was posted before.
@@ -75,7 +101,7 @@ impl<C> Outlet<C> {
         &self,
         patience: Duration,
         most: usize,
-        into: &mut Vec<(Input<C>, Option<Permit>)>,
+        into: &mut Vec<(Input<C>, Taken)>,
     ) -> bool {
         let first = match self.receiver.recv_timeout(patience) {
             Ok(event) => event,

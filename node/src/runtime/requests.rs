@@ -39,6 +39,8 @@ pub enum Question {
     Cancel {
         /// The request.
         request: RequestId,
+        /// Its place, until the machine has heard of it.
+        slot: Slot,
     },
 }
 
@@ -52,8 +54,8 @@ pub enum Answer {
 }
 
 /// The place of a request among those that may be in flight. It is free again when the request is
-/// answered or given up, and nothing of it waits any more.
-pub(crate) type Slot = Arc<OwnedSemaphorePermit>;
+/// answered or given up, and nothing of it waits any more, neither for a check nor for the machine.
+pub type Slot = Arc<OwnedSemaphorePermit>;
 
 struct Entry {
     answer: oneshot::Sender<Answer>,
@@ -117,14 +119,19 @@ impl Requests {
 
     /// Notes that its transaction passed its checks and passes it on, unless nobody waits any
     /// longer; returns how long the checks took. Whoever leaves after this is heard of after this:
-    /// `pass_on` runs under the lock, so the machine never hears of a request behind its end.
-    pub(crate) fn admitted(&self, request: RequestId, pass_on: impl FnOnce()) -> Option<Duration> {
+    /// `pass_on` runs under the lock, so the machine never hears of a request behind its end. It gets
+    /// the slot: what is passed on waits, too, whoever leaves.
+    pub(crate) fn admitted(
+        &self,
+        request: RequestId,
+        pass_on: impl FnOnce(Slot),
+    ) -> Option<Duration> {
         let mut waiting = self.lock();
         let entry = waiting.get_mut(&request)?;
         let now = Instant::now();
         entry.admitted = Some(now);
         let took = now.duration_since(entry.asked);
-        pass_on();
+        pass_on(entry.slot.clone());
         Some(took)
     }
 
@@ -165,10 +172,11 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let waited = self.requests.lock().remove(&self.request).is_some();
-        if let (true, Some(shared)) = (waited, self.tell.take()) {
+        let waited = self.requests.lock().remove(&self.request);
+        if let (Some(entry), Some(shared)) = (waited, self.tell.take()) {
             (shared.ask)(Question::Cancel {
                 request: self.request,
+                slot: entry.slot,
             });
         }
     }

@@ -138,19 +138,29 @@ impl<I: Ingress> Verification<I> {
                     });
                 }
             }
-            Question::Read { request } => self.inbox.post(Input::Read { request }),
+            Question::Read { request } => self.post(request, Input::Read { request }),
             Question::Await {
                 request,
                 client,
                 sequence,
             } => {
-                self.inbox.post(Input::Await {
+                let input = Input::Await {
                     request,
                     client,
                     sequence,
-                });
+                };
+                self.post(request, input);
             }
-            Question::Cancel { request } => self.inbox.post(Input::Cancel { request }),
+            Question::Cancel { request, slot } => {
+                self.inbox.post_held(Input::Cancel { request }, slot);
+            }
+        }
+    }
+
+    /// Posts what a request asks, unless nobody waits for it any longer.
+    fn post(&self, request: RequestId, input: Input<I::Checked>) {
+        if let Some(slot) = self.requests.slot(request) {
+            self.inbox.post_held(input, slot);
         }
     }
 
@@ -253,12 +263,13 @@ impl<I: Ingress> Verification<I> {
         for ((request, wait), checked) in names.into_iter().zip(checked) {
             match checked {
                 Ok(transaction) => {
-                    let submit = || {
-                        self.inbox.post(Input::Submit {
+                    let submit = |slot| {
+                        let input = Input::Submit {
                             request,
                             transaction,
                             wait,
-                        })
+                        };
+                        self.inbox.post_held(input, slot);
                     };
                     if let Some(took) = self.requests.admitted(request, submit) {
                         self.metrics.stage(Stage::Admit, took);

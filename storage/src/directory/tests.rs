@@ -142,6 +142,25 @@ fn a_look_tells_who_has_it_and_changes_nothing() {
     assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
 }
 
+/// As `inspect` and the supervisor do, at any time.
+#[test]
+fn a_start_is_not_refused_because_somebody_looks() {
+    let home = tempfile::tempdir().unwrap();
+    Directory::create(home.path(), &identity()).unwrap();
+    drop(Directory::open(home.path(), &identity()).unwrap());
+    let looker = File::open(home.path().join("LOCK")).unwrap();
+    flock(&looker, FlockOperation::NonBlockingLockShared).unwrap();
+    let looks = std::thread::spawn(move || {
+        sleep(20 * PAUSE);
+        drop(looker);
+    });
+    let held = Directory::open(home.path(), &identity()).unwrap();
+    looks.join().unwrap();
+    let error = Directory::open(home.path(), &identity()).unwrap_err();
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    drop(held);
+}
+
 #[test]
 fn a_format_file_that_is_no_text_is_damaged() {
     let home = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use crate::world::{World, fresh_session, get, pbft, put, raft};
 use quorate::rpc::proto::Consistency;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -12,10 +12,17 @@ use tokio::time::sleep;
 const CLIENTS: usize = 4;
 /// What a request may take: the default of the command line.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// Between two looks at how many answers there are.
+const LOOK: Duration = Duration::from_millis(5);
+/// Answers that each client has before the leader goes, and again after.
+const ANSWERS: usize = 10;
+/// How long a client may take for them.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One client who writes and reads, one request after the other, and gives up at the first failure.
 struct Asker {
     stop: Arc<AtomicBool>,
+    answers: Arc<AtomicUsize>,
     task: JoinHandle<Asked>,
 }
 
@@ -31,7 +38,8 @@ impl Asker {
     fn start(world: &World, node: usize, name: String) -> Self {
         let client = world.client_within(&[node], DEADLINE);
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
+        let answers = Arc::new(AtomicUsize::new(0));
+        let (stopped, answered) = (stop.clone(), answers.clone());
         let task = tokio::spawn(async move {
             let mut session = fresh_session(&client).await;
             let mut asked = Asked::default();
@@ -48,10 +56,28 @@ impl Asker {
                 let found = get(&client, &key, Consistency::Linearizable).await;
                 assert_eq!(found.as_ref(), Some(&value), "{key}");
                 asked.done.push(Instant::now());
+                answered.store(asked.done.len(), Ordering::Relaxed);
             }
             asked
         });
-        Self { stop, task }
+        Self {
+            stop,
+            answers,
+            task,
+        }
+    }
+
+    /// Waits until so many requests are answered, or one has failed.
+    async fn has(&self, answers: usize) {
+        let end = Instant::now() + PATIENCE;
+        while !self.task.is_finished() && self.answers() < answers {
+            assert!(Instant::now() < end, "only {} answers", self.answers());
+            sleep(LOOK).await;
+        }
+    }
+
+    fn answers(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
     }
 
     async fn finish(self) -> Asked {
@@ -70,7 +96,9 @@ async fn gap(world: &mut World, killed: bool) -> Duration {
         .flat_map(|node| (0..CLIENTS).map(move |i| (*node, i)))
         .map(|(node, i)| Asker::start(world, node, format!("{node}/{i}")))
         .collect();
-    sleep(Duration::from_secs(1)).await;
+    for asker in &askers {
+        asker.has(ANSWERS).await;
+    }
     let went = Instant::now();
     if killed {
         world.cluster.kill(leader).await.unwrap();
@@ -78,7 +106,10 @@ async fn gap(world: &mut World, killed: bool) -> Duration {
         let status = world.cluster.stop(leader).await.unwrap();
         assert!(status.success(), "{status}");
     }
-    sleep(Duration::from_secs(2)).await;
+    let before: Vec<_> = askers.iter().map(Asker::answers).collect();
+    for (asker, before) in askers.iter().zip(before) {
+        asker.has(before + ANSWERS).await;
+    }
     let mut answered = vec![went];
     for asker in askers {
         let asked = asker.finish().await;
@@ -86,7 +117,6 @@ async fn gap(world: &mut World, killed: bool) -> Duration {
         answered.extend(asked.done.into_iter().filter(|at| *at > went));
     }
     answered.sort_unstable();
-    assert!(answered.len() > 20, "only {} answers", answered.len());
     world.agrees(&others).await;
     let gaps = answered.windows(2).map(|pair| pair[1] - pair[0]);
     gaps.max().unwrap()

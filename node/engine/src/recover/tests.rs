@@ -5,7 +5,7 @@ use crate::Machine as _;
 use consensus::raft::{Position, Proof, Raft};
 use crypto::{Batch, Ed25519, Hasher, NodeId, Signature, Transaction, View};
 use std::sync::Arc;
-use storage::{Memory, Op, Store as _, WriteBatch};
+use storage::{Memory, Op, Read as _, Store as _, WriteBatch};
 
 const ME: NodeId = NodeId(0);
 
@@ -166,4 +166,34 @@ fn a_start_remembers_no_more_committed_batches_than_a_run() {
     assert_eq!(read(&setup), 100, "those that have not expired");
     setup.pool.committed_batches = 30;
     assert_eq!(read(&setup), 30);
+}
+
+/// It would have been deleted as one of no use, though this node may have voted for it.
+#[test]
+fn a_stored_batch_that_is_not_what_its_name_tells_keeps_the_node_from_starting() {
+    let read = |store: &Arc<Memory>| {
+        let (setup, _) = start();
+        let log = Log::new(store.clone(), |_| None);
+        Recovered::<Raft>::read(&setup, &log, Applied::default()).map(|it| it.pool.batches.len())
+    };
+    let store = Arc::new(Memory::log());
+    let (one, other) = (put(&store, 1, 500), put(&store, 2, 500));
+    assert_eq!(read(&store), Ok(2));
+    let key = |of: &BatchRef| storage::log::batch_key(&of.digest);
+    let bytes = store.get(Table::Batch, &key(&other)).unwrap().unwrap();
+    for (damage, says) in [
+        (Some(bytes.slice(..9)), "batch"),
+        (Some(bytes), "not the one"),
+        (None, "missing"),
+    ] {
+        let mut write = WriteBatch::new();
+        match damage {
+            Some(bytes) => write.put(Table::Batch, key(&one), bytes),
+            None => write.delete(Table::Batch, key(&one)),
+        }
+        store.write(write).unwrap();
+        let refused = read(&store).unwrap_err().to_string();
+        assert!(refused.contains(&one.digest.to_string()), "{refused}");
+        assert!(refused.contains(says), "{refused}");
+    }
 }

@@ -382,6 +382,13 @@ impl Cluster {
         crate::evidence(&log).unwrap()
     }
 
+    /// The records in a node's log.
+    pub(super) fn records(&self, i: usize) -> Vec<storage::Row> {
+        let log = Log::new(self.nodes[i].log.clone(), crate::payload_of::<HotStuff>);
+        log.records(&(Height(0)..Height(u64::MAX)), usize::MAX)
+            .unwrap()
+    }
+
     pub(super) fn view(&self, i: usize) -> View {
         self.nodes[i].engine.status().consensus.view
     }

@@ -2,7 +2,7 @@
 
 mod cluster;
 
-use crate::{Machine as _, Refusal, Reply};
+use crate::{Effect, Input, Machine as _, Refusal, Reply};
 use cluster::Cluster;
 use crypto::{NodeId, SecretKey, Time};
 
@@ -394,4 +394,51 @@ fn proofs_of_lies_are_stored_told_once_and_known_after_a_restart() {
     cluster.lie(3, 0, 1024);
     cluster.run(Time::millis(10));
     assert_eq!(cluster.evidence.len(), 2, "told once, restarts included");
+}
+
+/// Who reads of a lie would look for its proof, which a crash may have taken.
+#[test]
+fn a_lie_is_told_only_once_its_proof_is_durable() {
+    let mut cluster = Cluster::new(4);
+    cluster.liar = Some(NodeId(3));
+    cluster.run(Time::millis(100));
+    cluster.stall(0);
+    cluster.lie(3, 0, 1024);
+    cluster.run(Time::millis(10));
+    let known = |cluster: &Cluster| cluster.nodes[0].engine.status().evidence.len();
+    assert_eq!((cluster.evidence.len(), known(&cluster)), (0, 0));
+    cluster.go_on();
+    cluster.run(Time::millis(10));
+    assert_eq!((cluster.evidence.len(), known(&cluster)), (1, 1));
+}
+
+/// The protocol would take it for one that was never written, though it may have voted for it.
+#[test]
+fn a_loaded_record_that_does_not_decode_stops_the_node() {
+    let mut cluster = Cluster::new(4);
+    cluster.put(1, &client(1), 1, "a");
+    cluster.run(Time::millis(1_000));
+    let (key, value) = cluster.records(0).pop().unwrap();
+    let mut other_key = key.to_vec();
+    *other_key.last_mut().unwrap() ^= 1;
+    let engine = &mut cluster.nodes[0].engine;
+    let mut halts = |key: &[u8], value: &[u8]| {
+        let (token, mut out) = (1 << 40, Vec::new());
+        let of = crate::engine::Loading::Records(consensus::Token(1 << 40));
+        engine.loading.insert(token, of);
+        let row = (key.to_vec().into(), value.to_vec().into());
+        let rows = vec![row];
+        engine.step(cluster.now, Input::Loaded { token, rows }, &mut out);
+        out.into_iter().find_map(|effect| match effect {
+            Effect::Halt { reason } => Some(reason),
+            _ => None,
+        })
+    };
+    assert_eq!(halts(&key, &value), None);
+    for (key, value) in [(&key[..], &value[..3]), (&other_key[..], &value[..])] {
+        let reason = halts(key, value).unwrap();
+        assert!(reason.contains("data/log is damaged"), "{reason}");
+        assert!(reason.contains(&format!("{key:02x?}")), "{reason}");
+        assert!(!reason.contains('\n'), "one line: {reason}");
+    }
 }

@@ -1,8 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::hooked::Hooked;
+use crate::rpc::answers::{Answers, Caps};
 use crypto::{Batch, ChainId, Digest, NodeId, Payload, PublicKey, Signature, Transaction};
-use storage::{Memory, Read, Row, Scan, Statistics, Store, StoreError, Table, WriteBatch};
+use std::sync::Mutex;
+use storage::{Memory, Store as _, Table, WriteBatch};
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 
@@ -48,40 +51,6 @@ fn log_of(heights: u64) -> Log {
     Log::new(store, |_| None)
 }
 
-/// A store in which a row lands between two reads.
-struct Late(Memory, Mutex<Option<WriteBatch>>);
-
-impl Read for Late {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.0.get(table, key)
-    }
-    fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<Row>, StoreError> {
-        let rows = self.0.scan(table, scan)?;
-        if let Some(late) = self.1.lock().unwrap().take() {
-            self.0.write(late)?;
-        }
-        Ok(rows)
-    }
-}
-
-impl Store for Late {
-    fn snapshot(&self) -> Box<dyn Read + '_> {
-        self.0.snapshot()
-    }
-    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        self.0.write(batch)
-    }
-    fn sync(&self) -> Result<(), StoreError> {
-        self.0.sync()
-    }
-    fn flush(&self, wait: bool) -> Result<(), StoreError> {
-        self.0.flush(wait)
-    }
-    fn statistics(&self) -> Statistics {
-        self.0.statistics()
-    }
-}
-
 /// A height is executed a moment before its row is written, which may be just while it is read.
 #[tokio::test]
 async fn a_row_that_is_written_meanwhile_is_waited_for() {
@@ -94,101 +63,141 @@ async fn a_row_that_is_written_meanwhile_is_waited_for() {
         proof: Bytes::new(),
     }
     .put(&mut write);
-    let store = Late(Memory::log(), Mutex::new(Some(write)));
-    let log = Log::new(Arc::new(store), |_| None);
-    let page = read(&log, Height(1), Height(1), false).await.unwrap();
+    let late = Mutex::new(Some(write));
+    let land = move |log: &Memory, _: Table| {
+        if let Some(write) = late.lock().unwrap().take() {
+            log.write(write).unwrap();
+        }
+    };
+    let log = Log::new(Arc::new(Hooked(Arc::new(Memory::log()), land)), |_| None);
+    let page = read(&log, Height(1), Height(1)).await.unwrap();
     assert!(page.is_empty(), "not yet");
-    let page = read(&log, Height(1), Height(1), false).await.unwrap();
-    assert_eq!(page[0].height, 1);
+    let page = read(&log, Height(1), Height(1)).await.unwrap();
+    assert_eq!(page[0].height, Height(1));
 }
 
-/// What a reader who takes nothing would make the node keep.
+/// What waits on a connection may take so much.
+const CAPS: Caps = Caps {
+    connection: 1_000,
+    node: 2_000,
+    patience: Duration::from_millis(50),
+};
+
+/// Room is taken before a block is read.
 #[tokio::test]
-async fn a_page_is_short_whatever_the_blocks_hold() {
-    let (log, last) = (log_of(20), Height(20));
+async fn no_block_is_longer_than_was_thought() {
+    let log = log_of(20);
+    let rows = read(&log, Height(1), Height(19)).await.unwrap();
+    assert_eq!(rows.len(), 19);
     for batches in [true, false] {
-        let (mut next, mut pages) = (Height(1), 0);
-        while next <= last {
-            let page = read(&log, next, last, batches).await.unwrap();
-            let bytes: usize = page.iter().flat_map(|it| &it.batches).map(Bytes::len).sum();
-            assert!(bytes < PAGE_BYTES + 2 * BATCH, "{bytes} bytes at {next}");
-            for block in page {
-                assert_eq!(block.height, next.0);
-                assert_eq!(block.batches.len(), usize::from(batches));
-                next = next.next();
-            }
-            pages += 1;
+        for row in &rows {
+            let most = longest(row, batches);
+            let block = block(&log, row.clone(), batches).await.unwrap();
+            let bytes = PREFIX + block.encoded_len();
+            assert_eq!(block.batches.len(), usize::from(batches));
+            assert!((bytes..bytes + 2 * ROW).contains(&most), "{bytes}, {most}");
         }
-        assert_eq!(pages, if batches { 7 } else { 1 });
     }
+}
+
+/// Passes a block of so many bytes on.
+async fn pass(
+    out: &mpsc::Sender<(Block, Held)>,
+    to: &Arc<Connection>,
+    bytes: usize,
+    patience: Duration,
+) -> Result<bool, Status> {
+    let found = place(out, to, (Height(1), bytes), patience).await?;
+    Ok(found
+        .map(|(place, room)| place.send((Block::default(), room.answer(bytes))))
+        .is_some())
 }
 
 #[tokio::test]
 async fn a_reader_who_takes_nothing_is_given_up() {
     let patience = Duration::from_millis(50);
+    let to = Answers::new(CAPS).connect(None);
     let (out, mut blocks) = mpsc::channel(AHEAD);
-    assert!(pass(&out, Block::default(), patience).await.unwrap());
-    let late = pass(&out, Block::default(), patience).await.unwrap_err();
+    assert!(pass(&out, &to, 1, patience).await.unwrap());
+    let late = pass(&out, &to, 1, patience).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded);
     assert!(blocks.recv().await.is_some());
     let slow = async {
         tokio::time::sleep(patience).await;
         blocks.recv().await
     };
-    assert!(pass(&out, Block::default(), patience).await.unwrap());
-    let (passed, taken) = tokio::join!(pass(&out, Block::default(), 100 * patience), slow);
+    assert!(pass(&out, &to, 1, patience).await.unwrap());
+    let (passed, taken) = tokio::join!(pass(&out, &to, 1, 100 * patience), slow);
     assert!(passed.unwrap() && taken.is_some(), "slow, but there");
     drop(blocks);
-    let passed = pass(&out, Block::default(), patience).await;
+    let passed = pass(&out, &to, 1, patience).await;
     assert!(!passed.unwrap(), "he has left");
+}
+
+/// The connection may have taken a block from us, and kept it.
+#[tokio::test]
+async fn a_reader_whose_connection_is_full_waits_for_what_it_holds() {
+    let patience = Duration::from_millis(50);
+    let to = Answers::new(CAPS).connect(None);
+    let (out, mut blocks) = mpsc::channel(AHEAD);
+    assert!(pass(&out, &to, 600, patience).await.unwrap());
+    let (_, held) = blocks.recv().await.unwrap();
+    assert!(pass(&out, &to, 600, patience).await.is_err());
+    drop(held);
+    assert!(pass(&out, &to, 600, patience).await.unwrap());
+    // One that is longer than all room goes alone.
+    drop(blocks.recv().await);
+    assert!(pass(&out, &to, 9_000, patience).await.unwrap());
 }
 
 /// Or its reader would take what he has for the whole log.
 #[tokio::test]
 async fn a_stream_that_was_given_up_ends_with_the_reason() {
-    let readers = Readers::new();
-    let (out, blocks) = mpsc::channel(AHEAD);
-    let (tell, end) = oneshot::channel();
-    let mut stream = Blocks {
-        blocks,
-        end,
-        _permits: readers.permits(None).unwrap(),
-    };
-    out.send(Block::default()).await.unwrap();
-    tell.send(stops()).unwrap();
-    drop(out);
+    let to = Answers::new(CAPS).connect(None);
+    let (out, mut stream) = Outbox::new(AHEAD, ());
+    let passed = pass(&out.messages, &to, 1, PATIENCE).await;
+    assert!(passed.unwrap());
+    out.end.send(stops()).unwrap();
+    drop(out.messages);
     assert!(stream.next().await.unwrap().is_ok());
     let last = stream.next().await.unwrap().unwrap_err();
     assert_eq!(last.code(), Code::Unavailable);
 }
 
-#[test]
-fn no_connection_has_all_the_streams() {
-    let readers = Readers::new();
-    let client = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+#[tokio::test]
+async fn no_few_connections_have_all_the_streams() {
+    let (readers, answers) = (Readers::new(), Answers::new(CAPS));
     let mut open = Vec::new();
-    for port in 0..8 {
-        for _ in 0..SHARE {
-            open.push(readers.permits(client(port)).unwrap());
+    let refused = |why: Status, says: &str| {
+        assert_eq!(why.code(), Code::ResourceExhausted);
+        assert!(why.message().contains(says), "{why}");
+    };
+    for _ in 0..8 {
+        let connection = answers.connect(None);
+        for _ in 0..=SHARE {
+            match readers.places(&connection).await {
+                Ok(places) => open.push((connection.clone(), places)),
+                Err(why) if connection.streams.available_permits() == 0 => {
+                    refused(why, "8 streams of blocks are open on this");
+                }
+                Err(why) => refused(why, "32 streams of blocks are open on connections"),
+            }
         }
-        let refusal = readers.permits(client(port)).unwrap_err().to_string();
-        assert!(
-            refusal.contains(if port < 7 { "on this connection" } else { "8" }),
-            "{refusal}"
-        );
     }
-    let refusal = readers.permits(client(8)).unwrap_err().to_string();
-    assert!(
-        refusal.contains("64 streams of blocks are open here"),
-        "{refusal}"
-    );
+    assert_eq!(open.len(), MORE + 8);
+    // The others are for those who have none.
+    for _ in open.len()..STREAMS {
+        let connection = answers.connect(None);
+        let places = readers.places(&connection).await.unwrap();
+        open.push((connection, places));
+    }
+    let late = answers.connect(None);
+    let why = readers.places(&late).await.unwrap_err();
+    refused(why, "64 streams of blocks are open here");
     open.pop();
-    assert!(readers.permits(client(8)).is_ok());
+    assert!(readers.places(&late).await.is_ok());
     drop(open);
-    assert!(readers.permits(client(9)).is_ok());
-    assert_eq!(
-        readers.shares.lock().unwrap().len(),
-        1,
-        "nothing of who left"
-    );
+    for _ in 0..SHARE {
+        assert!(readers.places(&late).await.is_ok(), "all is given back");
+    }
 }

@@ -122,6 +122,16 @@ impl Peer {
         }
     }
 
+    /// Its connection now; waits until there is one. A stream that it opens may come to light before
+    /// the loop that owns the connections has heard of the stream's.
+    pub(super) async fn connected(&self) -> ConnectionId {
+        let mut connection = self.connection.subscribe();
+        let now = connection.wait_for(Option::is_some).await;
+        now.ok()
+            .and_then(|now| *now)
+            .expect("its sender lives as long as the peer")
+    }
+
     /// Queues a frame; returns how many were dropped.
     pub(super) fn push(&self, class: Class, frame: Bytes) -> usize {
         self.lane(class).queue.push(frame)

@@ -82,19 +82,19 @@ pub(super) async fn write_lane(
     let lane = peer.lane(class);
     loop {
         let id = tokio::select! {
-            Ok(id) = connection.wait_for(Option::is_some) => *id,
+            id = peer.connected() => id,
             () = shared.stop.cancelled() => return,
         };
         let ended = tokio::select! {
             end = write_stream(&shared, &peer, lane, &mut control) => Some(end),
-            _ = connection.wait_for(|now| *now != id) => None,
+            _ = connection.wait_for(|now| *now != Some(id)) => None,
             () = shared.stop.cancelled() => return,
         };
         shared.metrics.dropped_frames(class, lane.queue.close());
         if class == Class::Control {
             shared.set_connected(&peer, false);
         }
-        if let (Some(end), Some(id)) = (ended, id) {
+        if let Some(end) = ended {
             shared.note_end(&peer, class, &end, id).await;
             sleep(jitter(Duration::from_millis(100))).await;
         }
@@ -181,13 +181,16 @@ pub(super) async fn accept(shared: Arc<Shared>, class: Class, mut incoming: Inco
 
 async fn read_lane(shared: Arc<Shared>, peer: Arc<Peer>, class: Class, stream: Stream) {
     let lane = peer.lane(class);
-    let id = *peer.connection.borrow();
     let replaced = lane.replace_reader(&shared.stop);
-    let ended = tokio::select! {
-        end = read_stream(&shared, &peer, lane, stream) => end,
+    let read = async {
+        let id = peer.connected().await;
+        (read_stream(&shared, &peer, lane, stream).await, id)
+    };
+    let (ended, id) = tokio::select! {
+        read = read => read,
         () = replaced.cancelled() => return,
     };
-    if let (Err(end), Some(id)) = (ended, id) {
+    if let Err(end) = ended {
         shared.note_end(&peer, class, &end, id).await;
     }
 }

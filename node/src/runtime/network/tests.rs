@@ -488,3 +488,20 @@ fn a_hello_that_is_none_is_told_from_one_that_differs() {
     };
     assert!(boast.encode().len() <= hello::MAX_HELLO && ours.check(&boast.encode()).is_ok());
 }
+
+/// What becomes of the stream has to be known as the connection's, or nobody closes a silent one.
+#[tokio::test]
+async fn a_stream_that_comes_before_its_connection_is_known_waits_for_it() {
+    let config = PeerConfig {
+        node: NodeId(1),
+        key: key(1).public(),
+        address: "127.0.0.1:1".into(),
+    };
+    let peer = Peer::new(&config, libp2p::PeerId::random(), LIMITS, LIMITS);
+    let mut known = std::pin::pin!(peer.connected());
+    let shortly = Duration::from_millis(20);
+    assert!(timeout(shortly, &mut known).await.is_err());
+    let id = libp2p::swarm::ConnectionId::new_unchecked(7);
+    peer.connection.send_replace(Some(id));
+    assert_eq!(timeout(PATIENCE, known).await.unwrap(), id);
+}

@@ -1,12 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::hooked::Hooked;
 use crate::runtime::inbox::Outlet;
 use crypto::{ChainId, PublicKey};
 use storage::memory::Fault;
-use storage::{
-    Memory, MemorySafetyFile, Read, Row, Safety, SafetyPolicy, Scan, Statistics, StoreError, Table,
-};
+use storage::{Memory, MemorySafetyFile, Safety, SafetyPolicy, Scan, Table};
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -170,43 +169,15 @@ fn at_the_end_unsynced_writes_become_durable() {
     assert_eq!(log.unsynced(), 0);
 }
 
-/// A store whose scans take their time.
-struct SlowReads(Arc<Memory>);
-
-impl Read for SlowReads {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<bytes::Bytes>, StoreError> {
-        self.0.get(table, key)
-    }
-    fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<Row>, StoreError> {
-        if table == Table::Record {
-            std::thread::sleep(Duration::from_millis(500));
-        }
-        self.0.scan(table, scan)
-    }
-}
-
-impl Store for SlowReads {
-    fn snapshot(&self) -> Box<dyn Read + '_> {
-        self.0.snapshot()
-    }
-    fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        self.0.write(batch)
-    }
-    fn sync(&self) -> Result<(), StoreError> {
-        self.0.sync()
-    }
-    fn flush(&self, wait: bool) -> Result<(), StoreError> {
-        self.0.flush(wait)
-    }
-    fn statistics(&self) -> Statistics {
-        self.0.statistics()
-    }
-}
-
 #[test]
 fn a_slow_read_does_not_stop_a_vote() {
     let log = Arc::new(Memory::log());
-    let bench = start_over(log.clone(), Arc::new(SlowReads(log)));
+    let slow = |_: &Memory, table: Table| {
+        if table == Table::Record {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    };
+    let bench = start_over(log.clone(), Arc::new(Hooked(log, slow)));
     bench.tasks.send(everything(1)).unwrap();
     bench.tasks.send(write(2, true)).unwrap();
     // The write was asked for behind the read, and is answered before it.

@@ -288,6 +288,48 @@ fn what_nobody_waits_for_keeps_its_slot_until_it_is_taken_and_is_not_checked() {
     bench.end();
 }
 
+/// As above, once it is checked, or need not be: the machine may be busy with something else.
+#[test]
+fn what_nobody_waits_for_keeps_its_slot_until_the_machine_has_taken_it() {
+    for unsigned in [true, false] {
+        let mut bench = bench();
+        bench.toy.unsigned.store(unsigned, Ordering::Relaxed);
+        bench.start();
+        let leave = |bench: &Bench, sequence| {
+            let (waiting, _answer) = bench.requests.open()?;
+            let (request, wait) = (waiting.request(), Wait::Accepted);
+            let transaction = transaction(sequence, true);
+            let questions = [
+                Question::Submit {
+                    request,
+                    transaction,
+                    wait,
+                },
+                Question::Read { request },
+            ];
+            for question in questions {
+                bench.verification.ask(question);
+            }
+            // Until it is checked; then he leaves.
+            let end = Instant::now() + PATIENCE;
+            while bench.verification.waiting() > 0 && Instant::now() < end {
+                std::thread::yield_now();
+            }
+            let slot = bench.requests.slot(request)?;
+            drop(waiting);
+            bench.verification.ask(Question::Cancel { request, slot });
+            Some(())
+        };
+        let left = (0..2_000).filter_map(|i| leave(&bench, i)).count();
+        assert_eq!(left, 1_000, "as many as there are slots");
+        assert!(bench.outlet.len() <= 3 * left, "{}", bench.outlet.len());
+        let waiting = bench.outlet.len();
+        drop(bench.inputs(waiting));
+        assert!(bench.requests.open().is_some(), "free again");
+        bench.end();
+    }
+}
+
 /// Slots count requests, and a transaction may have more than a MiB.
 #[test]
 fn long_transactions_that_wait_are_refused_when_there_are_too_many() {

@@ -1,0 +1,121 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::rpc::purse::Purse;
+use tokio::time::timeout;
+use tonic::Code;
+
+const SHORTLY: Duration = Duration::from_millis(50);
+const CAPS: Caps = Caps {
+    connection: 1_000,
+    node: 1_800,
+    patience: SHORTLY,
+};
+
+#[tokio::test]
+async fn an_answer_is_counted_until_its_last_byte_is_gone() {
+    let answers = Answers::new(CAPS);
+    let connection = answers.connect(None);
+    let room = connection.reserve(Kind::Range, 700).await;
+    assert_eq!(answers.waiting(), 700);
+    let purse = Purse::default();
+    purse.add(room.answer(300));
+    assert_eq!(answers.waiting(), 300, "what it does not need is free");
+    let pieces = [100, 200].map(|bytes| {
+        let held = purse.take(bytes).unwrap();
+        held.attach(vec![7; bytes].into())
+    });
+    assert!(purse.take(1).is_none(), "nothing is left");
+    let [first, second] = pieces;
+    let copy = second.slice(1..2);
+    drop((first, second));
+    assert_eq!(answers.waiting(), 200);
+    assert_eq!(copy[..], [7]);
+    drop(copy);
+    assert_eq!(answers.waiting(), 0);
+    // What never comes out of the encoder does not stay, either.
+    purse.add(connection.admit(Kind::Range, 500).unwrap());
+    drop(purse);
+    assert_eq!(answers.waiting(), 0);
+}
+
+#[tokio::test]
+async fn no_kind_and_no_connection_stands_in_the_way_of_another() {
+    let answers = Answers::new(CAPS);
+    let (one, other) = (answers.connect(None), answers.connect(None));
+    let _held = one.admit(Kind::Outcome, 900).unwrap();
+    let full = one.admit(Kind::Outcome, 200).unwrap_err();
+    assert_eq!(full.code(), Code::ResourceExhausted);
+    assert!(full.message().contains("take them"), "{full}");
+    assert!(one.admit(Kind::Block, 900).is_ok());
+    assert!(other.admit(Kind::Outcome, 900).is_ok());
+    assert!(
+        timeout(SHORTLY, one.reserve(Kind::Outcome, 200))
+            .await
+            .is_err()
+    );
+    assert!(
+        timeout(SHORTLY, one.reserve(Kind::Range, 200))
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn an_answer_longer_than_all_room_goes_alone() {
+    let answers = Answers::new(CAPS);
+    let connection = answers.connect(None);
+    let held = connection.admit(Kind::Range, 5_000).unwrap();
+    assert!(connection.admit(Kind::Range, 1).is_err());
+    drop(held);
+    assert!(connection.admit(Kind::Range, 5_000).is_ok());
+}
+
+#[tokio::test]
+async fn who_takes_nothing_is_cut_off_when_others_find_no_room_and_nobody_else() {
+    let answers = Answers::new(CAPS);
+    let (slow, slower, quick, idle) = (
+        answers.connect(None),
+        answers.connect(None),
+        answers.connect(None),
+        answers.connect(None),
+    );
+    let oldest = slower.admit(Kind::Range, 900).unwrap();
+    tokio::time::sleep(SHORTLY).await;
+    let _old = slow.admit(Kind::Range, 800).unwrap();
+    tokio::time::sleep(SHORTLY).await;
+    let held = quick.admit(Kind::Range, 100).unwrap();
+    assert!(!slower.is_cut_off(), "there was room for all");
+    let waits = tokio::spawn({
+        let idle = idle.clone();
+        async move { idle.reserve(Kind::Range, 500).await }
+    });
+    timeout(Duration::from_secs(20), slower.end())
+        .await
+        .unwrap();
+    assert!(!slow.is_cut_off(), "one at a time");
+    // What a connection holds goes with it.
+    drop(oldest);
+    waits.await.unwrap();
+    assert!(!slow.is_cut_off() && !quick.is_cut_off() && !idle.is_cut_off());
+    drop(held);
+}
+
+/// He who takes a little now and then keeps what he does not take as well as any other.
+#[tokio::test]
+async fn who_takes_a_little_now_and_then_is_slow_and_who_takes_all_is_not() {
+    let answers = Answers::new(CAPS);
+    let (dribbler, reader) = (answers.connect(None), answers.connect(None));
+    let mut pinned = dribbler.admit(Kind::Block, 900).unwrap();
+    let mut window = vec![reader.admit(Kind::Block, 400).unwrap()];
+    for _ in 0..8 {
+        tokio::time::sleep(SHORTLY / 4).await;
+        drop(pinned.split(1));
+        window.push(reader.admit(Kind::Block, 400).unwrap());
+        window.remove(0);
+    }
+    assert!(dribbler.account(Kind::Block).waits().unwrap() >= SHORTLY);
+    assert!(reader.account(Kind::Block).waits().unwrap() < SHORTLY);
+    answers.make_room(Kind::Block);
+    assert!(dribbler.is_cut_off() && !reader.is_cut_off());
+}

@@ -1,0 +1,429 @@
+//! Clients that ask for much and take nothing, over real connections.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::handle::Shared;
+use crate::rpc::proto::{
+    Block, BlocksRequest, Consistency, RangeRequest, RangeResponse, SubmitRequest, TaggedRequest,
+    TaggedResponse, ledger_client::LedgerClient,
+};
+use crate::runtime::metrics::Metrics;
+use crate::runtime::pulse::Pulse;
+use crate::runtime::requests::{Answer, Question, Requests};
+use bytes::Bytes;
+use crypto::{
+    Batch, ChainId, Digest, FaultModel, Height, NodeId, NodeSet, Payload, PublicKey, Signature,
+    Time, Transaction, View,
+};
+use engine::{Reply, Status};
+use futures::future::join_all;
+use genesis::{Genesis, Ports, Rpc, Testnet};
+use std::sync::{Arc, Mutex, RwLock};
+use storage::{
+    CommitRow, Executor, ExecutorConfig, Limits, Log, Memory, Operation, Outcome, Receipt,
+    StateReader, Store as _, Table, WriteBatch,
+};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Streaming};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many answers are asked for and not taken.
+const ASKED: usize = 400;
+/// The memory that they may cost, in bytes: what is counted and what the allocator keeps for later.
+const MEMORY: usize = 160 << 20;
+/// Tests that measure the memory of the process are alone in it, as far as this file goes.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// The longest value, and so about the longest answer.
+const VALUE: usize = 1 << 20;
+/// Heights in the log, each with a batch that puts such a value.
+const HEIGHTS: u64 = 8;
+
+fn put(chain: ChainId, sequence: u64) -> Transaction {
+    let operation = Operation::Put {
+        key: Bytes::from_static(b"key"),
+        value: vec![7; VALUE].into(),
+    };
+    Transaction {
+        format: crypto::transaction::FORMAT,
+        chain,
+        client: PublicKey([1; 32]),
+        sequence,
+        expires: Height(100),
+        body: storage::Request::all(vec![operation]).encode(),
+        signature: Signature::NONE,
+    }
+}
+
+/// A log of puts.
+fn log(chain: ChainId) -> Log {
+    let store = Arc::new(Memory::log());
+    let mut history = Digest::ZERO;
+    for height in (1..=HEIGHTS).map(Height) {
+        let batch = Batch {
+            author: NodeId(0),
+            number: height.0,
+            expires: Height(100),
+            transactions: vec![put(chain, height.0)],
+        };
+        let sealed = batch.seal();
+        let payload = Payload::Refs(vec![sealed.reference()]);
+        history = payload.extend_history(&history, height);
+        let mut write = WriteBatch::new();
+        let key = storage::log::batch_key(&sealed.reference().digest);
+        write.put(Table::Batch, key, sealed.bytes().clone());
+        let proof = Bytes::new();
+        CommitRow {
+            height,
+            payload,
+            history,
+            proof,
+        }
+        .put(&mut write);
+        store.write(write).unwrap();
+    }
+    Log::new(store, |_| None)
+}
+
+fn status() -> Status {
+    Status {
+        node: NodeId(0),
+        fault_model: FaultModel::Byzantine,
+        protocol: "toy",
+        consensus: consensus::Status {
+            view: View(1),
+            leader: None,
+            height: Height(HEIGHTS),
+            history: Digest::ZERO,
+            timeouts: 0,
+            waiting: None,
+        },
+        state_height: Height(HEIGHTS),
+        state_digest: Digest::ZERO,
+        pending: mempool::Stats::default(),
+        connected: NodeSet::EMPTY,
+        requests: 0,
+        evidence: Vec::new(),
+        may_end: true,
+        waiting: None,
+    }
+}
+
+/// What became of every transaction: it read the longest value.
+fn receipt(transaction: &Transaction) -> Receipt {
+    let pair = storage::kv::Pair {
+        key: Bytes::from_static(b"key"),
+        value: vec![7; VALUE].into(),
+        created: 1,
+        modified: 1,
+        version: 1,
+    };
+    let reply = storage::kv::Reply::Range {
+        pairs: vec![pair],
+        more: false,
+    };
+    Receipt {
+        client: transaction.client,
+        sequence: transaction.sequence,
+        transaction: transaction.digest(),
+        outcome: Outcome::Done {
+            succeeded: true,
+            replies: Some(vec![reply]),
+        },
+        revision: 1,
+        height: Height(1),
+        index: 0,
+        repeated: false,
+    }
+}
+
+/// A node without a machine: it executes the log, and answers submissions out of thin air.
+fn node(log: Log) -> NodeHandle {
+    let limits = Limits::default();
+    let state = Arc::new(Memory::state());
+    let mut executor = Executor::open(log.clone(), state, ExecutorConfig::new(limits)).unwrap();
+    while executor.applied().height < Height(HEIGHTS) {
+        executor.step(Time(1), Height(HEIGHTS)).unwrap();
+    }
+    let (tell, executed) = watch::channel(Height(HEIGHTS));
+    // The log goes on for ever, as far as anybody knows.
+    std::mem::forget(tell);
+    let requests = Arc::new(Requests::new(10_000));
+    let asked = requests.clone();
+    let ask = move |question| {
+        if let Question::Submit {
+            request,
+            transaction,
+            ..
+        } = question
+        {
+            let reply = Reply::Executed(receipt(&transaction));
+            asked.answer(request, Answer::Reply(reply));
+        }
+    };
+    let shared = Shared {
+        ask: Box::new(ask),
+        requests,
+        status: Arc::new(RwLock::new(Arc::new(status()))),
+        pulse: Arc::new(Pulse::new()),
+        state: StateReader::new(executor.state(), limits),
+        log,
+        executed,
+        metrics: Arc::new(Metrics::new()),
+        stop: CancellationToken::new(),
+        gone: CancellationToken::new(),
+        peers: Box::new(Vec::new),
+        network_address: ([127, 0, 0, 1], 0).into(),
+        done: Mutex::new(None),
+    };
+    NodeHandle {
+        shared: Arc::new(shared),
+    }
+}
+
+struct Server {
+    _alone: tokio::sync::MutexGuard<'static, ()>,
+    url: String,
+    chain: ChainId,
+    handle: NodeHandle,
+    answers: Arc<Answers>,
+}
+
+async fn server() -> Server {
+    let alone = ALONE.lock().await;
+    let built = Testnet::new(Ports::series(7000, 4).unwrap())
+        .build_from(&[7; 32])
+        .unwrap();
+    let genesis: Arc<Genesis> = Arc::new(built.genesis);
+    let chain = genesis.chain_id();
+    let handle = node(log(chain));
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listeners = Listeners::bind(any, any).await.unwrap();
+    let (rpc, _) = listeners.addresses().unwrap();
+    let info = NodeInfo::new(genesis, Rpc::default());
+    // So that no test waits for long.
+    let caps = Caps {
+        patience: Duration::from_millis(300),
+        ..Caps::NODE
+    };
+    let answers = Answers::new(caps);
+    tokio::spawn(serve_with(listeners, handle.clone(), info, answers.clone()));
+    let url = format!("http://{rpc}");
+    Server {
+        _alone: alone,
+        url,
+        chain,
+        handle,
+        answers,
+    }
+}
+
+/// A connection that is given little at a time unless its client takes it.
+async fn narrow(url: &str) -> Channel {
+    let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
+    endpoint
+        .initial_stream_window_size(65_535)
+        .initial_connection_window_size(65_535)
+        .connect()
+        .await
+        .unwrap()
+}
+
+async fn honest(url: &str) -> LedgerClient<Channel> {
+    let channel = Endpoint::from_shared(url.to_owned()).unwrap();
+    LedgerClient::new(channel.connect().await.unwrap()).max_decoding_message_size(64 << 20)
+}
+
+fn range_request() -> RangeRequest {
+    RangeRequest {
+        key: Bytes::from_static(b"key"),
+        consistency: Consistency::Local.into(),
+        ..RangeRequest::default()
+    }
+}
+
+/// Asks for a range, and lets whatever is answered lie where it is.
+async fn ask_range(channel: Channel) -> Result<Response<Streaming<RangeResponse>>, tonic::Status> {
+    let mut grpc = Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<RangeRequest, RangeResponse>::default();
+    let path = PathAndQuery::from_static("/quorate.v1.Ledger/Range");
+    grpc.server_streaming(Request::new(range_request()), path, codec)
+        .await
+}
+
+async fn ask_blocks(channel: Channel) -> Result<Response<Streaming<Block>>, tonic::Status> {
+    let request = BlocksRequest {
+        from: 1,
+        follow: true,
+        batches: true,
+    };
+    let mut ledger = LedgerClient::new(channel).max_decoding_message_size(64 << 20);
+    ledger.blocks(request).await
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * rustix::param::page_size()
+}
+
+/// The most that was held more than before, in a while.
+async fn held_more_than(before: usize) -> usize {
+    let mut most = 0;
+    for _ in 0..30 {
+        sleep(Duration::from_millis(100)).await;
+        most = most.max(resident().saturating_sub(before));
+    }
+    most
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ranges_that_nobody_takes_hold_little_memory() {
+    let server = server().await;
+    let channel = narrow(&server.url).await;
+    let first = honest(&server.url).await.range(range_request()).await;
+    assert_eq!(first.unwrap().into_inner().kvs[0].value.len(), VALUE);
+    let before = resident();
+    let asked: Vec<_> = (0..ASKED)
+        .map(|_| tokio::spawn(ask_range(channel.clone())))
+        .collect();
+    let held = held_more_than(before).await;
+    assert!(held < MEMORY, "{} MiB for {ASKED} ranges", held >> 20);
+    let counted = server.answers.waiting();
+    assert!((14 << 20..=16 << 20).contains(&counted), "{counted} bytes");
+    // Another connection has none of that.
+    let other = timeout(PATIENCE, async {
+        honest(&server.url).await.range(range_request()).await
+    });
+    assert_eq!(other.await.unwrap().unwrap().into_inner().kvs.len(), 1);
+    asked.iter().for_each(tokio::task::JoinHandle::abort);
+    server.handle.shutdown().cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outcomes_that_nobody_takes_hold_little_memory() {
+    let server = server().await;
+    let mut ledger = LedgerClient::new(narrow(&server.url).await);
+    let delete = Operation::Delete {
+        key: Bytes::from_static(b"key"),
+    };
+    let submits = (1..=ASKED as u64).map(|sequence| {
+        let transaction = Transaction {
+            body: storage::Request::all(vec![delete.clone()]).encode(),
+            ..put(server.chain, sequence)
+        };
+        let request = SubmitRequest {
+            transaction: Some((&transaction).into()),
+            ..SubmitRequest::default()
+        };
+        TaggedRequest {
+            tag: sequence,
+            request: Some(request),
+        }
+    });
+    let submits: Vec<_> = submits.collect();
+    let before = resident();
+    let open = futures::stream::iter(submits);
+    let open = futures::StreamExt::chain(open, futures::stream::pending());
+    let mut answers: Streaming<TaggedResponse> =
+        ledger.submit_stream(open).await.unwrap().into_inner();
+    let held = held_more_than(before).await;
+    assert!(held < MEMORY, "{} MiB for {ASKED} outcomes", held >> 20);
+    let counted = server.answers.waiting();
+    assert!(counted <= 16 << 20, "{counted} bytes");
+    // All are answered, those for which there was no room in a sentence.
+    let (mut told, mut refused) = (0, 0);
+    while told + refused < ASKED {
+        let next = timeout(PATIENCE, answers.message()).await.unwrap();
+        match next.unwrap().unwrap().outcome.unwrap() {
+            crate::rpc::proto::tagged_response::Outcome::Receipt(_) => told += 1,
+            crate::rpc::proto::tagged_response::Outcome::Failure(why) => {
+                assert_eq!(why.code, i32::from(Code::ResourceExhausted), "{why:?}");
+                assert!(why.message.contains("GetReceipt"), "{why:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(told > 10, "{told} are told");
+    // Trailers and all: nothing is counted for ever.
+    drop(answers);
+    let end = Instant::now() + PATIENCE;
+    while server.answers.waiting() > 0 {
+        assert!(Instant::now() < end, "{} bytes", server.answers.waiting());
+        sleep(Duration::from_millis(10)).await;
+    }
+    server.handle.shutdown().cancel();
+}
+
+/// Nine connections have more than the room of the node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_nothing_is_cut_off_when_the_node_has_no_room() {
+    let server = server().await;
+    let mut asked = Vec::new();
+    for _ in 0..9 {
+        let channel = narrow(&server.url).await;
+        let calls = (0..20).map(|_| tokio::spawn(ask_range(channel.clone())));
+        asked.extend(calls);
+    }
+    let full = Caps::NODE.node - VALUE;
+    let end = Instant::now() + PATIENCE;
+    while server.answers.waiting() < full {
+        assert!(Instant::now() < end, "{} bytes", server.answers.waiting());
+        sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..20 {
+        let range = async { honest(&server.url).await.range(range_request()).await };
+        let read = timeout(PATIENCE, range).await.unwrap();
+        assert_eq!(read.unwrap().into_inner().kvs.len(), 1);
+    }
+    assert!(server.answers.waiting() <= Caps::NODE.node);
+    asked.iter().for_each(tokio::task::JoinHandle::abort);
+    server.handle.shutdown().cancel();
+}
+
+/// A reader of the log gets in whoever is there.
+async fn an_honest_reader_gets_in(url: &str) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let channel = narrow(url).await;
+        let why = match timeout(PATIENCE, ask_blocks(channel)).await.unwrap() {
+            Ok(blocks) => {
+                let block = timeout(PATIENCE, blocks.into_inner().message()).await;
+                assert_eq!(block.unwrap().unwrap().unwrap().height, 1);
+                return;
+            }
+            Err(why) => why,
+        };
+        assert_eq!(why.code(), Code::ResourceExhausted);
+        assert!(Instant::now() < end, "never let in: {why}");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_connections_do_not_take_all_streams_of_blocks() {
+    let server = server().await;
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let channel = narrow(&server.url).await;
+        open.extend(join_all((0..8).map(|_| ask_blocks(channel.clone()))).await);
+    }
+    an_honest_reader_gets_in(&server.url).await;
+    server.handle.shutdown().cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_blocks_that_take_nothing_make_room_for_others() {
+    let server = server().await;
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(ask_blocks(narrow(&server.url).await).await.unwrap());
+    }
+    an_honest_reader_gets_in(&server.url).await;
+    server.handle.shutdown().cancel();
+}
