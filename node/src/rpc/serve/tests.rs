@@ -37,6 +37,8 @@ const ASKED: usize = 400;
 const MEMORY: usize = 160 << 20;
 /// Tests that measure the memory of the process are alone in it, as far as this file goes.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Between two outcomes of the node.
+const PACE: Duration = Duration::from_millis(2);
 /// The longest value, and so about the longest answer.
 const VALUE: usize = 1 << 20;
 /// Heights in the log, each with a batch that puts such a value.
@@ -152,7 +154,7 @@ fn node(log: Log) -> NodeHandle {
     // The log goes on for ever, as far as anybody knows.
     std::mem::forget(tell);
     let requests = Arc::new(Requests::new(10_000));
-    let asked = requests.clone();
+    let (submit, submitted) = std::sync::mpsc::channel();
     let ask = move |question| {
         if let Question::Submit {
             request,
@@ -160,10 +162,18 @@ fn node(log: Log) -> NodeHandle {
             ..
         } = question
         {
+            submit.send((request, transaction)).unwrap();
+        }
+    };
+    let asked = requests.clone();
+    // Not all at once: an outcome that nobody has looked at yet is no answer that nobody takes.
+    std::thread::spawn(move || {
+        for (request, transaction) in submitted {
+            std::thread::sleep(PACE);
             let reply = Reply::Executed(receipt(&transaction));
             asked.answer(request, Answer::Reply(reply));
         }
-    };
+    });
     let shared = Shared {
         ask: Box::new(ask),
         requests,
