@@ -43,6 +43,8 @@ async fn round_with_a_liar(protocol: Protocol) {
     let report = rounds(protocol, 2, 1, Attack::Named(cast.clone())).await;
     assert_eq!(report.rounds[0].lies, cast);
     assert_eq!(report.proven, BTreeSet::from([3]));
+    let told = report.section().table.unwrap();
+    assert_eq!(told.rows[0][..3], ["double-vote", "node3", "1"]);
 }
 
 #[tokio::test]
