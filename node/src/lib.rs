@@ -7,5 +7,7 @@ pub mod evidence;
 pub mod handle;
 #[cfg(test)]
 mod hooked;
+#[cfg(test)]
+mod logged;
 pub mod rpc;
 pub mod runtime;

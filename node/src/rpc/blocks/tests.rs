@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::hooked::Hooked;
+use crate::logged::logged;
 use crate::rpc::answers::{Answers, Caps};
 use crypto::{Batch, ChainId, Digest, NodeId, Payload, PublicKey, Signature, Transaction};
 use std::sync::Mutex;
@@ -13,9 +14,7 @@ const BATCH: usize = 400 << 10;
 
 /// Heights of one batch each, of about [`BATCH`] bytes.
 fn log_of(heights: u64) -> Log {
-    let store = Arc::new(Memory::log());
-    let mut history = Digest::ZERO;
-    for height in (1..=heights).map(Height) {
+    logged((1..=heights).map(Height).map(|height| {
         let transaction = Transaction {
             format: crypto::transaction::FORMAT,
             chain: ChainId::default(),
@@ -25,30 +24,14 @@ fn log_of(heights: u64) -> Log {
             body: vec![0; BATCH].into(),
             signature: Signature::NONE,
         };
-        let sealed = Batch {
+        let batch = Batch {
             author: NodeId(0),
             number: height.0,
             expires: height,
             transactions: vec![transaction],
-        }
-        .seal();
-        let reference = sealed.reference();
-        let payload = Payload::Refs(vec![reference]);
-        history = payload.extend_history(&history, height);
-        let mut write = WriteBatch::new();
-        let key = storage::log::batch_key(&reference.digest);
-        write.put(Table::Batch, key, sealed.bytes().clone());
-        let proof = Bytes::new();
-        CommitRow {
-            height,
-            payload,
-            history,
-            proof,
-        }
-        .put(&mut write);
-        store.write(write).unwrap();
-    }
-    Log::new(store, |_| None)
+        };
+        batch.seal()
+    }))
 }
 
 /// A height is executed a moment before its row is written, which may be just while it is read.

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::handle::Shared;
+use crate::logged::logged;
 use crate::rpc::proto::{
     Block, BlocksRequest, Consistency, RangeRequest, RangeResponse, SubmitRequest, TaggedRequest,
     TaggedResponse, ledger_client::LedgerClient,
@@ -12,16 +13,15 @@ use crate::runtime::pulse::Pulse;
 use crate::runtime::requests::{Answer, Question, Requests};
 use bytes::Bytes;
 use crypto::{
-    Batch, ChainId, Digest, FaultModel, Height, NodeId, NodeSet, Payload, PublicKey, Signature,
-    Time, Transaction, View,
+    Batch, ChainId, Digest, FaultModel, Height, NodeId, NodeSet, PublicKey, Signature, Time,
+    Transaction, View,
 };
 use engine::{Reply, Status};
 use futures::future::join_all;
 use genesis::{Genesis, Ports, Rpc, Testnet};
 use std::sync::{Arc, Mutex, RwLock};
 use storage::{
-    CommitRow, Executor, ExecutorConfig, Limits, Log, Memory, Operation, Outcome, Receipt,
-    StateReader, Store as _, Table, WriteBatch,
+    Executor, ExecutorConfig, Limits, Log, Memory, Operation, Outcome, Receipt, StateReader,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -62,32 +62,15 @@ fn put(chain: ChainId, sequence: u64) -> Transaction {
 
 /// A log of puts.
 fn log(chain: ChainId) -> Log {
-    let store = Arc::new(Memory::log());
-    let mut history = Digest::ZERO;
-    for height in (1..=HEIGHTS).map(Height) {
+    logged((1..=HEIGHTS).map(|number| {
         let batch = Batch {
             author: NodeId(0),
-            number: height.0,
+            number,
             expires: Height(100),
-            transactions: vec![put(chain, height.0)],
+            transactions: vec![put(chain, number)],
         };
-        let sealed = batch.seal();
-        let payload = Payload::Refs(vec![sealed.reference()]);
-        history = payload.extend_history(&history, height);
-        let mut write = WriteBatch::new();
-        let key = storage::log::batch_key(&sealed.reference().digest);
-        write.put(Table::Batch, key, sealed.bytes().clone());
-        let proof = Bytes::new();
-        CommitRow {
-            height,
-            payload,
-            history,
-            proof,
-        }
-        .put(&mut write);
-        store.write(write).unwrap();
-    }
-    Log::new(store, |_| None)
+        batch.seal()
+    }))
 }
 
 fn status() -> Status {
