@@ -200,15 +200,21 @@ pub fn catalogue<P: Fluent>() -> Vec<Entry<P>> {
     all
 }
 
+/// The names of all.
+#[must_use]
+pub fn names<P: Fluent>() -> Vec<&'static str> {
+    catalogue::<P>().into_iter().map(|it| it.name).collect()
+}
+
 /// The adversary of a name.
 ///
 /// # Errors
 /// In words, if there is none.
 pub fn named<P: Fluent>(name: &str) -> Result<Box<dyn Adversary<P>>, String> {
-    let all = catalogue::<P>();
-    let names = || all.iter().map(|it| it.name).collect::<Vec<_>>().join(" ");
-    let found = all.iter().find(|it| it.name == name);
-    let entry =
-        found.ok_or_else(|| format!("no adversary is called {name}; these are: {}", names()))?;
+    let found = catalogue::<P>().into_iter().find(|it| it.name == name);
+    let entry = found.ok_or_else(|| {
+        let names = names::<P>().join(" ");
+        format!("no adversary is called {name}; these are: {names}")
+    })?;
     Ok((entry.make)())
 }

@@ -2,7 +2,7 @@
 
 use super::Setup;
 use super::plan::shuffle;
-use crate::adversary::{self, Fluent};
+use crate::adversary;
 use crate::sim::Chance;
 use anyhow::{Context as _, Result, ensure};
 use consensus::hotstuff::HotStuff;
@@ -95,13 +95,9 @@ impl Attack {
 
 /// The catalogue of a protocol: a cluster of processes can be attacked in all of its ways.
 fn names(protocol: Protocol) -> Vec<&'static str> {
-    fn of<P: Fluent>() -> Vec<&'static str> {
-        let all = adversary::catalogue::<P>();
-        all.into_iter().map(|it| it.name).collect()
-    }
     match protocol {
-        Protocol::Hotstuff => of::<HotStuff>(),
-        Protocol::Pbft => of::<Pbft>(),
+        Protocol::Hotstuff => adversary::names::<HotStuff>(),
+        Protocol::Pbft => adversary::names::<Pbft>(),
         Protocol::Raft => Vec::new(),
     }
 }

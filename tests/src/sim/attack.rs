@@ -96,7 +96,7 @@ fn liars(nodes: usize, first: usize, step: usize) -> Vec<NodeId> {
 #[must_use]
 pub fn names(protocol: Protocol) -> Vec<&'static str> {
     fn of<P: Fluent>() -> Vec<&'static str> {
-        let own = adversary::catalogue::<P>().into_iter().map(|it| it.name);
+        let own = adversary::names::<P>().into_iter();
         own.chain([AMNESIA]).collect()
     }
     match protocol {
