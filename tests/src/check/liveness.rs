@@ -1,9 +1,10 @@
 //! L1 and L2: once the faults have ended and at most f nodes stay down, everything that honest
 //! clients ask for is committed within a stated time (L1), and all nodes that are up come to stand
-//! at the same height and state (L2).
+//! at the same height and state (L2). Liars that give no rest keep the heights growing: then all have
+//! to execute, within the same time, what the furthest had decided when the clients had been answered.
 
 use super::{Report, Violation};
-use crypto::{NodeId, Time};
+use crypto::{Height, NodeId, Time};
 
 /// How things stand some time after the heal.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct Standing {
     pub oldest: Option<Time>,
     /// When the last client was answered.
     pub rested: Time,
+    /// The height that the furthest had decided by then, in a cluster that need not come to rest.
+    pub goal: Option<Height>,
     /// Whether all nodes are up that are to be.
     pub all_up: bool,
     /// The nodes that are up and correct.
@@ -30,16 +33,18 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// Whether all nodes stand alike, with everything executed.
+    /// Whether all nodes stand alike, with everything executed, or have executed what they are to.
     #[must_use]
     pub fn converged(standing: &Standing) -> bool {
-        let place = |r: &Report| (r.height, r.history, r.state_height, r.state);
         let mut nodes = standing.nodes.iter().map(|(_, r)| r);
-        let Some(first) = nodes.next() else {
+        let Some(first) = nodes.clone().next() else {
             return false;
         };
+        let place = |r: &Report| (r.height, r.history, r.state_height, r.state);
         let executed = first.height == first.state_height;
-        standing.all_up && executed && nodes.all(|r| place(r) == place(first))
+        let alike = executed && nodes.clone().all(|r| place(r) == place(first));
+        let reached = |goal| nodes.all(|r| r.state_height >= goal);
+        standing.all_up && (alike || standing.goal.is_some_and(reached))
     }
     /// Judges at a moment.
     ///

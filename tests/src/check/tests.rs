@@ -663,6 +663,7 @@ fn l1_and_l2_only_after_their_bound() {
         waiting: 0,
         oldest: None,
         rested: Time(60),
+        goal: None,
         all_up: true,
         nodes: vec![node(0, 1), node(1, 1)],
     };
@@ -681,6 +682,12 @@ fn l1_and_l2_only_after_their_bound() {
     };
     assert_eq!(property(149, &apart), None);
     assert_eq!(property(150, &apart), Some("L2"));
+    let asked = |goal| Standing {
+        goal: Some(Height(goal)),
+        ..apart.clone()
+    };
+    assert_eq!(property(150, &asked(1)), None);
+    assert_eq!(property(150, &asked(2)), Some("L2"));
     assert_eq!(
         property(
             150,

@@ -266,8 +266,8 @@ impl<P: Attackable> System for Attacked<P> {
         self.cluster.checks()
     }
     /// Liars need not rest, and what they say may be answered.
-    fn frames_at_rest(&self, _: Time) -> u64 {
-        u64::MAX / 2
+    fn frames_at_rest(&self, _: Time) -> Option<u64> {
+        None
     }
     fn honest(&self, node: NodeId) -> bool {
         !self.attack.liars.contains(&node)

@@ -30,8 +30,9 @@ pub trait System {
     fn inspector(&self) -> Box<dyn Inspect>;
     /// What is judged by what is seen.
     fn checks(&self) -> Checks;
-    /// The most frames that leave all nodes within a span when there is nothing to do.
-    fn frames_at_rest(&self, span: Time) -> u64;
+    /// The most frames that leave all nodes within a span when there is nothing to do; none if they need
+    /// not rest.
+    fn frames_at_rest(&self, span: Time) -> Option<u64>;
     /// Whether a node is honest: only what honest nodes do is judged.
     fn honest(&self, _node: NodeId) -> bool {
         true
@@ -231,8 +232,8 @@ impl<P: Simulated> System for Honest<P> {
     fn checks(&self) -> Checks {
         P::checks(&self.plan)
     }
-    fn frames_at_rest(&self, span: Time) -> u64 {
-        P::frames_at_rest(&self.plan, span)
+    fn frames_at_rest(&self, span: Time) -> Option<u64> {
+        Some(P::frames_at_rest(&self.plan, span))
     }
     fn limits(&self) -> &Limits {
         &self.limits

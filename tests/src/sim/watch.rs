@@ -421,10 +421,15 @@ impl<S: System> World<S> {
             .filter(up)
             .map(|id| (id, self.report(id)))
             .collect();
+        if self.clients.done() && self.system.frames_at_rest(Time(0)).is_none() {
+            let furthest = nodes.iter().map(|(_, it)| it.height).max();
+            self.goal = self.goal.or(furthest);
+        }
         Standing {
             waiting,
             oldest,
             rested: self.clients.rested,
+            goal: self.goal,
             all_up,
             nodes,
         }

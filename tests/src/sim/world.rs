@@ -12,7 +12,7 @@ use super::trace::Trace;
 use super::watch::{Caught, Watch};
 use super::{Chance, Scenario};
 use crate::check::{Liveness, Violation};
-use crypto::{Digest, NodeId, Time};
+use crypto::{Digest, Height, NodeId, Time};
 use engine::{Machine as _, RequestId};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,6 +72,8 @@ pub struct World<S: System> {
     pub(super) done: bool,
     /// Since when all is done, and how many frames had left by then.
     rest: Option<(Time, u64)>,
+    /// See [`crate::check::Standing::goal`].
+    pub(super) goal: Option<Height>,
     /// Frames that left a node.
     pub(super) frames: u64,
     /// How often a victim came to the plan's crash point, and was struck there.
@@ -116,6 +118,7 @@ impl<S: System> World<S> {
             events: 0,
             done: false,
             rest: None,
+            goal: None,
             frames: 0,
             visits: 0,
             struck: 0,
@@ -449,7 +452,8 @@ impl<S: System> World<S> {
     fn rest(&mut self, bound: Time) {
         let span = self.plan.timing.at_rest();
         let (since, frames) = *self.rest.get_or_insert((self.now, self.frames));
-        let restless = self.frames > frames + self.system.frames_at_rest(span);
+        let most = self.system.frames_at_rest(span);
+        let restless = most.is_some_and(|it| self.frames > frames + it);
         if restless && self.now.since(since) < bound {
             self.rest = Some((since, self.frames));
         } else if restless {
