@@ -55,6 +55,9 @@ impl Attack {
 /// need not show what is rare.
 pub const ENOUGH: u64 = 150;
 
+/// Runs of each attack that a soak is to come to.
+pub const MANY: u64 = 1_000;
+
 /// What is not as it has to be after runs under an attack, in words: a way that was never told, never got
 /// as far as a rule though it should, or got past checks that have to refuse it. `whole`: there were enough
 /// runs for all that is to be seen.
@@ -401,6 +404,9 @@ mod tests {
                 // Only a leader orders, and so has something to lie about.
                 let (lied, broken) = (lied(&it), it.violation);
                 assert_eq!(broken.is_some(), lied > 0, "raft, seed {seed}: {broken:?}");
+                if let Some(it) = &broken {
+                    println!("raft, seed {seed}, liar {liar}: {} broken", it.property);
+                }
                 split += u64::from(broken.is_some_and(|it| it.property == "S1"));
             }
             assert!(lies > 0, "pbft, seed {seed}");
