@@ -2,6 +2,7 @@
 
 use super::answers::{Answers, Kind};
 use super::connection::Connection;
+use super::held::SHORT;
 use super::purse::Purse;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -85,6 +86,7 @@ impl Leaving {
     fn count(&self, bytes: Bytes) -> Result<Bytes, Status> {
         let held = match self.purse.take(bytes.len()) {
             Some(held) => held,
+            None if bytes.len() < SHORT => self.connection.admit(Kind::Short, bytes.len())?,
             None => self.connection.admit(Kind::Outcome, bytes.len())?,
         };
         Ok(held.attach(bytes))

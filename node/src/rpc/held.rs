@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Answers shorter than this are copied: the encoder's buffer is as long as this, whatever is in it.
-const SHORT: usize = 8 << 10;
+pub(super) const SHORT: usize = 8 << 10;
 
 /// Room for an answer.
 #[derive(Debug)]
@@ -30,6 +30,30 @@ impl Room {
         let account = self.connection.account(self.kind);
         account.gave(self.own.num_permits());
         Held(self)
+    }
+
+    /// How many bytes it is for.
+    pub(super) fn bytes(&self) -> usize {
+        self.own.num_permits()
+    }
+
+    /// As [`Self::answer`], also of an answer that is longer than was thought.
+    ///
+    /// # Errors
+    /// This, if there is no room for what it is longer.
+    pub(super) fn exactly(mut self, bytes: usize) -> Result<Held, Self> {
+        let whole = self.connection.count(bytes) as usize;
+        let more = whole.saturating_sub(self.bytes());
+        if more > 0 {
+            match self.connection.try_reserve(self.kind, more) {
+                Ok(Self { own, node, .. }) => {
+                    self.own.merge(own);
+                    self.node.merge(node);
+                }
+                Err(_) => return Err(self),
+            }
+        }
+        Ok(self.answer(bytes))
     }
 
     fn split(&mut self, bytes: usize) -> Self {

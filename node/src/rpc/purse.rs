@@ -25,6 +25,13 @@ impl Purse {
         Some(held.split(bytes))
     }
 
+    /// An answer of one message, with what counts it.
+    pub(super) fn of<T>((message, held): (T, Held)) -> Response<T> {
+        let purse = Arc::new(Self::default());
+        purse.add(held);
+        purse.response(message)
+    }
+
     /// An answer whose messages this counts.
     pub(super) fn response<T>(self: Arc<Self>, message: T) -> Response<T> {
         let mut response = Response::new(message);

@@ -9,8 +9,8 @@ use crate::handle::{NodeHandle, RequestError};
 use bytes::Bytes;
 use consensus::Window;
 use crypto::{
-    ChainId, Digest, Epoch, FaultModel, Height, NodeId, NodeSet, PublicKey, Reject, SecretKey,
-    Time, Transaction, View,
+    ChainId, Digest, Epoch, FaultModel, Height, Kind, NodeId, NodeSet, PublicKey, Reject,
+    SecretKey, Slot, Time, Transaction, View,
 };
 use engine::{Class, Effect, Ingress, Input, Machine, Refusal, Reply, RequestId, Status};
 use std::collections::BTreeMap;
@@ -45,6 +45,8 @@ struct Toy {
     hold: bool,
     /// Wants a tick soon after it is told to stop.
     relent: bool,
+    /// Proofs that it found when it started.
+    proven: Vec<(NodeId, Slot)>,
 }
 
 impl Machine for Toy {
@@ -129,7 +131,7 @@ impl Machine for Toy {
             pending: mempool::Stats::default(),
             connected: NodeSet::EMPTY,
             requests: self.reads.len(),
-            evidence: Vec::new(),
+            evidence: self.proven.clone(),
             may_end: self.reads.is_empty(),
             waiting: None,
         }
@@ -227,6 +229,7 @@ async fn start(me: u16, ports: &[u16], change: impl FnOnce(&mut Toy)) -> anyhow:
         halt_on_read: false,
         hold: false,
         relent: false,
+        proven: Vec::new(),
     };
     change(&mut toy);
     let handle = run(toy, Vec::new(), Arc::new(Open), config).await?;
@@ -281,6 +284,32 @@ async fn a_read_goes_through_a_durable_write_and_reaches_the_peer() {
     let refused = a.handle.read(soon()).await;
     assert_eq!(refused, Err(RequestError::Refused(Refusal::ShuttingDown)));
     assert_eq!(stop(&b).await, Ok(()));
+}
+
+/// It may have died before it could tell of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proofs_of_former_runs_are_counted_when_a_node_starts() {
+    let lie = |node: u16, view| {
+        let slot = Slot {
+            kind: Kind::Vote,
+            epoch: Epoch(0),
+            view: View(view),
+            height: Height(1),
+        };
+        (NodeId(node), slot)
+    };
+    let proven = |toy: &mut Toy| toy.proven = vec![lie(2, 1), lie(2, 7), lie(3, 1)];
+    let node = start(0, &ports(1), proven).await.unwrap();
+    let metrics = node.handle.metrics();
+    assert_eq!(metrics.evidence.get(), 3);
+    let told = metrics.encode();
+    for line in [
+        r#"lies_total{node="2",kind="vote"} 2"#,
+        r#"lies_total{node="3",kind="vote"} 1"#,
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert_eq!(stop(&node).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -114,7 +114,7 @@ async fn burst(world: &World, node: usize, count: u64) -> (u64, Vec<quorate::rpc
     for _ in 0..count {
         match answers.next().await.unwrap().unwrap().1 {
             Outcome::Done(_) => done += 1,
-            Outcome::Failed(failure) => failures.push(failure),
+            Outcome::Failed(failure) | Outcome::Unknown(failure) => failures.push(failure),
         }
     }
     (done, failures)

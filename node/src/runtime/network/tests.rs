@@ -505,3 +505,16 @@ async fn a_stream_that_comes_before_its_connection_is_known_waits_for_it() {
     peer.connection.send_replace(Some(id));
     assert_eq!(timeout(PATIENCE, known).await.unwrap(), id);
 }
+
+/// Its connection was made before the end of the one before was heard of.
+#[tokio::test]
+async fn a_silent_stream_is_that_of_the_newest_connection_and_not_of_one_that_is_gone() {
+    let id = libp2p::swarm::ConnectionId::new_unchecked;
+    let (known, mut connection) = tokio::sync::watch::channel(Some(id(1)));
+    let mut silent = futures::stream::pending::<()>();
+    let shortly = Duration::from_millis(1);
+    let mut heard = std::pin::pin!(super::stream::heard(&mut silent, &mut connection, shortly));
+    assert!(futures::poll!(heard.as_mut()).is_pending());
+    known.send_replace(Some(id(2)));
+    assert_eq!(timeout(PATIENCE, heard).await.unwrap(), Err(Some(id(2))));
+}
