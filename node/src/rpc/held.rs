@@ -80,6 +80,11 @@ impl Held {
         self.0.own.num_permits()
     }
 
+    /// Of which kind.
+    pub(super) fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
     /// A part of it, or all of it if it has no more.
     pub(super) fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes());
@@ -95,12 +100,12 @@ impl Held {
     }
 
     /// The bytes, which nobody else has, with what counts them.
-    pub(super) fn attach(self, bytes: Bytes) -> Bytes {
+    pub(super) fn attach(all: Vec<Self>, bytes: Bytes) -> Bytes {
         let bytes = match bytes.len() {
             ..SHORT => Bytes::copy_from_slice(&bytes),
             _ => bytes,
         };
-        Bytes::from_owner(Counted { bytes, _held: self })
+        Bytes::from_owner(Counted { bytes, _held: all })
     }
 }
 
@@ -113,7 +118,7 @@ impl Drop for Held {
 
 struct Counted {
     bytes: Bytes,
-    _held: Held,
+    _held: Vec<Held>,
 }
 
 impl AsRef<[u8]> for Counted {

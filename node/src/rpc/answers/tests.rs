@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::rpc::held::Held;
 use crate::rpc::purse::Purse;
 use tokio::time::timeout;
 use tonic::Code;
@@ -21,11 +22,8 @@ async fn an_answer_is_counted_until_its_last_byte_is_gone() {
     let purse = Purse::default();
     purse.add(room.answer(300));
     assert_eq!(answers.waiting(), 300, "what it does not need is free");
-    let pieces = [100, 200].map(|bytes| {
-        let held = purse.take(bytes).unwrap();
-        held.attach(vec![7; bytes].into())
-    });
-    assert!(purse.take(1).is_none(), "nothing is left");
+    let pieces = [100, 200].map(|bytes| Held::attach(purse.take(bytes), vec![7; bytes].into()));
+    assert!(purse.take(1).is_empty(), "nothing is left");
     let [first, second] = pieces;
     let copy = second.slice(1..2);
     drop((first, second));
@@ -36,6 +34,34 @@ async fn an_answer_is_counted_until_its_last_byte_is_gone() {
     // What never comes out of the encoder does not stay, either.
     purse.add(connection.admit(Kind::Range, 500).unwrap());
     drop(purse);
+    assert_eq!(answers.waiting(), 0);
+}
+
+/// A stream has short answers and long ones.
+#[tokio::test]
+async fn answers_of_several_kinds_go_through_one_encoder() {
+    let answers = Answers::new(CAPS);
+    let connection = answers.connect(None);
+    let purse = Purse::default();
+    for (kind, bytes) in [
+        (Kind::Short, 10),
+        (Kind::Short, 20),
+        (Kind::Outcome, 400),
+        (Kind::Short, 30),
+    ] {
+        purse.add(connection.admit(kind, bytes).unwrap());
+    }
+    let parts = |bytes| {
+        let parts = purse.take(bytes).into_iter();
+        parts.map(|it| (it.kind(), it.bytes())).collect::<Vec<_>>()
+    };
+    assert_eq!(parts(25), [(Kind::Short, 25)]);
+    assert_eq!(answers.waiting(), 435);
+    assert_eq!(
+        parts(415),
+        [(Kind::Short, 5), (Kind::Outcome, 400), (Kind::Short, 10)]
+    );
+    assert_eq!(parts(50), [(Kind::Short, 20)]);
     assert_eq!(answers.waiting(), 0);
 }
 
