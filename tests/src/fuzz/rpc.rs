@@ -1,16 +1,17 @@
 //! The RPC of a real node with one member: whatever comes as a request is answered, with a status
 //! of ours, and the node goes on.
 
-use super::{Source, rpc_node};
+use super::{Found, Source, rpc_node};
 use bytes::Bytes;
 use crypto::{ChainId, Height, SecretKey, Signature, Transaction, transaction};
 use prost::Message as _;
 use quorate::handle::NodeHandle;
 use quorate::rpc::{NodeInfo, ledger, proto};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use storage::{Operation, Request, Span};
 use tokio::runtime::{Builder, Runtime};
@@ -41,17 +42,22 @@ const METHODS: [&str; 8] = [
 type Answer = BoxFuture<http::Response<Body>, Infallible>;
 type Call = Box<dyn FnMut(http::Request<Body>) -> Answer + Send>;
 
-/// Sends some requests.
-pub fn requests(data: &[u8]) {
-    static SERVED: OnceLock<Mutex<Served>> = OnceLock::new();
-    let served = SERVED.get_or_init(|| Mutex::new(Served::start()));
-    let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
+/// Sends some requests to a node that has just started: a saved artifact does the same again. Tells which
+/// methods were answered well.
+#[must_use]
+pub fn requests(data: &[u8]) -> Found {
+    let mut served = Served::start();
     let mut source = Source::new(data, MOST);
+    let mut found = BTreeSet::new();
     while !source.is_empty() {
-        served.request(&mut source);
+        found.extend(served.request(&mut source));
     }
     let stop = served.handle.shutdown();
     assert!(!stop.is_cancelled(), "the node goes on");
+    stop.cancel();
+    let stopped = served.runtime.block_on(served.handle.stopped());
+    assert_eq!(stopped, Ok(()), "the node stops when it is told to");
+    found.into_iter().collect()
 }
 
 struct Served {
@@ -85,7 +91,8 @@ impl Served {
         }
     }
 
-    fn request(&mut self, source: &mut Source<'_>) {
+    /// The method that was asked, if the answer is a good one.
+    fn request(&mut self, source: &mut Source<'_>) -> Option<&'static str> {
         let method = METHODS[source.below(METHODS.len())];
         let body = self.body(method, source);
         let uri = format!("http://node/quorate.v1.Ledger/{method}");
@@ -100,9 +107,7 @@ impl Served {
             request = request.header("grpc-timeout", timeout);
         }
         let body = Body::new(Whole(Some(body)));
-        let Ok(request) = request.body(body) else {
-            return;
-        };
+        let request = request.body(body).ok()?;
         let answer = (self.call)(request);
         let code = self.runtime.block_on(async {
             // Whoever names a time of his own may go away before it has passed.
@@ -111,6 +116,7 @@ impl Served {
             answered.ok().flatten()
         });
         assert!(code != Some(Code::Unknown), "a status of ours: {code:?}");
+        (code == Some(Code::Ok)).then_some(method)
     }
 
     /// Messages of a method, whole or not.
