@@ -297,7 +297,7 @@ async fn proofs_of_former_runs_are_counted_when_a_node_starts() {
         (NodeId(node), slot)
     };
     let proven = |toy: &mut Toy| toy.proven = vec![lie(2, 1), lie(2, 7), lie(3, 1)];
-    let node = start(0, &ports(1), proven).await.unwrap();
+    let node = start(0, &own_addresses(1), proven).await.unwrap();
     let metrics = node.handle.metrics();
     assert_eq!(metrics.evidence.get(), 3);
     let told = metrics.encode();
