@@ -7,11 +7,12 @@ use crypto::{ChainId, Height, SecretKey, Signature, Transaction, transaction};
 use prost::Message as _;
 use quorate::handle::NodeHandle;
 use quorate::rpc::{NodeInfo, ledger, proto};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::{Operation, Request, Span};
 use tokio::runtime::{Builder, Runtime};
@@ -25,6 +26,8 @@ const MOST: usize = 4_096;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long more of an answer is waited for: streams do not end.
 const SOON: Duration = Duration::from_millis(3);
+/// Nodes that are about to stop.
+const MOST_LEAVING: usize = 8;
 /// Pieces of an answer that are read.
 const PIECES: usize = 8;
 
@@ -52,11 +55,7 @@ pub fn requests(data: &[u8]) -> Found {
     while !source.is_empty() {
         found.extend(served.request(&mut source));
     }
-    let stop = served.handle.shutdown();
-    assert!(!stop.is_cancelled(), "the node goes on");
-    stop.cancel();
-    let stopped = served.runtime.block_on(served.handle.stopped());
-    assert_eq!(stopped, Ok(()), "the node stops when it is told to");
+    served.leave();
     found.into_iter().collect()
 }
 
@@ -88,6 +87,25 @@ impl Served {
             chain,
             client,
             sequence: 0,
+        }
+    }
+
+    /// Stops it. A node takes its time for that, in which others are asked already.
+    fn leave(self) {
+        static LEAVING: Mutex<VecDeque<JoinHandle<()>>> = Mutex::new(VecDeque::new());
+        let stop = self.handle.shutdown();
+        assert!(!stop.is_cancelled(), "the node goes on");
+        stop.cancel();
+        let leaving = std::thread::spawn(move || {
+            let stopped = self.runtime.block_on(self.handle.stopped());
+            assert_eq!(stopped, Ok(()), "the node stops when it is told to");
+        });
+        let mut all = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_back(leaving);
+        if all.len() > MOST_LEAVING
+            && let Some(first) = all.pop_front()
+        {
+            first.join().expect("a node stops");
         }
     }
 
