@@ -128,7 +128,8 @@ async fn outlived(mut world: World) {
     let gap = gap(&mut world, true).await;
     println!("no answer for {gap:?} after a kill");
     let given_up = world.given_up(&others) - before;
-    assert!((1..=GIVEN_UP).contains(&given_up), "{given_up} times");
+    // By no timer at all, if the connection was seen to break first.
+    assert!(given_up <= GIVEN_UP, "{given_up} times");
     world.another_leads(others[0], leader).await;
     world.end().await;
 }
