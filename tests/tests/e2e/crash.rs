@@ -61,7 +61,9 @@ async fn a_dead_leader_costs_a_moment() {
         .reaches(others[0], written.last().unwrap().height)
         .await;
     let given_up = world.given_up(&others) - before;
-    assert!((1..=GIVEN_UP).contains(&given_up), "{given_up} times");
+    // His turn comes again with every sixteenth view, and the writes take a hundred.
+    let most = 3 * GIVEN_UP;
+    assert!((1..=most).contains(&given_up), "{given_up} times");
     world.another_leads(others[0], leader).await;
     world.agrees(&others).await;
     world.end().await;
