@@ -1,7 +1,7 @@
 //! L4: a node that cannot make progress says so, and one that can does not: it says that it waits
 //! within a stated time since nothing moves though work waits; nothing at all once the cluster is at
 //! rest and it has no work left; and in a run without any fault, where timers may still run out, not
-//! for as long as that while it moves.
+//! for as long as that while it moves, and the others do: votes may be split again and again.
 
 use super::{Check, Expected, Seen};
 use crypto::{Height, NodeId, Time};
@@ -46,12 +46,16 @@ struct Still {
     asked: Time,
     /// Since when it says that it waits.
     words: Option<Time>,
+    /// Whether it has work.
+    work: bool,
 }
 
 /// See the module.
 pub struct Candid {
     silence: Time,
     still: BTreeMap<NodeId, Still>,
+    /// The highest height that anybody has committed, and since when.
+    front: (Height, Time),
 }
 
 impl Candid {
@@ -61,15 +65,20 @@ impl Candid {
         Self {
             silence: expected.silence,
             still: BTreeMap::new(),
+            front: (Height(0), Time(0)),
         }
     }
     fn sampled(&mut self, node: NodeId, it: &Sample) -> Result<(), String> {
+        if it.ordered > self.front.0 {
+            self.front = (it.ordered, it.at);
+        }
         let at = (it.ordered, it.executed);
         let fresh = Still {
             since: it.at,
             at,
             asked: it.at,
             words: None,
+            work: it.work,
         };
         let still = self.still.entry(node).or_insert(fresh);
         // Whoever was down, or stopped for a while, may have had no chance to notice.
@@ -78,7 +87,7 @@ impl Candid {
             let words = still.words.filter(|_| heard);
             *still = Still { words, ..fresh };
         }
-        still.asked = it.at;
+        (still.asked, still.work) = (it.at, it.work);
         let Some(what) = &it.waiting else {
             still.words = None;
             let lasted = it.at.since(still.since);
@@ -98,13 +107,17 @@ impl Candid {
         let moves = !it.work || it.at.since(still.since) < self.silence;
         let well = match it.mood {
             Mood::Any => false,
-            Mood::Calm => moves && it.at.since(since) >= self.silence,
+            Mood::Calm => moves && it.at.since(since) >= self.silence && self.moved(since),
             Mood::AtRest => !it.work,
         };
         if well {
             return Err(format!("node {node} says while all goes well: {what}"));
         }
         Ok(())
+    }
+    /// Whether something was committed since then, or nobody has work.
+    fn moved(&self, since: Time) -> bool {
+        self.front.1 > since || self.still.values().all(|it| !it.work)
     }
 }
 

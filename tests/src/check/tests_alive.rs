@@ -198,6 +198,23 @@ fn l4_words_while_all_goes_well() {
     assert_eq!(judge(&all(Mood::Calm)), Some("L4"));
     let stuck: Vec<Seen> = (0..20).map(|i| says(i * 10, Mood::Calm, true)).collect();
     assert_eq!(judge(&stuck), None, "it does stand still");
+    // Where nobody leads, whoever has no work may say so as well, until the others get on.
+    let two = |rises: u64| -> Vec<Seen> {
+        let other = |i: u64| {
+            let mut seen = sampled(i * 10, |it| {
+                (it.mood, it.ordered) = (Mood::Calm, Height(3 + i * rises));
+                it.waiting = (rises == 0).then(|| "why".into());
+            });
+            if let Seen::Sampled { node, .. } = &mut seen {
+                *node = NodeId(1);
+            }
+            seen
+        };
+        let both = (0..20).map(|i| [other(i), says(i * 10, Mood::Calm, false)]);
+        both.flatten().collect()
+    };
+    assert_eq!(judge(&two(0)), None);
+    assert_eq!(judge(&two(1)), Some("L4"));
     // For a moment a timer may run out where nothing is wrong.
     assert_eq!(judge(&all(Mood::Calm)[..10]), None);
     let mut moment = all(Mood::Calm);
