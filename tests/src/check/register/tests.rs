@@ -124,10 +124,10 @@ fn what_changes_nothing_does_not_lengthen_the_search() {
         .collect();
     // Reads that many ask for at a time fit in each order.
     history.extend((0..40).map(|i| operation(50 + i, Some(100 + i), Step::Get(None))));
-    fits(&history).unwrap();
+    assert_eq!(fits(&history), Ok(()));
     history.push(operation(200, Some(201), saw(77, 1)));
-    let why = fits(&history).unwrap_err();
-    assert!(why.starts_with("no order explains"), "{why}");
+    let why = fits(&history).err().unwrap_or_default();
+    assert!(why.starts_with("no order explains"), "{why:?}");
 }
 
 #[test]
