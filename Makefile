@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 60
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build testnet test mutants mutants-rules soak fuzz versus-etcd
+.PHONY: help setup build testnet test mutants mutants-rules soak release-run fuzz versus-etcd
 
 help:
 	@echo "make testnet   run a testnet of $(NODES) nodes here (NODES=7, DURATION=30s, ARGS='--fresh')"
@@ -22,6 +22,7 @@ help:
 	@echo "make mutants   whether every planted bug is found: by the simulator, Twins, the puppeteer, unit tests (ARGS='--most 500 --starts 3')"
 	@echo "make mutants-rules  whether unit tests notice every small change of the rules (ARGS='raft/rules'; needs cargo-mutants)"
 	@echo "make soak      simulator, attacks, fault rounds, planted bugs, ... for an hour, and a report (SOAK_SECONDS=600, SOAK_PROTOCOLS=raft)"
+	@echo "make release-run  every Twins schedule of four views, a thousand seeds of each attack, the planted bugs: hours"
 	@echo "make fuzz      every fuzzer for a minute (FUZZ_SECONDS=600, ARGS='node_pbft state'; needs cargo-fuzz)"
 	@echo "make versus-etcd  Raft mode beside a real etcd (ARGS='--rounds 1 --seconds 3 --restart 20000')"
 	@echo "make build     the program, optimised: $(TARGET)/release/quorate"
@@ -50,6 +51,9 @@ mutants-rules: setup
 
 soak: setup
 	@tests/soak.sh
+
+release-run: setup
+	@SOAK_PARTS="schedules attacks mutants" tests/soak.sh
 
 fuzz: setup
 	@tests/fuzz.sh $(FUZZ_SECONDS) $(ARGS)

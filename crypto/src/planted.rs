@@ -166,6 +166,8 @@ mod chosen {
         AnswerBeforeSync,
         /// Storage: the state goes to disk before the log.
         StateAhead,
+        /// Storage: who asks again is told another place than the first time.
+        MisquoteReceipt,
         /// Storage: the session check is skipped.
         ExecuteTwice,
         /// Storage: who was idle for a moment is forgotten.

@@ -9,5 +9,7 @@ pub mod handle;
 mod hooked;
 #[cfg(test)]
 mod logged;
+#[cfg(test)]
+mod own_address;
 pub mod rpc;
 pub mod runtime;

@@ -45,6 +45,14 @@ pub enum OpenError {
         /// The other process, as it says.
         owner: String,
     },
+    /// Others look at it, and do not end.
+    #[error(
+        "{path} cannot be locked, since another program looks at it: end that, or try again later"
+    )]
+    Watched {
+        /// The directory.
+        path: String,
+    },
     /// Written by another version.
     #[error(
         "{path} has data format {found}, this program knows {FORMAT} only: use the program that wrote it, or \
@@ -268,11 +276,17 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         .truncate(false)
         .open(&name)
         .map_err(fail)?;
-    if !take(&file).map_err(fail)? {
-        return Err(OpenError::Locked {
-            path: path.display().to_string(),
-            owner: owner(&mut file),
-        });
+    let shown = || path.display().to_string();
+    match take(&file).map_err(fail)? {
+        Taken::Yes => {}
+        Taken::ByNode => {
+            return Err(OpenError::Locked {
+                path: shown(),
+                owner: owner(&mut file),
+            });
+        }
+        // Who is named there has ended.
+        Taken::ByWatchers => return Err(OpenError::Watched { path: shown() }),
     }
     let note = |file: &mut File| {
         file.set_len(0)?;
@@ -282,20 +296,29 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Locks it for this process alone. False: another has it.
-fn take(file: &File) -> std::io::Result<bool> {
+/// Whether a lock was got.
+enum Taken {
+    Yes,
+    /// Another has it for himself.
+    ByNode,
+    /// Others share it.
+    ByWatchers,
+}
+
+/// Locks it for this process alone.
+fn take(file: &File) -> std::io::Result<Taken> {
     for _ in 0..TRIES {
         if try_flock(file, FlockOperation::NonBlockingLockExclusive)? {
-            return Ok(true);
+            return Ok(Taken::Yes);
         }
         // Those who only look share it, for a moment: a node shares it with nobody.
         if !try_flock(file, FlockOperation::NonBlockingLockShared)? {
-            return Ok(false);
+            return Ok(Taken::ByNode);
         }
         flock(file, FlockOperation::Unlock)?;
         sleep(PAUSE);
     }
-    Ok(false)
+    Ok(Taken::ByWatchers)
 }
 
 /// False: it is locked by another.

@@ -2,7 +2,7 @@
 //! the checks, or the scenarios, are too weak. Before all others a canary is hunted, which dies in the
 //! first seed of every hunt and not without its bug, or nothing that is said of the others counts.
 
-use crate::check::Violation;
+use crate::check::{DAMAGE, Violation};
 use crate::report::{Section, Table};
 use crate::sim::{Protocol, Scenario, campaign};
 use crypto::planted::{ALL, Bug, choose};
@@ -115,7 +115,8 @@ const fn broken(bug: Bug) -> [Broken; 3] {
         Bug::SendBeforeDurable => [&["S3"]; 3],
         Bug::ForgetPromises => [&["S3"], &["S3", "S2"], &["S3"]],
         Bug::AnswerBeforeSync => [&["S3", "S8"]; 3],
-        Bug::StateAhead => [&["S8"]; 3],
+        Bug::StateAhead => [&[DAMAGE]; 3],
+        Bug::MisquoteReceipt => [&["S8"]; 3],
         Bug::ExecuteTwice | Bug::ForgetSessions => [&["S7"]; 3],
         Bug::DigestDrifts => [&["S5"]; 3],
         Bug::ReadAlone => [&["S9"]; 3],
@@ -125,20 +126,20 @@ const fn broken(bug: Bug) -> [Broken; 3] {
         Bug::ForgetView => byzantine(&["S6"]),
         Bug::Slander => byzantine(&["S10"]),
         Bug::NoHelp => byzantine(&["L2"]),
-        Bug::VoteBlind => byzantine(&["L1", "L2", "S8"]),
-        Bug::StoreNothing => byzantine(&["S8"]),
+        Bug::VoteBlind => byzantine(&["L1", "L2"]),
+        Bug::StoreNothing => byzantine(&[DAMAGE]),
         // What a leader's entry holds is handed to the executor: there is nothing to wait for.
-        Bug::ExecuteEarly => byzantine(&["S8"]),
+        Bug::ExecuteEarly => byzantine(&[DAMAGE]),
         // A batch goes to the leader at once, and what is lost its client brings elsewhere.
         Bug::NoFetch => byzantine(&["L1", "L2"]),
         Bug::SignTwice | Bug::VoteAfterTimeout => hotstuff(&["S3"]),
         Bug::BuildBelow | Bug::VoteFreely => hotstuff(&["S6"]),
         Bug::LowerLock => hotstuff(&["S6"]),
         Bug::CommitGaps => hotstuff(&["S4"]),
-        Bug::CommitEarly => hotstuff(&["S4", "S1"]),
+        Bug::CommitEarly => hotstuff(&["S4", "S1", "S8"]),
         Bug::CommitBackwards => hotstuff(&[ASSERTION]),
         Bug::ForgetBranch => hotstuff(&["L2"]),
-        Bug::CommitUnprepared => pbft(&["S1", "S10"]),
+        Bug::CommitUnprepared => pbft(&["S1", "S10", "S8"]),
         Bug::DropPrepared | Bug::TrustNewView | Bug::ForgetPrepared => pbft(&["S1"]),
         // Whoever has committed something else refuses the view, before it can fork.
         Bug::CarryLowest => pbft(&["S10", "S1"]),
@@ -148,10 +149,11 @@ const fn broken(bug: Bug) -> [Broken; 3] {
         Bug::JoinAnyone => pbft(&["L1"]),
         Bug::ForgetStable => pbft(&["S11"]),
         Bug::VoteTwice => raft(&["S3", "S2"]),
-        Bug::AnyLog | Bug::CommitBlind => raft(&["S1"]),
+        Bug::AnyLog => raft(&["S1"]),
+        Bug::CommitBlind => raft(&["S1", "S8"]),
         Bug::BeginBare => raft(&["L1"]),
-        Bug::CountUnsynced | Bug::CountSent => raft(&["S1", "S8"]),
-        Bug::CutAlways => raft(&["L1", "L2", "S1", "S8"]),
+        Bug::CountUnsynced | Bug::CountSent => raft(&["S1"]),
+        Bug::CutAlways => raft(&["L1", "L2", "S1"]),
         Bug::ReadEarly | Bug::LeaseForever => raft(&["S9"]),
         // Judged by a unit test.
         Bug::ForgetLock
@@ -448,8 +450,9 @@ impl Report {
             return faults;
         }
         for it in &self.hunted {
-            if it.median().is_none() {
-                faults.push(format!("{:?} survives", it.bug));
+            let starts = OFFSETS.iter().zip(&it.kills);
+            for (start, _) in starts.filter(|(_, kill)| kill.is_none()) {
+                faults.push(format!("{:?} survives from seed {start} on", it.bug));
             }
         }
         for (bug, property, kill) in &self.alone {
@@ -482,7 +485,8 @@ impl Report {
     #[must_use]
     pub fn section(&self) -> Section {
         let part = format!("planted bugs, {}", self.protocol.name());
-        let dead = self.hunted.iter().filter(|it| it.median().is_some());
+        let is_dead = |it: &&Hunted| it.kills.iter().all(Option::is_some);
+        let dead = self.hunted.iter().filter(is_dead);
         let planted = self.hunted.len() as u64;
         let mut section = Section::new(part, self.wall.as_secs_f64())
             .ran(planted, planted)

@@ -18,6 +18,12 @@ pub struct Section {
     pub ran: u64,
     /// Of how many, if that is known; or how many it takes until all that is rare is to be seen.
     pub of: u64,
+    /// The command that runs it again.
+    #[serde(default)]
+    pub command: String,
+    /// Its first and last seed, if it has such.
+    #[serde(default)]
+    pub seeds: Option<(u64, u64)>,
     /// Its figures: seeds, events, virtual time, ...
     pub figures: Vec<Figure>,
     /// Rare states, and how often they were reached.
@@ -51,7 +57,7 @@ pub struct Table {
 pub struct Failure {
     /// What.
     pub what: String,
-    /// The command that shows it again; empty: the whole part has to be run again.
+    /// The command that shows it again; empty: [`Section::command`].
     pub replay: String,
 }
 
@@ -74,6 +80,12 @@ impl Section {
         }
         self
     }
+    /// Says which seeds it ran: so many, from one on.
+    #[must_use]
+    pub fn from(mut self, first: u64, count: u64) -> Self {
+        self.seeds = count.checked_sub(1).map(|more| (first, first + more));
+        self
+    }
     /// Adds a figure.
     #[must_use]
     pub fn figure(mut self, name: &str, value: f64) -> Self {
@@ -86,13 +98,17 @@ impl Section {
         let (what, replay) = (what.into(), replay.into());
         self.failures.push(Failure { what, replay });
     }
-    /// Appends it to a file.
+    /// Appends it to a file, as what this process did.
     ///
     /// # Errors
     /// What the file system says.
     pub fn append(&self, file: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new().create(true).append(true).open(file)?;
-        let line = serde_json::to_string(self).map_err(io::Error::other)?;
+        let section = Self {
+            command: command(),
+            ..self.clone()
+        };
+        let line = serde_json::to_string(&section).map_err(io::Error::other)?;
         writeln!(file, "{line}")
     }
     /// Whether it ran too little for all that is to be seen.
@@ -109,6 +125,14 @@ impl Section {
             number(self.of as f64),
             span(self.seconds)
         );
+        if let Some((first, last)) = self.seeds {
+            let _ = writeln!(
+                page,
+                "Seeds {} to {}.",
+                number(first as f64),
+                number(last as f64)
+            );
+        }
         if self.is_short() {
             let _ = writeln!(page, "**Too few**: what is rare was not judged.");
         }
@@ -130,12 +154,39 @@ impl Section {
             let _ = writeln!(page, "\n</details>");
         }
         for Failure { what, replay } in &self.failures {
-            let _ = writeln!(page, "\n**Failed**: {what}");
-            if !replay.is_empty() {
-                let _ = writeln!(page, "\n    {replay}");
-            }
+            let again = if replay.is_empty() {
+                &self.command
+            } else {
+                replay
+            };
+            let _ = writeln!(page, "\n**Failed**: {what}\n\n    {again}");
         }
     }
+}
+
+/// How this process was started, as it is started from the root of the tree; the report is left out.
+fn command() -> String {
+    let mut arguments = std::env::args();
+    let program = arguments.next().unwrap_or_default();
+    let program = Path::new(&program).file_stem().unwrap_or_default();
+    let build = if cfg!(planted) {
+        "RUSTFLAGS='--cfg planted' cargo run --profile planted --target-dir target/planted"
+    } else {
+        "cargo run --release"
+    };
+    let mut command = format!(
+        "{build} -p quorate-tests --features e2e --bin {} --",
+        program.display()
+    );
+    while let Some(it) = arguments.next() {
+        if it == "--report" {
+            arguments.next();
+        } else {
+            command.push(' ');
+            command.push_str(&it);
+        }
+    }
+    command
 }
 
 impl Table {
@@ -239,6 +290,7 @@ mod tests {
     fn sections() -> Vec<Section> {
         let mut good = Section::new("simulator, pbft", 75.0)
             .ran(12_345, 1_000)
+            .from(1_000, 12_345)
             .figure("seeds", 12_345.0)
             .figure("seeds a second", 13.25);
         good.counters.push(("views opened".into(), 1_000));
@@ -248,6 +300,8 @@ mod tests {
             rows: vec![vec!["1".into(), "200".into()]],
         });
         bad.fail("S8 broken: a write is lost", "rounds --seed 7");
+        bad.fail("never: a rare state", "");
+        bad.command = "cargo run --bin rounds".into();
         vec![good, bad]
     }
 
@@ -260,13 +314,22 @@ mod tests {
         }
         let text = std::fs::read_to_string(&file).unwrap();
         let report = Report::read("abc", 2, &text).unwrap();
-        assert_eq!(report.sections, sections());
-        assert_eq!(report.failures(), 1);
-        let page = report.markdown();
+        assert_eq!(report.failures(), 2);
+        let told = |it: &Section| Section {
+            command: command(),
+            ..it.clone()
+        };
+        let told: Vec<_> = sections().iter().map(told).collect();
+        assert_eq!(report.sections, told);
+        let page = Report {
+            sections: sections(),
+            ..report
+        };
+        let page = page.markdown();
         for line in [
             "Commit abc; 2 parts of 2 or more, 12,348 scenarios in 2 h 2 min; 1 parts too short to judge",
             "## simulator, pbft",
-            "Ran 12,345 scenarios of at least 1,000, in 75 s.",
+            "Ran 12,345 scenarios of at least 1,000, in 75 s.\nSeeds 1,000 to 13,344.",
             "Ran 3 scenarios of at least 20, in 2 h 1 min.\n**Too few**",
             "12,345 seeds, 13.2 seeds a second.",
             "| views opened | 1,000 |",
@@ -274,6 +337,7 @@ mod tests {
             "| 1 | 200 |",
             "**Failed**: S8 broken: a write is lost",
             "    rounds --seed 7",
+            "**Failed**: never: a rare state\n\n    cargo run --bin rounds",
         ] {
             assert!(page.contains(line), "{line}\n\n{page}");
         }

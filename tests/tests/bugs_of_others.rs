@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What a test has above it that is not run.
+const IGNORED: &str = concat!("#[", "ignore");
 /// How many have all their tests, and how many wait for something that is not built yet.
 const BUGS: [usize; 2] = [30, 1];
 
@@ -25,15 +27,17 @@ fn path(name: &str) -> String {
     }
 }
 
-/// Whether there is a test of this name in the text: the function, with its attribute above.
+/// Whether there is a test of this name in the text that is run: the function, with its attribute above.
 fn is_test(text: &str, name: &str) -> bool {
     let wanted = format!("fn {name}(");
     let lines: Vec<&str> = text.lines().collect();
     let at = lines.iter().position(|line| line.contains(&wanted));
     at.is_some_and(|at| {
         let above = lines[..at].iter().rev();
-        let mut above = above.take_while(|line| !line.trim().is_empty() && !line.starts_with('}'));
-        above.any(|line| line.contains("#[test]") || line.contains("#[tokio::test"))
+        let above = above.take_while(|line| !line.trim().is_empty() && !line.starts_with('}'));
+        let above: Vec<&str> = above.map(|line| line.trim()).collect();
+        let any = |start: &str| above.iter().any(|line| line.starts_with(start));
+        (any("#[test]") || any("#[tokio::test")) && !any(IGNORED)
     })
 }
 
@@ -90,6 +94,14 @@ fn a_test_that_is_gone_is_noticed() {
     let text = "#[test]\nfn one() {\n}\n\nfn two() {\n}\n\n#[test]\n#[inline]\nfn three() {";
     assert!(is_test(text, "one") && is_test(text, "three"));
     assert!(!is_test(text, "two") && !is_test(text, "four") && !is_test(text, "on"));
+    for ignored in [format!("{IGNORED}]"), format!("{IGNORED} = \"slow\"]")] {
+        for text in [
+            format!("#[test]\n{ignored}\nfn five() {{"),
+            format!("{ignored}\n#[tokio::test]\nasync fn five() {{"),
+        ] {
+            assert!(!is_test(&text, "five"), "{text}");
+        }
+    }
     let list = "a | b\n    raft/x one\n    raft/x two\n    raft/y one\nc\nd | e\n    not yet: f\n";
     let read = |file: &str| file.ends_with("x.rs").then(|| text.to_owned());
     let found = faults(list, read);

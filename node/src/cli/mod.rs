@@ -11,6 +11,7 @@ mod output;
 pub mod process;
 mod testnet;
 
+pub use client::transaction;
 pub use node::serve_home;
 
 use clap::{Parser, Subcommand};

@@ -1,5 +1,7 @@
 //! `quorate testnet`: a cluster of real processes on this machine.
 
+mod load;
+
 use super::cluster::{self, Cluster};
 use super::output::say;
 use super::{Usage, genesis as genesis_command};
@@ -7,7 +9,8 @@ use crate::rpc::proto::StatusResponse;
 use anyhow::{Context as _, Result};
 use crypto::FaultModel;
 use genesis::Genesis;
-use std::collections::BTreeSet;
+use load::Load;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +44,10 @@ pub(super) struct Args {
     /// quorate-adversary, beside this one, lists the names.
     #[arg(long, value_name = "ID:NAME", value_parser = adversary)]
     adversary: Vec<(usize, String)>,
+    /// Write so many small values a second at the honest nodes; 0: none. By default 100 with --adversary,
+    /// since who is given nothing to order has nothing to lie about, and none without.
+    #[arg(long, value_name = "PUTS", value_parser = clap::value_parser!(u32).range(0..=i64::from(load::MOST)))]
+    load: Option<u32>,
     /// Delete the testnet in --dir first.
     #[arg(long)]
     fresh: bool,
@@ -63,7 +70,8 @@ async fn execute(args: Args) -> Result<()> {
     }
     disguise(&mut cluster, &args.adversary)?;
     let mut stop = Stop::new(args.duration)?;
-    let result = watch(&mut cluster, &args.dir, &mut stop).await;
+    let load = load::rate(args.load, !args.adversary.is_empty());
+    let result = watch(&mut cluster, &args.dir, load, &mut stop).await;
     let stopped = cluster.stop_all().await;
     result?;
     stopped?;
@@ -136,7 +144,7 @@ fn prepare(args: &Args) -> Result<()> {
 }
 
 /// Until it is time to stop: start, say so, report.
-async fn watch(cluster: &mut Cluster, dir: &Path, stop: &mut Stop) -> Result<()> {
+async fn watch(cluster: &mut Cluster, dir: &Path, load: u32, stop: &mut Stop) -> Result<()> {
     cluster.start_all()?;
     tokio::select! {
         ready = cluster.ready(PATIENCE) => ready.map(|_| ())?,
@@ -146,6 +154,18 @@ async fn watch(cluster: &mut Cluster, dir: &Path, stop: &mut Stop) -> Result<()>
     for (node, name) in cluster.adversaries() {
         say(format!("       node{node} lies: {name}"))?;
     }
+    let nodes: Vec<_> = load::honest(cluster)
+        .map(|it| format!("node{it}"))
+        .collect();
+    // Of liars nothing can be expected.
+    let load = if nodes.is_empty() { 0 } else { load };
+    if load > 0 {
+        let nodes = nodes.join(" ");
+        say(format!(
+            "       {load} puts a second at {nodes}; --load 0 writes none"
+        ))?;
+    }
+    let _load = Load::start(cluster, load)?;
     say(commands(cluster, dir))?;
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -178,8 +198,7 @@ struct Totals {
 }
 
 async fn report(cluster: &Cluster, before: &mut Totals) -> Result<()> {
-    let honest = (0..cluster.n()).filter(|node| !cluster.lies(*node));
-    let asked = honest.map(|node| cluster.status(node));
+    let asked = load::honest(cluster).map(|node| cluster.status(node));
     let answers = futures::future::join_all(asked).await;
     let answers: Vec<_> = answers.into_iter().flatten().collect();
     let Some(status) = answers.iter().max_by_key(|status| status.height) else {
@@ -212,15 +231,23 @@ async fn report(cluster: &Cluster, before: &mut Totals) -> Result<()> {
     ))?)
 }
 
-/// Whose lies somebody can prove.
+/// Whose lies somebody can prove, and who can.
 fn proven(answers: &[StatusResponse]) -> String {
-    let lies = answers.iter().flat_map(|it| &it.evidence);
-    let liars: BTreeSet<u32> = lies.map(|lie| lie.node).collect();
+    let mut liars: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for answer in answers {
+        for lie in &answer.evidence {
+            liars.entry(lie.node).or_default().insert(answer.node);
+        }
+    }
     if liars.is_empty() {
         return String::new();
     }
-    let names: Vec<_> = liars.iter().map(|node| format!("node{node}")).collect();
-    format!("  proven liars: {}", names.join(" "))
+    let names = liars.iter().map(|(liar, holders)| {
+        let holders: Vec<_> = holders.iter().map(|node| format!("node{node}")).collect();
+        format!("node{liar} (proof at {})", holders.join(" "))
+    });
+    let names: Vec<_> = names.collect();
+    format!("  proven liars: {}", names.join(", "))
 }
 
 fn ready_line(cluster: &Cluster) -> String {
@@ -288,5 +315,32 @@ impl Stop {
             _ = self.terminate.recv() => {}
             () = over => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::proto::Lie;
+
+    #[test]
+    fn a_liar_is_named_with_those_who_can_prove_it() {
+        let knows = |node, liars: &[u32]| StatusResponse {
+            node,
+            evidence: liars
+                .iter()
+                .map(|liar| Lie {
+                    node: *liar,
+                    ..Lie::default()
+                })
+                .collect(),
+            ..StatusResponse::default()
+        };
+        assert_eq!(proven(&[knows(0, &[]), knows(1, &[])]), "");
+        let answers = [knows(2, &[3, 3]), knows(0, &[]), knows(1, &[6, 3])];
+        assert_eq!(
+            proven(&answers),
+            "  proven liars: node3 (proof at node1 node2), node6 (proof at node1)"
+        );
     }
 }

@@ -18,8 +18,40 @@ const QUEUE: usize = 1024;
 pub enum Outcome {
     /// Committed (or accepted, if no more was asked for).
     Done(Receipt),
-    /// Not taken, or unknown.
+    /// Not taken, or without effect: what was sent once only may be sent anew as another transaction.
     Failed(Failure),
+    /// It may have been done, or will be: ask for its receipt, or send the same one again.
+    Unknown(Failure),
+}
+
+impl Outcome {
+    fn of(outcome: Option<tagged_response::Outcome>) -> Self {
+        match outcome {
+            Some(tagged_response::Outcome::Receipt(receipt)) => Self::Done(receipt),
+            Some(tagged_response::Outcome::Failure(failure)) if was_refused(&failure) => {
+                Self::Failed(failure)
+            }
+            Some(tagged_response::Outcome::Failure(failure)) => Self::Unknown(failure),
+            None => Self::Unknown(Failure {
+                code: Code::Internal.into(),
+                message: "an answer without an outcome".into(),
+                retry_after_ms: 0,
+            }),
+        }
+    }
+}
+
+/// Whether the node says by this that the transaction had no effect.
+fn was_refused(failure: &Failure) -> bool {
+    matches!(
+        Code::from(failure.code),
+        Code::InvalidArgument
+            | Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+    )
 }
 
 /// A stream to one node: requests in, answers out in any order.
@@ -104,19 +136,40 @@ impl SubmitAnswers {
         let Some(answer) = self.0.message().await.map_err(refused)? else {
             return Ok(None);
         };
-        let outcome = match answer.outcome {
-            Some(tagged_response::Outcome::Receipt(receipt)) => Outcome::Done(receipt),
-            Some(tagged_response::Outcome::Failure(failure)) => Outcome::Failed(failure),
-            None => Outcome::Failed(Failure {
-                code: Code::Internal.into(),
-                message: "an answer without an outcome".into(),
-                retry_after_ms: 0,
-            }),
-        };
-        Ok(Some((answer.tag, outcome)))
+        Ok(Some((answer.tag, Outcome::of(answer.outcome))))
     }
 }
 
 fn refused(status: Status) -> ClientError {
     ClientError::Refused(Box::new(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_refused_is_not_unknown() {
+        for (code, refused) in [
+            (Code::InvalidArgument, true),
+            (Code::AlreadyExists, true),
+            (Code::FailedPrecondition, true),
+            (Code::OutOfRange, true),
+            (Code::PermissionDenied, true),
+            (Code::ResourceExhausted, true),
+            (Code::DeadlineExceeded, false),
+            (Code::Unavailable, false),
+            (Code::Cancelled, false),
+            (Code::Internal, false),
+        ] {
+            let failure = Failure {
+                code: code.into(),
+                ..Failure::default()
+            };
+            let outcome = Outcome::of(Some(tagged_response::Outcome::Failure(failure)));
+            assert_eq!(matches!(outcome, Outcome::Failed(_)), refused, "{code}");
+            assert_eq!(matches!(outcome, Outcome::Unknown(_)), !refused, "{code}");
+        }
+        assert!(matches!(Outcome::of(None), Outcome::Unknown(_)));
+    }
 }

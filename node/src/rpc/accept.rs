@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -21,6 +21,26 @@ const REST: Duration = Duration::from_millis(100);
 
 /// Bytes with which every HTTP/2 connection begins.
 const PREFACE: usize = 24;
+
+/// Bytes that the kernel keeps for a client, about: they are counted nowhere. One who is far away gets
+/// no more for each round trip.
+const SEND_BUFFER: u32 = 512 << 10;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Listens here, for connections with little memory in the kernel.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    // Those that are accepted have it from here.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// What a client must have sent in time, or be cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,8 +194,14 @@ impl Debt {
 
 impl CappedStream {
     fn told(&mut self, written: &Poll<io::Result<usize>>) {
-        if let (Some(debt), Poll::Ready(Ok(1..))) = (&mut self.debt, written) {
+        let Poll::Ready(Ok(1..)) = written else {
+            return;
+        };
+        if let Some(debt) = &mut self.debt {
             debt.told();
+        }
+        if let Some(counted) = &self.counted {
+            counted.connection.took();
         }
     }
     /// The socket, unless the client is cut off: then whoever waits for it is woken.
@@ -183,6 +209,8 @@ impl CappedStream {
         if let Some(counted) = &mut self.counted
             && counted.cut.as_mut().poll(context).is_ready()
         {
+            // Else the kernel would keep what he does not take, and offer it for minutes.
+            self.stream.set_zero_linger().ok();
             return Err(io::ErrorKind::TimedOut.into());
         }
         Ok(Pin::new(&mut self.stream))
@@ -264,8 +292,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use futures::StreamExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     const PATIENCE: Duration = Duration::from_millis(100);
     /// Never over while a test runs.
@@ -341,5 +370,41 @@ mod tests {
         server.debt.as_mut().unwrap().patience = PATIENCE;
         server.write_all(b"the last").await.unwrap();
         assert!(is_cut_off(server.read(&mut [0; 64]).await));
+    }
+
+    /// What the kernel still has for him is of no use to anybody.
+    #[tokio::test]
+    async fn who_is_cut_off_for_what_he_does_not_take_is_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers = Answers::new(super::super::answers::Caps::NODE);
+        let listener = CappedListener::new(listener, 1, Owes::Preface, ENDLESS);
+        let mut streams = Box::pin(listener.into_stream(answers));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let mut server = streams.next().await.unwrap().unwrap();
+        server.write_all(&[7; 1_000]).await.unwrap();
+        server.connect_info().unwrap().cut_off();
+        let late = server.write(&[7]).await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        drop(server);
+        let mut taken = Vec::new();
+        let end = client.read_to_end(&mut taken).await.unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn the_kernel_keeps_little_for_who_takes_nothing() {
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(64 << 10).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _client = client.connect(address).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let mut kept = 0;
+        while let Ok(bytes) = timeout(PATIENCE, server.writable()).await {
+            bytes.unwrap();
+            kept += server.try_write(&[7; 4_096]).unwrap_or(0);
+        }
+        assert!((1..2 << 20).contains(&kept), "{kept} bytes");
     }
 }

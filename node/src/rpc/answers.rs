@@ -2,8 +2,8 @@
 //!
 //! An answer waits in its connection until its client takes it, and nothing makes him. So its bytes
 //! are counted, for each connection and for the node. Who asks for what may wait, waits until there
-//! is room for it; who is to be told an outcome for which there is no room is told so. And when the node
-//! has none, whoever takes nothing of what he is given is cut off, the slowest first.
+//! is room for it, and so does a transaction that reads, before it is taken: see [`super::outcome`]. And
+//! when the node has none, whoever takes too little of what he is given is cut off, the slowest first.
 
 use super::connection::Connection;
 use std::net::SocketAddr;
@@ -18,12 +18,17 @@ pub(super) enum Kind {
     Range,
     /// Blocks of the log.
     Block,
-    /// What became of transactions, and all that is short.
+    /// What became of transactions, where that is long or may be.
     Outcome,
+    /// All that is short, so that nothing long stands in its way.
+    Short,
 }
 
 /// How many there are.
-pub(super) const KINDS: usize = 3;
+pub(super) const KINDS: usize = 4;
+
+/// Ranges that are read at a time without room for what they find.
+const READS: usize = 64;
 
 /// How much may wait. The longest answer may, whatever they say, if no other does.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +37,8 @@ pub(super) struct Caps {
     pub(super) connection: usize,
     /// Bytes of a kind on all of them.
     pub(super) node: usize,
-    /// How long a client may take for what waits for him while others find no room.
+    /// How long a client may take nothing of what waits for him while others find no room: see
+    /// [`super::account`].
     pub(super) patience: Duration,
 }
 
@@ -49,6 +55,8 @@ impl Caps {
 pub(super) struct Answers {
     pub(super) caps: Caps,
     rooms: [Arc<Semaphore>; KINDS],
+    /// Ranges that may be read before it is known how long they are.
+    pub(super) reads: Arc<Semaphore>,
     connections: Mutex<Vec<Weak<Connection>>>,
 }
 
@@ -58,6 +66,7 @@ impl Answers {
         Arc::new(Self {
             caps,
             rooms: std::array::from_fn(|_| Arc::new(Semaphore::new(caps.node))),
+            reads: Arc::new(Semaphore::new(READS)),
             connections: Mutex::default(),
         })
     }
@@ -83,30 +92,30 @@ impl Answers {
         KINDS * self.caps.node - free
     }
 
-    /// Cuts off the connection whose answers of a kind have waited the longest, if it is beyond all
+    /// Cuts off the client who is the latest to take his answers of a kind, if one is beyond all
     /// patience; one at a time.
     pub(super) fn make_room(&self, kind: Kind) {
         let connections = self.connections();
         let all = connections.iter().filter_map(Weak::upgrade);
-        let (mut longest, mut slowest) = (self.caps.patience, None);
+        let mut latest: Option<(Duration, Arc<Connection>)> = None;
         for connection in all {
-            let Some(waits) = connection.account(kind).waits() else {
+            let Some(late) = connection.late(kind) else {
                 continue;
             };
             if connection.is_cut_off() {
                 return;
             }
-            if waits >= longest {
-                (longest, slowest) = (waits, Some(connection));
+            if latest.as_ref().is_none_or(|(most, _)| late > *most) {
+                latest = Some((late, connection));
             }
         }
-        if let Some(slowest) = slowest {
+        if let Some((late, latest)) = latest {
             tracing::info!(
-                ?slowest,
-                "cut off a client who has not taken his answers for {longest:?}, since others \
-                 find no room"
+                ?latest,
+                ?late,
+                "cut off a client who does not take his answers, or too slowly: others find no room"
             );
-            slowest.cut_off();
+            latest.cut_off();
         }
     }
 

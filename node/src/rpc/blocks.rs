@@ -34,7 +34,8 @@ const MORE: usize = STREAMS / 2;
 pub(super) const SHARE: usize = 8;
 /// How long who finds no room waits for those who are cut off to be gone.
 const MOMENT: Duration = Duration::from_secs(1);
-/// How long a block may wait for its reader. One who only is slow takes one now and then.
+/// How long a block may wait for its reader, unless others find no room. One who only is slow takes one
+/// now and then.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between looks for a row that is about to be written.
 const SOON: Duration = Duration::from_millis(5);

@@ -2,6 +2,7 @@
 
 use super::answers::{Answers, Kind};
 use super::connection::Connection;
+use super::held::{Held, SHORT};
 use super::purse::Purse;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -83,11 +84,13 @@ struct Leaving {
 impl Leaving {
     /// Counts a piece, which may have been counted as a message before.
     fn count(&self, bytes: Bytes) -> Result<Bytes, Status> {
-        let held = match self.purse.take(bytes.len()) {
-            Some(held) => held,
-            None => self.connection.admit(Kind::Outcome, bytes.len())?,
-        };
-        Ok(held.attach(bytes))
+        let mut held = self.purse.take(bytes.len());
+        if held.is_empty() {
+            let short = bytes.len() < SHORT;
+            let kind = if short { Kind::Short } else { Kind::Outcome };
+            held.push(self.connection.admit(kind, bytes.len())?);
+        }
+        Ok(Held::attach(held, bytes))
     }
 }
 

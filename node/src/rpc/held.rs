@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Answers shorter than this are copied: the encoder's buffer is as long as this, whatever is in it.
-const SHORT: usize = 8 << 10;
+pub(super) const SHORT: usize = 8 << 10;
 
 /// Room for an answer.
 #[derive(Debug)]
@@ -30,6 +30,30 @@ impl Room {
         let account = self.connection.account(self.kind);
         account.gave(self.own.num_permits());
         Held(self)
+    }
+
+    /// How many bytes it is for.
+    pub(super) fn bytes(&self) -> usize {
+        self.own.num_permits()
+    }
+
+    /// As [`Self::answer`], also of an answer that is longer than was thought.
+    ///
+    /// # Errors
+    /// This, if there is no room for what it is longer.
+    pub(super) fn exactly(mut self, bytes: usize) -> Result<Held, Self> {
+        let whole = self.connection.count(bytes) as usize;
+        let more = whole.saturating_sub(self.bytes());
+        if more > 0 {
+            match self.connection.try_reserve(self.kind, more) {
+                Ok(Self { own, node, .. }) => {
+                    self.own.merge(own);
+                    self.node.merge(node);
+                }
+                Err(_) => return Err(self),
+            }
+        }
+        Ok(self.answer(bytes))
     }
 
     fn split(&mut self, bytes: usize) -> Self {
@@ -56,6 +80,11 @@ impl Held {
         self.0.own.num_permits()
     }
 
+    /// Of which kind.
+    pub(super) fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
     /// A part of it, or all of it if it has no more.
     pub(super) fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes());
@@ -71,12 +100,12 @@ impl Held {
     }
 
     /// The bytes, which nobody else has, with what counts them.
-    pub(super) fn attach(self, bytes: Bytes) -> Bytes {
+    pub(super) fn attach(all: Vec<Self>, bytes: Bytes) -> Bytes {
         let bytes = match bytes.len() {
             ..SHORT => Bytes::copy_from_slice(&bytes),
             _ => bytes,
         };
-        Bytes::from_owner(Counted { bytes, _held: self })
+        Bytes::from_owner(Counted { bytes, _held: all })
     }
 }
 
@@ -89,7 +118,7 @@ impl Drop for Held {
 
 struct Counted {
     bytes: Bytes,
-    _held: Held,
+    _held: Vec<Held>,
 }
 
 impl AsRef<[u8]> for Counted {

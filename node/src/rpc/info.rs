@@ -45,13 +45,22 @@ impl NodeInfo {
         self.genesis.limits.transaction_bytes as usize
     }
 
-    /// Longest answer to a range, in bytes: keys and values, and what each pair costs besides.
-    pub(super) fn range_bytes(&self) -> usize {
+    /// Longest answer to a range of at most so many pairs, in bytes: keys and values, and what each
+    /// pair costs besides.
+    pub(super) fn range_bytes(&self, pairs: usize) -> usize {
         const PAIR: usize = 64;
         let limits = &self.limits;
         let one = limits.bound_bytes() + limits.value_bytes;
-        let pairs = limits.range_pairs.min(self.caps.range_entries) + 1;
-        limits.result_bytes.max(one) + limits.bound_bytes() + pairs * PAIR
+        let pairs = pairs.min(limits.range_pairs).min(self.caps.range_entries);
+        let found = limits.result_bytes.max(one).min(pairs.saturating_mul(one));
+        found + limits.bound_bytes() + (pairs + 1) * PAIR
+    }
+
+    /// About the longest receipt of a transaction with so many ranges, in bytes: all ranges together may
+    /// find as much as one, and each says where to go on.
+    pub(super) fn outcome_bytes(&self, ranges: usize) -> usize {
+        let others = ranges.saturating_sub(1);
+        self.range_bytes(usize::MAX) + others * self.limits.bound_bytes()
     }
 
     /// All nodes but one.
@@ -61,8 +70,8 @@ impl NodeInfo {
     }
 
     /// What can be told of a transaction from its bytes alone: said here with the field's name,
-    /// before a signature check is spent on it.
-    pub(super) fn admit(&self, transaction: &Transaction) -> Result<(), Status> {
+    /// before a signature check is spent on it. Tells what it does.
+    pub(super) fn admit(&self, transaction: &Transaction) -> Result<storage::Request, Status> {
         if transaction.chain != self.chain {
             return Err(invalid(format!(
                 "transaction.chain is {}: this chain is {}",
@@ -76,9 +85,8 @@ impl NodeInfo {
                 "transaction has {length} bytes: at most {most} are allowed; send it in parts"
             )));
         }
-        if let Err(bad) = storage::kv::validate(&transaction.body, &self.limits) {
-            return Err(invalid(format!("transaction.body: {bad}")));
-        }
+        let body = storage::kv::validate(&transaction.body, &self.limits)
+            .map_err(|bad| invalid(format!("transaction.body: {bad}")))?;
         if !self.genesis.admits(&transaction.client) {
             return Err(Status::permission_denied(format!(
                 "the genesis file lists the clients that may write, and {} is none of them: use a \
@@ -86,7 +94,7 @@ impl NodeInfo {
                 transaction.client
             )));
         }
-        Ok(())
+        Ok(body)
     }
 }
 

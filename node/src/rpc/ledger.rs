@@ -3,33 +3,26 @@
 use super::answers::Kind;
 use super::arrival::PREFIX;
 use super::connection::Connection;
-use super::convert::{bytes_of, invalid, public_key, receipt};
+use super::convert::{bytes_of, public_key, receipt};
 use super::deadline::deadline;
-use super::held::Held;
-use super::outbox::{Outbox, Sender};
+use super::held::{Held, SHORT};
+use super::outbox::Outbox;
 use super::proto::{
-    BlocksRequest, Consistency, Failure, GetReceiptRequest, Lie, Peer, RangeRequest, RangeResponse,
-    Receipt, SessionRequest, SessionResponse, StatusRequest, StatusResponse, SubmitRequest,
-    TaggedRequest, TaggedResponse, Wait, ledger_server::Ledger, tagged_response,
+    BlocksRequest, Consistency, GetReceiptRequest, Lie, Peer, RangeRequest, RangeResponse, Receipt,
+    SessionRequest, SessionResponse, StatusRequest, StatusResponse, SubmitRequest, TaggedRequest,
+    TaggedResponse, ledger_server::Ledger,
 };
 use super::purse::Purse;
-use super::{NodeInfo, blocks, range, refusal};
+use super::{NodeInfo, blocks, outcome, range, refusal};
 use crate::handle::{NodeHandle, RequestError};
-use crypto::{Height, PublicKey, Transaction};
-use engine::Reply;
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt as _};
+use crypto::{Height, PublicKey};
 use prost::Message as _;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc::OwnedPermit;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status, Streaming};
 
 /// Requests of one stream whose answers the connection has not asked for; the next one waits in it.
 const STREAM_REQUESTS: usize = 4096;
-/// How long a request of a stream may wait: a stream has no deadline of its own for each.
-const STREAM_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The service.
 #[derive(Clone)]
@@ -39,115 +32,13 @@ pub(super) struct LedgerService {
     pub(super) readers: blocks::Readers,
 }
 
-impl LedgerService {
-    /// Checks what the request alone tells, then submits.
-    async fn submit_one(&self, request: SubmitRequest, end: Instant) -> Result<Receipt, Status> {
-        let wait = match request.wait() {
-            Wait::Accepted => engine::Wait::Accepted,
-            Wait::Committed | Wait::Unspecified => engine::Wait::Committed,
-        };
-        let transaction = request
-            .transaction
-            .ok_or_else(|| invalid("transaction is missing"))?;
-        let transaction = Transaction::try_from(transaction)?;
-        self.info.admit(&transaction)?;
-        let id = bytes_of(&transaction.digest());
-        match self.handle.submit(transaction, wait, end).await {
-            Ok(Reply::Executed(done)) => receipt(&done),
-            Ok(_) => Ok(Receipt {
-                id,
-                ..Receipt::default()
-            }),
-            Err(error) => Err(refusal::status(error)),
-        }
-    }
-
-    async fn submit_tagged(
-        self,
-        tagged: TaggedRequest,
-        connection: Arc<Connection>,
-    ) -> Result<(TaggedResponse, Held), Status> {
-        let end = Instant::now() + STREAM_DEADLINE;
-        let outcome = match tagged.request {
-            Some(request) => self.submit_one(request, end).await,
-            None => Err(invalid("request is missing")),
-        };
-        let counted = |outcome| {
-            let answer = answer(tagged.tag, outcome);
-            let held = connection.admit(Kind::Outcome, PREFIX + answer.encoded_len());
-            held.map(|held| (answer, held))
-        };
-        // That there is no room for the outcome is short.
-        counted(outcome).or_else(|full| counted(Err(full)))
-    }
-
-    /// Answers a stream until the client closes it, breaks it, or the node stops.
-    async fn serve_stream(
-        self,
-        mut requests: Streaming<TaggedRequest>,
-        connection: Arc<Connection>,
-        answers: Sender<TaggedResponse>,
-    ) {
-        let (stop, out) = (self.handle.shutdown(), answers.messages);
-        let mut running = FuturesUnordered::new();
-        let mut open = true;
-        while open || !running.is_empty() {
-            // A request is taken once there is a place for its answer. So answers wait for nobody,
-            // and none that is there is forgotten uncounted where it came from.
-            let next = async {
-                let place = out.clone().reserve_owned().await.ok()?;
-                let request = requests.message().await.ok()??;
-                Some((place, request))
-            };
-            tokio::select! {
-                next = next, if open => match next {
-                    Some((place, request)) => {
-                        let submit = self.clone().submit_tagged(request, connection.clone());
-                        running.push(submit.map(move |answer| give(place, answer)));
-                    }
-                    None => open = false,
-                },
-                Some(given) = running.next(), if !running.is_empty() => {
-                    if let Err(full) = given {
-                        answers.end.send(full).ok();
-                        return;
-                    }
-                }
-                () = stop.cancelled(), if open => open = false,
-                () = out.closed() => return,
-            }
-        }
-    }
-}
-
-fn give(
-    place: OwnedPermit<(TaggedResponse, Held)>,
-    answer: Result<(TaggedResponse, Held), Status>,
-) -> Result<(), Status> {
-    answer.map(|answer| drop(place.send(answer)))
-}
-
-fn answer(tag: u64, outcome: Result<Receipt, Status>) -> TaggedResponse {
-    let outcome = match outcome {
-        Ok(receipt) => tagged_response::Outcome::Receipt(receipt),
-        Err(status) => tagged_response::Outcome::Failure(Failure {
-            code: status.code().into(),
-            message: status.message().to_owned(),
-            retry_after_ms: refusal::retry_after(&status),
-        }),
-    };
-    TaggedResponse {
-        tag,
-        outcome: Some(outcome),
-    }
-}
-
 #[tonic::async_trait]
 impl Ledger for LedgerService {
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<Receipt>, Status> {
         let end = deadline(request.metadata());
-        let receipt = self.submit_one(request.into_inner(), end).await?;
-        Ok(Response::new(receipt))
+        let connection = Connection::of(&request);
+        let told = self.submit_one(request.into_inner(), &connection, end);
+        Ok(Purse::of(told.await?))
     }
 
     type SubmitStreamStream = Outbox<TaggedResponse>;
@@ -187,6 +78,7 @@ impl Ledger for LedgerService {
         request: Request<GetReceiptRequest>,
     ) -> Result<Response<Receipt>, Status> {
         let end = deadline(request.metadata());
+        let connection = Connection::of(&request);
         let request = request.into_inner();
         let client = public_key("client", &request.client)?;
         // The question is put to the machine before the state is looked at: what is executed after
@@ -197,7 +89,10 @@ impl Ledger for LedgerService {
             Some(stored) = self.stored_receipt(client, request.sequence) => Ok(stored?),
         };
         match found {
-            Ok(found) => Ok(Response::new(receipt(&found)?)),
+            Ok(found) => {
+                let told = outcome::counted(&connection, None, receipt(&found)?)?;
+                Ok(Purse::of(told))
+            }
             Err(RequestError::Deadline) => Err(Status::deadline_exceeded(format!(
                 "no transaction of this client with sequence {} was executed here in time: ask \
                  again later, or send it again",
@@ -218,19 +113,8 @@ impl Ledger for LedgerService {
             let height = self.handle.read(end).await.map_err(refusal::status)?;
             self.executed(height, end).await?;
         }
-        let room = connection.reserve(Kind::Range, self.info.range_bytes());
-        let room = timeout_at(end, room).await;
-        let room = room.map_err(|_| connection.full())?;
-        let (state, info) = (self.handle.state(), self.info.clone());
-        let read = range::blocking(move || {
-            let answer = range::read(&state, &request, &info)?;
-            let held = room.answer(PREFIX + answer.encoded_len());
-            Ok((answer, held))
-        });
-        let (answer, held) = read.await?;
-        let purse = Arc::new(Purse::default());
-        purse.add(held);
-        Ok(purse.response(answer))
+        let answer = self.read(&connection, request, end).await?;
+        Ok(Purse::of(answer))
     }
 
     type BlocksStream = blocks::Blocks;
@@ -263,6 +147,45 @@ impl LedgerService {
                 "height {height} is not executed here yet: try again, or read with LOCAL"
             ))),
         }
+    }
+
+    /// Reads a range, and counts what it finds.
+    async fn read(
+        &self,
+        connection: &Arc<Connection>,
+        request: RangeRequest,
+        end: Instant,
+    ) -> Result<(RangeResponse, Held), Status> {
+        // How long it is nobody knows before it is read, and most are much shorter than they could be.
+        let leave = timeout_at(end, connection.read()).await;
+        let leave = leave.map_err(|_| range::busy())?;
+        let (state, info, asked) = (self.handle.state(), self.info.clone(), request.clone());
+        let to = connection.clone();
+        let found = range::blocking(move || {
+            let answer = range::read(&state, &asked, &info)?;
+            let bytes = PREFIX + answer.encoded_len();
+            let kind = if bytes < SHORT {
+                Kind::Short
+            } else {
+                Kind::Range
+            };
+            let held = to.admit(kind, bytes).ok();
+            drop(leave);
+            Ok(held.map(|held| (answer, held)))
+        });
+        if let Some(found) = found.await? {
+            return Ok(found);
+        }
+        // There is no room for it: what was read is gone, and read again when there is.
+        let most = range::longest(&request, &self.info);
+        let room = connection.reserve_by(Kind::Range, most, end).await?;
+        let (state, info) = (self.handle.state(), self.info.clone());
+        range::blocking(move || {
+            let answer = range::read(&state, &request, &info)?;
+            let held = room.answer(PREFIX + answer.encoded_len());
+            Ok((answer, held))
+        })
+        .await
     }
 
     /// The receipt of what is executed already; `None` if it is not.

@@ -14,10 +14,12 @@ mod held;
 mod info;
 mod ledger;
 mod outbox;
+mod outcome;
 mod purse;
 mod range;
 mod refusal;
 mod serve;
+mod submission;
 
 pub use info::NodeInfo;
 pub use serve::{Listeners, ledger, serve};

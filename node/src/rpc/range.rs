@@ -1,12 +1,13 @@
 //! Reads of the executed state.
 
-use super::NodeInfo;
 use super::convert::{invalid, key_value};
 use super::proto::{RangeRequest, RangeResponse};
+use super::{NodeInfo, refusal};
+use crypto::Time;
 use storage::kv::Limits;
 use storage::reader::{ReadError, StateReader};
 use storage::{End, Span};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Runs a read where it may wait for the disk.
 pub(super) async fn blocking<T: Send + 'static>(
@@ -45,6 +46,24 @@ pub(super) fn read(
         revision,
         height: found.applied.height.0,
     })
+}
+
+/// The most bytes that the answer can have.
+pub(super) fn longest(request: &RangeRequest, info: &NodeInfo) -> usize {
+    let pairs = match request.range_end.is_empty() {
+        true => 1,
+        false => limit(request.limit, info.caps.range_entries),
+    };
+    info.range_bytes(pairs as usize)
+}
+
+/// That other reads are under way.
+pub(super) fn busy() -> Status {
+    refusal::later(
+        Code::ResourceExhausted,
+        "other ranges are being read: try again in 100 ms".into(),
+        Time::millis(100),
+    )
 }
 
 /// The store takes 0 for no limit; the node's own cap is one.

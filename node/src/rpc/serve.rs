@@ -1,6 +1,6 @@
 //! Starts and stops the servers.
 
-use super::accept::{CappedListener, Owes};
+use super::accept::{self, CappedListener, Owes};
 use super::answers::{Answers, Caps};
 use super::arrival::{InTime, PATIENCE};
 use super::blocks::Readers;
@@ -49,8 +49,8 @@ impl Listeners {
     /// If one is taken or may not be used: names it.
     pub async fn bind(rpc: SocketAddr, admin: SocketAddr) -> Result<Self> {
         Ok(Self {
-            rpc: bind("rpc", rpc).await?,
-            admin: bind("admin", admin).await?,
+            rpc: bind("rpc", rpc)?,
+            admin: bind("admin", admin)?,
         })
     }
 
@@ -63,8 +63,8 @@ impl Listeners {
     }
 }
 
-async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+fn bind(what: &str, address: SocketAddr) -> Result<TcpListener> {
+    accept::listen(address).with_context(|| {
         format!(
             "cannot listen on {address} ({what}): stop what uses the port, or change `{what}` in \
              node.toml"

@@ -11,7 +11,7 @@ use super::pulse::Pulse;
 use super::requests::{Answer, Requests, Times};
 use super::storage_thread::Task;
 use consensus::Window;
-use crypto::{Height, Time};
+use crypto::{Height, NodeId, Slot, Time};
 use engine::{Class, Effect, Input, Machine, Reply, RequestId, Status};
 use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
@@ -130,6 +130,16 @@ impl<M: Machine> Driver<M> {
     }
 }
 
+/// Tells the operator of a proof: when it is found, and when a start finds it, since the node may have
+/// ended in between.
+pub(super) fn tell_of_lie(metrics: &Metrics, (node, slot): (NodeId, Slot)) {
+    metrics.lie(node, slot.kind);
+    tracing::warn!(
+        %node, %slot, epoch = %slot.epoch,
+        "a validator signed two contradicting statements: `quorate inspect evidence` has the proof"
+    );
+}
+
 impl Outward {
     fn begin_all(&mut self, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
@@ -162,12 +172,7 @@ impl Outward {
             }
             Effect::Reply { request, reply } => self.reply(request, reply),
             Effect::Evidence(evidence) => {
-                let (node, slot) = evidence.about();
-                self.metrics.lie(node, slot.kind);
-                tracing::warn!(
-                    %node, %slot, epoch = %slot.epoch,
-                    "a validator signed two contradicting statements: `quorate inspect evidence` has the proof"
-                );
+                tell_of_lie(&self.metrics, evidence.about());
             }
             Effect::Rejected { from, reject } => {
                 self.metrics.reject(reject);

@@ -1,7 +1,7 @@
 //! Starting and stopping a node.
 
 use super::clock::Clock;
-use super::driver::{Driver, Outward};
+use super::driver::{Driver, Outward, tell_of_lie};
 use super::failure::Failure;
 use super::inbox::Inbox;
 use super::metrics::Metrics;
@@ -77,7 +77,10 @@ where
     let requests = Arc::new(Requests::new(config.requests));
     let (inbox, outlet) = Inbox::new();
     let window = Arc::new(RwLock::new(machine.window()));
-    let status = Arc::new(RwLock::new(Arc::new(machine.status())));
+    let status = machine.status();
+    let lies = status.evidence.iter();
+    lies.for_each(|about| tell_of_lie(&metrics, *about));
+    let status = Arc::new(RwLock::new(Arc::new(status)));
     let (asking, counting) = (requests.clone(), metrics.clone());
     let verification = Verification::new(ingress, window.clone(), inbox.clone(), asking, counting);
     let mut parts = Parts::new(inbox, verification, status.clone(), stop.clone());

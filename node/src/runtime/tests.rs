@@ -6,14 +6,16 @@ use super::network::hello::{Hello, WIRE_VERSION};
 use super::network::peer::{LaneLimits, PeerConfig};
 use super::*;
 use crate::handle::{NodeHandle, RequestError};
+use crate::own_address::own_addresses;
 use bytes::Bytes;
 use consensus::Window;
 use crypto::{
-    ChainId, Digest, Epoch, FaultModel, Height, NodeId, NodeSet, PublicKey, Reject, SecretKey,
-    Time, Transaction, View,
+    ChainId, Digest, Epoch, FaultModel, Height, Kind, NodeId, NodeSet, PublicKey, Reject,
+    SecretKey, Slot, Time, Transaction, View,
 };
 use engine::{Class, Effect, Ingress, Input, Machine, Refusal, Reply, RequestId, Status};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::memory::Fault;
@@ -45,6 +47,8 @@ struct Toy {
     hold: bool,
     /// Wants a tick soon after it is told to stop.
     relent: bool,
+    /// Proofs that it found when it started.
+    proven: Vec<(NodeId, Slot)>,
 }
 
 impl Machine for Toy {
@@ -129,7 +133,7 @@ impl Machine for Toy {
             pending: mempool::Stats::default(),
             connected: NodeSet::EMPTY,
             requests: self.reads.len(),
-            evidence: Vec::new(),
+            evidence: self.proven.clone(),
             may_end: self.reads.is_empty(),
             waiting: None,
         }
@@ -163,31 +167,23 @@ struct Node {
     state: Arc<Memory>,
 }
 
-fn ports(n: usize) -> Vec<u16> {
-    let held: Vec<_> = (0..n)
-        .map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let port = |listener: &std::net::TcpListener| listener.local_addr().unwrap().port();
-    held.iter().map(port).collect()
-}
-
-fn network(me: u16, ports: &[u16]) -> NetworkConfig {
+fn network(me: u16, addresses: &[SocketAddr]) -> NetworkConfig {
     let key = |node: u16| SecretKey::from_seed(&[node as u8 + 1; 32]);
     let limits = LaneLimits {
         frame: 64 << 10,
         outgoing: 1 << 20,
         incoming: 1 << 20,
     };
-    let peers = (0..ports.len() as u16).filter(|node| *node != me);
+    let peers = (0..addresses.len() as u16).filter(|node| *node != me);
     NetworkConfig {
         me: NodeId(me),
         key: key(me),
-        listen: ([127, 0, 0, 1], ports[me as usize]).into(),
+        listen: addresses[me as usize],
         peers: peers
             .map(|node| PeerConfig {
                 node: NodeId(node),
                 key: key(node).public(),
-                address: format!("127.0.0.1:{}", ports[node as usize]),
+                address: addresses[node as usize].to_string(),
             })
             .collect(),
         hello: Hello {
@@ -201,7 +197,11 @@ fn network(me: u16, ports: &[u16]) -> NetworkConfig {
     }
 }
 
-async fn start(me: u16, ports: &[u16], change: impl FnOnce(&mut Toy)) -> anyhow::Result<Node> {
+async fn start(
+    me: u16,
+    addresses: &[SocketAddr],
+    change: impl FnOnce(&mut Toy),
+) -> anyhow::Result<Node> {
     let (log, state) = (Arc::new(Memory::log()), Arc::new(Memory::state()));
     let typed = storage::Log::new(log.clone(), |_| None);
     let first = Safety::genesis(ChainId::default(), PublicKey([1; 32]));
@@ -209,7 +209,7 @@ async fn start(me: u16, ports: &[u16], change: impl FnOnce(&mut Toy)) -> anyhow:
     let limits = Limits::default();
     let config = RuntimeConfig {
         clock: Clock::start(),
-        network: network(me, ports),
+        network: network(me, addresses),
         log: typed.clone(),
         group: GroupCommit::new(log.clone(), file, first, SafetyPolicy::EachFence).unwrap(),
         executor: Executor::open(typed, state.clone(), ExecutorConfig::new(limits)).unwrap(),
@@ -227,6 +227,7 @@ async fn start(me: u16, ports: &[u16], change: impl FnOnce(&mut Toy)) -> anyhow:
         halt_on_read: false,
         hold: false,
         relent: false,
+        proven: Vec::new(),
     };
     change(&mut toy);
     let handle = run(toy, Vec::new(), Arc::new(Open), config).await?;
@@ -257,9 +258,9 @@ fn soon() -> Instant {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_goes_through_a_durable_write_and_reaches_the_peer() {
-    let ports = ports(2);
-    let a = start(0, &ports, |_| {}).await.unwrap();
-    let b = start(1, &ports, |_| {}).await.unwrap();
+    let addresses = own_addresses(2);
+    let a = start(0, &addresses, |_| {}).await.unwrap();
+    let b = start(1, &addresses, |_| {}).await.unwrap();
     until("connected", || {
         a.handle.peers()[0].connected && b.handle.peers()[0].connected
     })
@@ -283,9 +284,35 @@ async fn a_read_goes_through_a_durable_write_and_reaches_the_peer() {
     assert_eq!(stop(&b).await, Ok(()));
 }
 
+/// It may have died before it could tell of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proofs_of_former_runs_are_counted_when_a_node_starts() {
+    let lie = |node: u16, view| {
+        let slot = Slot {
+            kind: Kind::Vote,
+            epoch: Epoch(0),
+            view: View(view),
+            height: Height(1),
+        };
+        (NodeId(node), slot)
+    };
+    let proven = |toy: &mut Toy| toy.proven = vec![lie(2, 1), lie(2, 7), lie(3, 1)];
+    let node = start(0, &own_addresses(1), proven).await.unwrap();
+    let metrics = node.handle.metrics();
+    assert_eq!(metrics.evidence.get(), 3);
+    let told = metrics.encode();
+    for line in [
+        r#"lies_total{node="2",kind="vote"} 2"#,
+        r#"lies_total{node="3",kind="vote"} 1"#,
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert_eq!(stop(&node).await, Ok(()));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_passed_deadline_cancels_the_request() {
-    let node = start(0, &ports(1), |_| {}).await.unwrap();
+    let node = start(0, &own_addresses(1), |_| {}).await.unwrap();
     let soon = Instant::now() + Duration::from_millis(30);
     let answer = node.handle.await_receipt(PublicKey([1; 32]), 1, soon).await;
     assert_eq!(answer, Err(RequestError::Deadline));
@@ -299,7 +326,7 @@ async fn a_passed_deadline_cancels_the_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tick_comes_when_the_machine_wants_one_and_no_other() {
     let at = |toy: &mut Toy| toy.tick_at = Some(Time::millis(50));
-    let node = start(0, &ports(1), at).await.unwrap();
+    let node = start(0, &own_addresses(1), at).await.unwrap();
     until("ticked", || node.seen.lock().unwrap().ticks == 1).await;
     sleep(Duration::from_millis(100)).await;
     assert_eq!(node.seen.lock().unwrap().ticks, 1);
@@ -311,7 +338,7 @@ async fn a_tick_comes_when_the_machine_wants_one_and_no_other() {
 async fn a_node_that_is_told_to_stop_answers_those_who_wait() {
     for relent in [true, false] {
         let hold = |toy: &mut Toy| (toy.hold, toy.relent) = (true, relent);
-        let node = start(0, &ports(1), hold).await.unwrap();
+        let node = start(0, &own_addresses(1), hold).await.unwrap();
         let handle = node.handle.clone();
         let read = tokio::spawn(async move { handle.read(soon()).await });
         until("asked", || node.handle.status().requests == 1).await;
@@ -332,7 +359,7 @@ async fn a_node_that_is_told_to_stop_answers_those_who_wait() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_sync_stops_the_node_with_a_reason() {
-    let node = start(0, &ports(1), |_| {}).await.unwrap();
+    let node = start(0, &own_addresses(1), |_| {}).await.unwrap();
     node.log.fail(Fault::Sync, 0);
     let answer = node.handle.read(soon()).await;
     assert!(answer.is_err(), "a write that failed was acknowledged");
@@ -344,7 +371,7 @@ async fn a_failed_sync_stops_the_node_with_a_reason() {
 /// What it said of itself before it died is not what it says now.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_machine_hangs_is_not_ready() {
-    let node = start(0, &ports(1), |_| {}).await.unwrap();
+    let node = start(0, &own_addresses(1), |_| {}).await.unwrap();
     node.handle.read(soon()).await.unwrap();
     assert_eq!(node.handle.status().waiting, None);
     let (seen, handle) = (node.seen.clone(), node.handle.clone());
@@ -376,7 +403,7 @@ async fn a_node_whose_machine_hangs_is_not_ready() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_that_halts_stops_the_node_with_its_reason() {
     let halt = |toy: &mut Toy| toy.halt_on_read = true;
-    let node = start(0, &ports(1), halt).await.unwrap();
+    let node = start(0, &own_addresses(1), halt).await.unwrap();
     node.handle.read(soon()).await.unwrap_err();
     let reason = timeout(PATIENCE, node.handle.stopped()).await.unwrap();
     assert_eq!(reason, Err("told to".to_owned()));
@@ -384,15 +411,17 @@ async fn a_machine_that_halts_stops_the_node_with_its_reason() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_port_is_one_line_that_names_it() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    let Err(error) = start(0, &[port], |_| {}).await else {
+    let addresses = own_addresses(1);
+    let taken = std::net::TcpListener::bind(addresses[0]).unwrap();
+    let Err(error) = start(0, &addresses, |_| {}).await else {
         panic!("it started")
     };
-    assert!(error.to_string().contains(&port.to_string()), "{error}");
+    let port = addresses[0].port().to_string();
+    assert!(error.to_string().contains(&port), "{error}");
+    drop(taken);
     // So does another node, whose sockets libp2p would share without a word.
-    let ports = ports(1);
-    let node = start(0, &ports, |_| {}).await.unwrap();
-    assert!(start(0, &ports, |_| {}).await.is_err());
+    let addresses = own_addresses(1);
+    let node = start(0, &addresses, |_| {}).await.unwrap();
+    assert!(start(0, &addresses, |_| {}).await.is_err());
     assert_eq!(stop(&node).await, Ok(()));
 }

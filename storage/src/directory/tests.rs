@@ -161,6 +161,20 @@ fn a_start_is_not_refused_because_somebody_looks() {
     drop(held);
 }
 
+/// The process that had it last has long ended.
+#[test]
+fn a_start_that_somebody_keeps_from_it_by_looking_names_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    Directory::create(home.path(), &identity()).unwrap();
+    drop(Directory::open(home.path(), &identity()).unwrap());
+    let looker = File::open(home.path().join("LOCK")).unwrap();
+    flock(&looker, FlockOperation::NonBlockingLockShared).unwrap();
+    let error = Directory::open(home.path(), &identity()).unwrap_err();
+    let (said, pid) = (error.to_string(), std::process::id().to_string());
+    assert!(!said.contains(&format!("process {pid}")), "{said}");
+    assert!(said.contains("looks at it"), "{said}");
+}
+
 #[test]
 fn a_format_file_that_is_no_text_is_damaged() {
     let home = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use super::rows::{Head, Version, history_key};
 use super::session::Sessions;
 use super::{
     Budget, Compare, Entry, Limits, Operation, Outcome, Overlay, Pair, Receipt, Reply, Request,
-    Test, entry, range, validate,
+    Test, damaged, entry, range, validate,
 };
 use crate::{Read, StoreError, Table};
 use bytes::Bytes;
@@ -158,7 +158,7 @@ impl Machine {
         if branch.iter().any(future) {
             return Ok(Outcome::FutureRevision);
         }
-        let revision = self.revision + 1;
+        let revision = one_more(self.revision, "revision")?;
         let is_range = |op: &Operation| matches!(op, Operation::Range { .. });
         let full = crowded || self.told >= HEIGHT_RESULTS;
         let tell = !full || !branch.iter().any(is_range);
@@ -210,7 +210,7 @@ impl Entry {
             outcome: self.outcome,
             revision: self.revision,
             height: self.height,
-            index: self.index,
+            index: self.index + u32::from(crypto::planted!(MisquoteReceipt)),
             repeated: true,
         }
     }
@@ -262,6 +262,12 @@ fn holds(read: &dyn Read, compare: &Compare, budget: &mut Budget) -> Result<bool
     })
 }
 
+/// A number that was counted up from nothing and is at its end was written by nobody.
+fn one_more(number: u64, what: &str) -> Result<u64, StoreError> {
+    let next = number.checked_add(1);
+    next.ok_or_else(|| damaged(format!("the {what} is the last number that there is")))
+}
+
 fn put(
     over: &mut Overlay<'_>,
     key: &Bytes,
@@ -269,7 +275,7 @@ fn put(
     revision: u64,
 ) -> Result<Reply, StoreError> {
     let (created, version) = match head(over, key)? {
-        Some(head) => (head.created, head.version + 1),
+        Some(head) => (head.created, one_more(head.version, "version of a key")?),
         None => (revision, 1),
     };
     let new = Head {

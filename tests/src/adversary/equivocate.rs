@@ -1,4 +1,4 @@
-//! Conflicting proposals, and votes for all of them.
+//! Conflicting proposals, and votes for all of them; and conflicting votes for what others propose.
 
 use super::mouth::{Said, protocol};
 use super::{Adversary, Mouth, Role, Tongue, Way};
@@ -11,10 +11,19 @@ const REMEMBERED: usize = 16;
 pub const RIVAL: Way = Way::bold("a rival proposal");
 /// A vote for whatever an accomplice proposes, and for the own rivals.
 const VOTE: Way = Way::bold("a vote for a rival");
-pub(super) const WAYS: [Way; 2] = [RIVAL, VOTE];
+/// A vote for something that nobody proposed, where others hear the true one.
+const SPLIT: Way = Way::bold("another vote to some");
+/// The same to somebody who hears the true one as well: he can prove it.
+const BOTH: Way = Way::bold("both votes to one");
+pub(super) const WAYS: [Way; 4] = [RIVAL, VOTE, SPLIT, BOTH];
 
-/// A leader that tells one half of the honest members one thing and the other half another; and an
-/// accomplice that votes for all that it hears.
+/// One vote of so many has a recipient who hears both: often enough that it is proven soon wherever it
+/// has anything to vote for, and seldom enough that most of its splits are told without a proof.
+const CARELESS: u64 = 4;
+
+/// A leader that tells one half of the honest members one thing and the other half another; an accomplice
+/// that votes for all that it hears; and, where somebody else leads, a voter that tells each half another
+/// vote.
 pub struct Equivocate<P: Tongue> {
     voted: Vec<P::Message>,
 }
@@ -41,6 +50,28 @@ impl<P: Tongue> Equivocate<P> {
             mouth.lie(VOTE, &to, engine::Class::Control, &protocol(vote));
         }
     }
+    /// Whether one of the ring has a rival proposal of the same view, for which it has votes of its own.
+    fn is_at_it(&self, vote: &P::Message) -> bool {
+        let view = P::about(vote);
+        self.voted.iter().any(|it| P::about(it) == view)
+    }
+    /// Tells each half another vote.
+    fn split(&self, said: &Said<P::Message>, mut rival: P::Message, mouth: &mut Mouth<'_>) {
+        P::sign(&mut rival, mouth.ring);
+        let view = P::about(&rival);
+        let (other, one): (Vec<NodeId>, Vec<NodeId>) =
+            said.to.iter().partition(|to| fooled(**to, view));
+        mouth.pass_to(&one, said);
+        let rival = protocol(rival);
+        mouth.lie(SPLIT, &other, said.class, &rival);
+        if mouth.chance.one_in(CARELESS) && !said.to.is_empty() {
+            let careless = [said.to[mouth.chance.index(said.to.len())]];
+            if other.contains(&careless[0]) {
+                mouth.pass_to(&careless, said);
+            }
+            mouth.lie(BOTH, &careless, said.class, &rival);
+        }
+    }
 }
 
 /// Whether a member is told the other story about a view.
@@ -51,10 +82,15 @@ pub(super) fn fooled(node: NodeId, view: u64) -> bool {
 
 impl<P: Tongue> Adversary<P> for Equivocate<P> {
     fn say(&mut self, said: Said<P::Message>, mouth: &mut Mouth<'_>) {
-        let proposal = said.message().filter(|it| P::role(it) == Role::Propose);
-        let Some((message, mut rival)) = proposal.and_then(|it| Some((it, P::rival(it)?))) else {
+        let rival = said.message().and_then(|it| Some((it, P::rival(it)?)));
+        let Some((message, mut rival)) = rival else {
             return mouth.pass(&said);
         };
+        match P::role(message) {
+            Role::Propose => {}
+            Role::Vote if !self.is_at_it(message) => return self.split(&said, rival, mouth),
+            _ => return mouth.pass(&said),
+        }
         P::sign(&mut rival, mouth.ring);
         let view = P::about(message);
         let (other, one): (Vec<NodeId>, Vec<NodeId>) =

@@ -126,7 +126,7 @@ fn lying<P: Fluent>() -> Vec<Entry<P>> {
     vec![
         Entry::new(
             "equivocate",
-            "conflicting proposals, to chosen recipients; its accomplices vote for all of them",
+            "conflicting proposals and votes, to chosen recipients; its accomplices vote for all of them",
             &equivocate::WAYS,
             || Box::new(Equivocate::default()),
         ),

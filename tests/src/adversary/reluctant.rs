@@ -63,8 +63,11 @@ impl<P: Tongue> Adversary<P> for Selective {
         let Some(message) = said.message() else {
             return mouth.pass(&said);
         };
-        let left_out = P::about(message) % mouth.ring.n() as u64;
-        let hears = |to: &NodeId| mouth.ring.holds(*to) || u64::from(to.0) != left_out;
+        // One in some views, in others so many that a quorum has to do without the rest.
+        let (view, n) = (P::about(message), mouth.ring.n() as u64);
+        let (first, many) = (view % n, 1 + view / n % (mouth.ring.f() as u64 + 1));
+        let left_out = |to: &NodeId| (u64::from(to.0) + n - first) % n < many;
+        let hears = |to: &NodeId| mouth.ring.holds(*to) || !left_out(to);
         let to: Vec<_> = said.to.iter().copied().filter(hears).collect();
         if to.len() < said.to.len() {
             mouth.withhold(SOME);

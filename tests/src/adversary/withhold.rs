@@ -17,12 +17,13 @@ impl<P: Tongue> Adversary<P> for Votes {
         let Some(vote) = vote else {
             return mouth.pass(&said);
         };
-        mouth.withhold(VOTE);
         let view = P::about(vote);
-        if view.is_multiple_of(2) {
-            let one = NodeId((view / 2 % mouth.ring.n() as u64) as u16);
-            mouth.pass_to(&[one], &said);
+        let one = NodeId((view / 2 % mouth.ring.n() as u64) as u16);
+        let to = Some(one).filter(|_| view.is_multiple_of(2));
+        if said.to.iter().any(|it| Some(*it) != to) {
+            mouth.withhold(VOTE);
         }
+        mouth.pass_to(to.as_slice(), &said);
     }
 }
 

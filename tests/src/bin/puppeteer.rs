@@ -54,7 +54,7 @@ struct Args {
     #[arg(long, default_value_t = 400_000)]
     most: u64,
     /// With --planted: hunt from so many first seeds, of which the median counts.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 5)]
     starts: usize,
 }
 
@@ -147,7 +147,9 @@ fn one(plans: &[Plan], seed: u64) -> Result<bool, String> {
         checked: true,
         in_words: true,
     };
-    let outcome = play(plan.with(seed), &Troupe::of(plan.nodes), manner);
+    let troupe = Troupe::of(plan.nodes);
+    let outcome = play(plan.with(seed), &troupe, manner);
+    let again = play(plan.with(seed), &troupe, Manner::default());
     for line in &outcome.story {
         println!("{line}");
     }
@@ -158,7 +160,14 @@ fn one(plans: &[Plan], seed: u64) -> Result<bool, String> {
     if let Some(it) = &outcome.violation {
         println!("{} broken: {}", it.property, it.what);
     }
-    Ok(outcome.violation.is_none())
+    let same = (again.trace, &again.violation) == (outcome.trace, &outcome.violation);
+    if !same {
+        println!(
+            "determinism broken: played again, its trace is {:016x}, and {:?} is broken",
+            again.trace, again.violation
+        );
+    }
+    Ok(same && outcome.violation.is_none())
 }
 
 fn many(plans: &[Plan], args: &Args) -> Result<bool, String> {

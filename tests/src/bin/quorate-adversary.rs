@@ -11,6 +11,7 @@ use genesis::{Home, Loaded, Protocol};
 use quorate::assemble::{Recovering, Running, start_as};
 use quorate::cli::serve_home;
 use quorate_tests::adversary::{self, Disguised, Fluent, Ring};
+use quorate_tests::processes::Diary;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
     let (Some(home), Some(name)) = (&args.home, &args.name) else {
         unreachable!("the command line demands them where there is no --list");
     };
-    let lie = async |loaded| start(loaded, name, &args.ring).await;
+    let lie = async |loaded| start(loaded, home, name, &args.ring).await;
     match serve_home(home, args.until_stdin_closes, lie) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -71,19 +72,26 @@ fn list(protocol: &str) -> Result<String, String> {
     }
 }
 
-async fn start(loaded: Loaded, name: &str, ring: &[PathBuf]) -> Result<Running> {
+async fn start(loaded: Loaded, home: &Path, name: &str, ring: &[PathBuf]) -> Result<Running> {
+    let diary = Diary::open(home, name);
     match loaded.genesis.protocol {
-        Protocol::Hotstuff => start_liar::<HotStuff>(loaded, name, ring).await,
-        Protocol::Pbft => start_liar::<Pbft>(loaded, name, ring).await,
+        Protocol::Hotstuff => start_liar::<HotStuff>(loaded, name, ring, diary).await,
+        Protocol::Pbft => start_liar::<Pbft>(loaded, name, ring, diary).await,
         Protocol::Raft => bail!("Raft withstands no liar, so there is nothing to show"),
     }
 }
 
-async fn start_liar<P: Fluent>(loaded: Loaded, name: &str, homes: &[PathBuf]) -> Result<Running> {
+async fn start_liar<P: Fluent>(
+    loaded: Loaded,
+    name: &str,
+    homes: &[PathBuf],
+    diary: Diary,
+) -> Result<Running> {
     let adversary = adversary::named::<P>(name).map_err(anyhow::Error::msg)?;
     let me = loaded.me;
     let ring = Arc::new(ring(&loaded, homes)?);
     tracing::warn!("node {me} lies: {name}");
+    tokio::spawn(diary.keep(ring.clone()));
     start_as::<P, _>(loaded, |(engine, effects): Recovering<_>, now| {
         let seed = now.0 ^ u64::from(std::process::id());
         let mut liar = Disguised::liar(engine, me, adversary, ring, seed);

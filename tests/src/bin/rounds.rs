@@ -109,3 +109,52 @@ async fn main() -> Result<ExitCode> {
         Some(_) => ExitCode::FAILURE,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use quorate_tests::processes::Cast;
+
+    fn campaign(words: &str) -> Campaign {
+        let words = words.split_whitespace();
+        let args = Args::try_parse_from(["rounds"].into_iter().chain(words));
+        args.unwrap().campaign().unwrap()
+    }
+
+    /// The same as far as it matters to what happens: where files go, and when to stop, is left out.
+    fn same(command: &str, wanted: &Campaign) {
+        let (build, words) = command.split_once("/release/rounds ").unwrap();
+        assert!(build.starts_with(
+            "cargo build --release --workspace --bins --features quorate-tests/e2e && "
+        ));
+        let wanted = Campaign {
+            limit: None,
+            dir: None,
+            ..wanted.clone()
+        };
+        assert_eq!(format!("{:?}", campaign(words)), format!("{wanted:?}"));
+    }
+
+    #[test]
+    fn a_command_that_plays_rounds_again_plays_the_same() {
+        let bare = "--protocol raft --seed 7 --rounds 9 --span 2.5 --seconds 60 --lease-drift 10 --pause 3";
+        let raft = campaign(bare);
+        same(&raft.replay_all(9), &raft);
+        let mut one = raft.clone();
+        (one.setup.seed, one.rounds, one.pause) = (9, 1, None);
+        same(&raft.replay_round(9, &Cast::new()), &one);
+
+        let any = campaign("--protocol pbft --nodes 7 --clients 2 --adversary any");
+        same(&any.replay_all(10), &any);
+        let cast = any.attack.cast(&any.setup, 4);
+        let mut one = any.clone();
+        (one.setup.seed, one.rounds) = (4, 1);
+        one.attack = Attack::Named(cast.clone());
+        same(&any.replay_round(4, &cast), &one);
+
+        let named = campaign("--adversary 3:equivocate --rounds 2");
+        same(&named.replay_all(2), &named);
+    }
+}

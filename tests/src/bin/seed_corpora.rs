@@ -1,12 +1,16 @@
 //! Writes what the fuzzers' corpora begin with: real values, the same each time.
 //!
-//! `cargo run -p quorate-tests --bin seed-corpora -- DIR`; then `cargo fuzz cmin` keeps what is needed.
+//! `cargo run --release -p quorate-tests --features e2e --bin seed-corpora -- tests/fuzz/corpus`, whenever a
+//! format has changed. What the fuzzers have found since lies beside them and stays.
 
 use anyhow::Context as _;
 use clap::Parser;
 use quorate_tests::fuzz::{TARGETS, seeds};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// How the names of seeds begin.
+const SEED: &str = "seed-";
 
 /// Writes what the fuzzers' corpora begin with.
 #[derive(Parser)]
@@ -20,12 +24,24 @@ fn main() -> anyhow::Result<()> {
     for target in TARGETS {
         let folder = dir.join(target.name);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        forget(&folder)?;
         let seeds = seeds(target.name);
         for (i, bytes) in seeds.iter().enumerate() {
-            let file = folder.join(format!("seed-{i:02}"));
+            let file = folder.join(format!("{SEED}{i:02}"));
             fs::write(&file, bytes).with_context(|| file.display().to_string())?;
         }
         println!("{}: {}", target.name, seeds.len());
+    }
+    Ok(())
+}
+
+/// Removes the seeds of an earlier time.
+fn forget(folder: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(SEED) {
+            fs::remove_file(entry.path())?;
+        }
     }
     Ok(())
 }

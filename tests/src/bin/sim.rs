@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use quorate_tests::adversary::Tally;
-use quorate_tests::report::{Section, Table};
+use quorate_tests::report::{Failure, Section, Table};
 use quorate_tests::sim::campaign::{self, Campaign, MEDIAN_PAYLOADS, News, Report, seeds};
 use quorate_tests::sim::{Protocol, Scenario, attack};
 use std::ops::Range;
@@ -42,7 +42,7 @@ struct Args {
     #[arg(long)]
     units: bool,
     /// With --planted: a bug survives that so many seeds do not show.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 5_000)]
     most: u64,
     /// With --planted: hunt from so many first seeds, of which the median counts.
     #[arg(long, default_value_t = 5)]
@@ -154,7 +154,8 @@ fn attack(name: &str, args: &Args) -> ExitCode {
     }
     let begun = Instant::now();
     let (attacks, mut ran) = (names.len() as u64, 0);
-    let mut section = Section::new("", 0.0);
+    let mut all = Report::new(args.protocol, args.seeds.start);
+    let mut failed = Vec::new();
     let head = [
         "attack, and its ways",
         "seeds",
@@ -180,20 +181,28 @@ fn attack(name: &str, args: &Args) -> ExitCode {
             println!("{}", line(&row));
             table.rows.push(row);
         }
-        ran += report.seeds.min(attack::ENOUGH);
+        ran += report.seeds.min(attack::MANY);
         let whole = report.seeds >= attack::ENOUGH;
         for unmet in attack::unmet(args.protocol, name, &report.caught, whole) {
             println!("FAILED: {name}: {unmet}");
-            section.fail(format!("{name}: {unmet}"), "");
+            failed.push(Failure {
+                what: format!("{name}: {unmet}"),
+                replay: String::new(),
+            });
         }
         let replay = |seed| campaign.replay(seed);
-        section.failures.extend(report.section(&replay).failures);
+        failed.extend(report.section(&replay).failures);
+        all.merge(&report);
     }
+    let mut section = all.section(&|_| String::new());
     section.part = format!("adversaries, {}, {nodes} nodes", args.protocol.name());
     section.seconds = begun.elapsed().as_secs_f64();
+    // Of each attack so many, from the first on.
+    section.seeds = None;
+    section.failures = failed;
     section.table = Some(table);
     // More of one attack make up for no other.
-    let section = section.ran(ran, attacks * attack::ENOUGH);
+    let section = section.ran(ran, attacks * attack::MANY);
     let sound = section.failures.is_empty();
     finish(args, &section, sound)
 }
@@ -254,6 +263,7 @@ fn show(plan: Scenario, lines: usize) -> ExitCode {
     for line in &outcome.tail[from..] {
         println!("{line}");
     }
+    let again = campaign::run_plan(plan.clone(), false).trace;
     println!("{plan:#?}");
     println!(
         "seed {seed}: trace {:016x}, {} heights, {} with payload, {} events, {:.3} s of virtual time",
@@ -264,6 +274,10 @@ fn show(plan: Scenario, lines: usize) -> ExitCode {
         outcome.time.0 as f64 / 1e9
     );
     match outcome.violation {
+        None if again != outcome.trace => {
+            println!("determinism broken: run again, its trace is {again:016x}");
+            ExitCode::FAILURE
+        }
         None => ExitCode::SUCCESS,
         Some(it) => {
             println!(

@@ -1,19 +1,14 @@
 //! S9: what clients were told is linearizable. Each key is judged for itself, by what every
 //! transaction and every read did to it or saw of it, between the moment in which a client first
-//! asked and the one in which it was told ([`super::register`]). And, seen at once and with more
-//! than one key in view: a read is served at no height below one that was acknowledged, by any node
-//! to anybody, before the read began.
+//! asked and the one in which it was told ([`super::register`]).
 
 use super::register::{Operation, Way, fits};
 use super::{Check, Seen};
-use crypto::Height;
 use std::collections::BTreeMap;
 
 /// See the module.
 #[derive(Default)]
 pub struct Linearizable {
-    acknowledged: Height,
-    begun: BTreeMap<u64, Height>,
     /// Counts calls and returns: all that matters of time.
     clock: u64,
     keys: BTreeMap<Vec<u8>, BTreeMap<u64, Operation>>,
@@ -59,24 +54,6 @@ impl Check for Linearizable {
     }
     fn see(&mut self, seen: &Seen) -> Result<(), String> {
         match seen {
-            Seen::Acknowledged(_, receipt) => {
-                self.acknowledged = self.acknowledged.max(receipt.height);
-            }
-            Seen::ReadBegun { request } => {
-                self.begun.insert(*request, self.acknowledged);
-            }
-            Seen::ReadServed {
-                node,
-                request,
-                height,
-            } => {
-                let least = self.begun.get(request).copied().unwrap_or_default();
-                if *height < least {
-                    return Err(format!(
-                        "node {node} serves a read at height {height}; height {least} was acknowledged before it began"
-                    ));
-                }
-            }
             Seen::Called { operation, on } => self.called(*operation, on),
             Seen::Returned { operation, told } => self.returned(*operation, told),
             _ => {}

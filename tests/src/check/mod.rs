@@ -7,6 +7,7 @@ mod candid;
 mod carried_over;
 mod descent;
 mod exactly_once;
+mod fresh;
 mod genuine;
 mod history;
 mod honesty;
@@ -30,6 +31,7 @@ pub use candid::{Candid, Mood, Sample};
 pub use carried_over::CarriedOver;
 pub use descent::Descent;
 pub use exactly_once::ExactlyOnce;
+pub use fresh::Fresh;
 pub use genuine::{Genuine, kind};
 pub use history::History;
 pub use honesty::Honesty;
@@ -134,12 +136,33 @@ pub struct Receipt {
     pub id: Digest,
     /// Where it took effect, or was found to be void.
     pub height: Height,
-    /// Whether it took effect at this height (else: a repeat, expired, or refused).
-    pub effective: bool,
+    /// What its execution says that it did.
+    pub did: Did,
+    /// The store's revision after it; of a repeat, after the first time.
+    pub revision: u64,
     /// All that the client is told, in words, but for the results: equal for equal answers.
     pub answer: String,
     /// What its operations returned, if he is told.
     pub results: Option<Results>,
+}
+
+/// What an execution did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Did {
+    /// It used up the client's number.
+    Effect,
+    /// It told again what the first one had done.
+    Repeat,
+    /// It was found to be void: expired, or refused.
+    Nothing,
+}
+
+impl Receipt {
+    /// Whether it took effect at this height.
+    #[must_use]
+    pub fn effective(&self) -> bool {
+        self.did == Did::Effect
+    }
 }
 
 /// What the operations of a transaction returned.
@@ -192,6 +215,16 @@ pub enum Seen {
         certified: Vec<Certified>,
         /// What it says as the leader of a term.
         led: Option<Led>,
+    },
+    /// A promise of a node is durable, and may leave it from now on: a row of its log, of which no other is
+    /// ever stored in its place.
+    Promised {
+        /// Who.
+        node: NodeId,
+        /// The row's key.
+        row: Vec<u8>,
+        /// What it says.
+        content: Digest,
     },
     /// A node stored a new vote.
     Voted {
@@ -339,6 +372,7 @@ impl Seen {
             | Seen::Stopped(node)
             | Seen::Reported(node, _)
             | Seen::Sent { node, .. }
+            | Seen::Promised { node, .. }
             | Seen::Voted { node, .. }
             | Seen::Stored { node, .. }
             | Seen::Committed(node, _)
@@ -405,6 +439,14 @@ pub trait Check: Send {
     }
 }
 
+/// A node finds that its own storage lacks what it must have, and does not start or stops. That is no
+/// judgement of a checker, and so bears no checker's name.
+pub const DAMAGE: &str = "damage";
+/// A node finds that a quorum contradicts its own state, and halts.
+pub const HALT: &str = "halt";
+/// See [`Fresh`].
+pub const FRESHNESS: &str = "freshness";
+
 /// All properties that are judged by what is seen.
 pub struct Checks(Vec<Box<dyn Check>>);
 
@@ -451,6 +493,7 @@ impl Checks {
             Box::new(Monotone::new(nodes, tenure)),
             Box::new(ExactlyOnce::new(nodes)),
             Box::new(Retention::default()),
+            Box::new(Fresh::default()),
             Box::new(Linearizable::default()),
             Box::new(Honesty),
         ]);

@@ -1,6 +1,8 @@
-//! S3: an honest key never signs two conflicting statements, across crashes and restarts: a ledger
-//! of everything that any honest key ever signed, whether it left or a crash kept it back. And, across kinds: no new vote in a tenure that its
-//! signer gave up (PBFT: in a view below one that it has asked for). (One that was stored before may leave later, as if it had been delayed.)
+//! S3: an honest key never signs two conflicting statements, across crashes and restarts: a ledger of
+//! everything that any honest key has signed in what left a node, and of every promise that became durable,
+//! whether it left or a crash kept it back (a vote of a leader for himself stands in no message). And, across
+//! kinds: no new vote in a tenure that its signer gave up (PBFT: in a view below one that it has asked for).
+//! (One that was stored before may leave later, as if it had been delayed.)
 
 use super::{Check, Promise, Seen, Slot};
 use crypto::{Digest, NodeId};
@@ -11,6 +13,8 @@ pub struct Promises {
     /// Views of a tenure.
     tenure: u64,
     signed: BTreeMap<(NodeId, Slot), Digest>,
+    /// Promises on disk, by their keys.
+    stored: BTreeMap<(NodeId, Vec<u8>), Digest>,
     /// The highest tenure of a timeout that left its signer.
     gave_up: BTreeMap<NodeId, u64>,
 }
@@ -22,6 +26,7 @@ impl Promises {
         Self {
             tenure,
             signed: BTreeMap::new(),
+            stored: BTreeMap::new(),
             gave_up: BTreeMap::new(),
         }
     }
@@ -70,6 +75,13 @@ impl Check for Promises {
                     }
                 }
                 Ok(())
+            }
+            Seen::Promised { node, row, content } => {
+                let known = self.stored.entry((*node, row.clone()));
+                match known.or_insert(*content) == content {
+                    true => Ok(()),
+                    false => Err(format!("node {node} stored two promises at {row:02x?}")),
+                }
             }
             Seen::Voted { node, view, .. } => match self.gave_up.get(node) {
                 Some(tenure) if view / self.tenure <= *tenure => Err(format!(

@@ -44,8 +44,8 @@ fn is_same(one: &Receipt, other: &Receipt) -> bool {
     let results = match (&one.results, &other.results) {
         (Some(one), Some(other)) => one == other,
         (None, None) => true,
-        (Some(told), None) => told.long && !other.effective,
-        (None, Some(told)) => told.long && !one.effective,
+        (Some(told), None) => told.long && !other.effective(),
+        (None, Some(told)) => told.long && !one.effective(),
     };
     results && (one.height, &one.answer) == (other.height, &other.answer)
 }
@@ -71,7 +71,7 @@ impl Check for Retention {
             Seen::Executed(node, it) => {
                 let known = self.nodes.entry(*node).or_default();
                 known.up = true;
-                for receipt in it.receipts.iter().filter(|r| r.effective) {
+                for receipt in it.receipts.iter().filter(|r| r.effective()) {
                     let name = (receipt.client, receipt.sequence);
                     let first = known.receipts.entry(name);
                     first.or_insert_with(|| receipt.clone());

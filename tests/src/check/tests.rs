@@ -65,7 +65,8 @@ fn receipt(sequence: u64, height: u64, effective: bool) -> Receipt {
         sequence,
         id: digest(9),
         height: Height(height),
-        effective,
+        did: if effective { Did::Effect } else { Did::Nothing },
+        revision: 2,
         answer: "done".into(),
         results: Some(Results::new("2".into())),
     }
@@ -498,6 +499,20 @@ fn s6_a_restart_below_the_durable_state() {
     assert_eq!(judge(&[start]), Some("S6"));
 }
 
+/// What a leader tells himself alone stands in no message.
+#[test]
+fn s3_two_promises_on_disk_for_one_slot() {
+    let promised = |node, row: u8, content| Seen::Promised {
+        node: NodeId(node),
+        row: vec![0, row],
+        content: digest(content),
+    };
+    let first = promised(0, 1, 1);
+    let others = [promised(0, 2, 2), promised(1, 1, 2), first.clone()];
+    assert_eq!(judge(&[&[first.clone()][..], &others].concat()), None);
+    assert_eq!(judge(&[first, promised(0, 1, 2)]), Some("S3"));
+}
+
 #[test]
 fn s7_nobody_signed_it() {
     assert_eq!(
@@ -524,6 +539,33 @@ fn s7_twice() {
         None
     );
     assert_eq!(judge(&[signed(1), first, again]), Some("S7"));
+}
+
+/// An execution is not believed that calls itself a repeat, or void.
+#[test]
+fn s7_what_an_execution_says_of_itself() {
+    let first = executed(0, 3, 1, vec![receipt(1, 3, true)]);
+    let later = |it: Receipt| {
+        let later = executed(0, 4, 2, vec![it]);
+        judge(&[signed(1), signed(2), first.clone(), later])
+    };
+    let repeat = |sequence, height| Receipt {
+        did: Did::Repeat,
+        ..receipt(sequence, height, false)
+    };
+    assert_eq!(later(repeat(1, 3)), None);
+    assert_eq!(later(repeat(1, 2)), Some("S7"), "it was not executed there");
+    assert_eq!(later(repeat(2, 3)), Some("S7"), "it was not executed");
+    let at = |revision, effective| Receipt {
+        revision,
+        ..receipt(2, 4, effective)
+    };
+    assert_eq!(later(at(2, true)), None, "it wrote nothing");
+    assert_eq!(later(at(3, true)), None);
+    assert_eq!(later(at(4, true)), Some("S7"), "it wrote twice");
+    assert_eq!(later(at(1, true)), Some("S7"));
+    assert_eq!(later(at(2, false)), None);
+    assert_eq!(later(at(3, false)), Some("S7"), "it is void, and wrote");
 }
 
 #[test]
@@ -632,7 +674,7 @@ fn s9_a_read_below_what_was_acknowledged_before() {
     };
     assert_eq!(run(&[&told, &begun, &served(3)]), None);
     assert_eq!(run(&[&begun, &told, &served(2)]), None);
-    assert_eq!(run(&[&told, &begun, &served(2)]), Some("S9"));
+    assert_eq!(run(&[&told, &begun, &served(2)]), Some(FRESHNESS));
 }
 
 #[test]

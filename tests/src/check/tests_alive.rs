@@ -90,7 +90,8 @@ fn executed(sequence: u64) -> [Seen; 2] {
         sequence,
         id,
         height: Height(1),
-        effective: true,
+        did: Did::Effect,
+        revision: 2,
         answer: "done".into(),
         results: Some(Results::new("2".into())),
     };

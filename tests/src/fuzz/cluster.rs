@@ -3,17 +3,16 @@
 //! the simulator with no chance in it: all that happens follows from the fuzzer's bytes.
 
 use super::forge::Forge;
+use super::plan::plan;
 use crate::sim::host::{Disk, Opened};
 use crate::sim::{Honest, Scenario, System, mock};
 use bytes::Bytes;
-use consensus::Timing;
 use crypto::{Digest, FaultModel, Height, NodeId, Signature, Time, Transaction, transaction};
 use engine::{Effect, Engine, Input, Machine, Query, Reply, RequestId, Wait};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use storage::{
-    Commit, Executor, GroupCommit, Job, Memory, MemorySafetyFile, Operation, Request, Safety,
+    Commit, Executor, GroupCommit, Job, Memory, MemorySafetyFile, Operation, Request, Safety, Store,
 };
 
 /// How many nodes.
@@ -23,11 +22,11 @@ pub const LIAR: NodeId = NodeId(3);
 /// Frames remembered, from which liars make others.
 const SEEN: usize = 256;
 /// A message's way from node to node.
-const DELAY: Time = Time(1_000_000);
+pub(super) const DELAY: Time = Time(1_000_000);
 /// What a disk takes for anything.
 const DISK: Time = Time(50_000);
 /// As many steps at one moment are a busy loop, as many in all a storm.
-const MOST_AT_ONCE: u32 = 2_000;
+const MOST_AT_ONCE: usize = 2_000;
 const MOST_STEPS: u32 = 400_000;
 
 /// What happens to one node.
@@ -84,30 +83,6 @@ pub struct Cluster<P: Forge> {
     /// What honest nodes committed and executed, by height.
     histories: BTreeMap<Height, Digest>,
     states: BTreeMap<Height, Digest>,
-}
-
-/// The plan of every cluster here.
-#[must_use]
-pub fn plan<P: Forge>() -> Scenario {
-    let timeout = Time::millis(30);
-    Scenario {
-        tenure: 4,
-        checkpoints: NonZeroU64::new(8).expect("not zero"),
-        lifetime: 1_000,
-        window: 64,
-        tight: false,
-        large: false,
-        real_signatures: false,
-        delay: DELAY,
-        timing: Timing {
-            timeout,
-            timeout_cap: Time(timeout.0 * 4),
-            resend: Time(timeout.0 / 3),
-            linger: Time(100_000),
-            lease: None,
-        },
-        ..Scenario::calm(P::PROTOCOL, 7, usize::from(NODES))
-    }
 }
 
 impl<P: Forge> Cluster<P> {
@@ -174,6 +149,20 @@ impl<P: Forge> Cluster<P> {
     #[must_use]
     pub fn disk(&self, id: NodeId) -> &Disk {
         &self.nodes[id.index()].disk
+    }
+
+    /// Moves to a node's disk all that it has executed.
+    pub fn flush(&mut self, id: NodeId) {
+        if let Some(process) = &mut self.nodes[id.index()].process {
+            let flushed = process.executor.flush(true);
+            flushed.expect("memory does not fail");
+        }
+    }
+    /// What a node that is up has executed, for readers.
+    #[must_use]
+    pub fn state(&self, id: NodeId) -> Option<Arc<dyn Store>> {
+        let process = self.nodes[id.index()].process.as_ref();
+        process.map(|process| process.executor.state())
     }
 
     /// Starts a node that is down, from its disk.
@@ -283,15 +272,18 @@ impl<P: Forge> Cluster<P> {
         }
     }
 
-    /// A frame comes to a node.
-    pub fn deliver(&mut self, to: NodeId, from: NodeId, frame: &Bytes) {
+    /// A frame comes to a node: whether it is up and lets it in.
+    pub fn deliver(&mut self, to: NodeId, from: NodeId, frame: &Bytes) -> bool {
         let Some(engine) = self.engine(to) else {
-            return;
+            return false;
         };
         let window = engine.window();
-        if let Ok(message) = self.system.ingress().admit(from, frame, &window) {
-            self.input(to, Input::Message { from, message });
-        }
+        let admitted = self.system.ingress().admit(from, frame, &window);
+        let Ok(message) = admitted else {
+            return false;
+        };
+        self.input(to, Input::Message { from, message });
+        true
     }
     /// A client puts a transaction to a node, which checks it first.
     pub fn submit(&mut self, id: NodeId, transaction: Transaction, wait: Wait) -> RequestId {
@@ -310,18 +302,29 @@ impl<P: Forge> Cluster<P> {
     /// A transaction that puts one key.
     #[must_use]
     pub fn put(&self, client: u64, sequence: u64, expires: Height, value: Bytes) -> Transaction {
-        let key = mock::key("hostile client", client);
         let put = Operation::Put {
             key: Bytes::from_static(b"key"),
             value,
         };
+        self.transaction(client, sequence, expires, &Request::all(vec![put]))
+    }
+    /// A transaction that a client has signed.
+    #[must_use]
+    pub fn transaction(
+        &self,
+        client: u64,
+        sequence: u64,
+        expires: Height,
+        request: &Request,
+    ) -> Transaction {
+        let key = mock::key("hostile client", client);
         let mut it = Transaction {
             format: transaction::FORMAT,
             chain: self.system.safety(NodeId(0)).chain,
             client: key.public(),
             sequence,
             expires,
-            body: Request::all(vec![put]).encode(),
+            body: request.encode(),
             signature: Signature::NONE,
         };
         it.signature = crate::sim::scheme(&self.plan).sign(&key, &it.digest());
@@ -343,7 +346,7 @@ impl<P: Forge> Cluster<P> {
     /// If what a node does never ends.
     pub fn run(&mut self, span: Time) {
         let end = self.now.plus(span);
-        let mut at_once = (self.now, 0);
+        let (mut moment, mut left) = (None, 0);
         loop {
             let event = self.queue.first_key_value().map(|((at, _), _)| *at);
             let wake = self.wake();
@@ -353,11 +356,13 @@ impl<P: Forge> Cluster<P> {
                 break;
             };
             self.now = self.now.max(at);
-            at_once = match at_once {
-                (moment, count) if moment == self.now => (moment, count + 1),
-                _ => (self.now, 1),
-            };
-            assert!(at_once.1 < MOST_AT_ONCE, "step after step at one moment");
+            if moment != Some(self.now) {
+                // What was said and done before, as much as it is, is no loop.
+                let due = self.queue.range(..=(self.now, u64::MAX)).count();
+                (moment, left) = (Some(self.now), MOST_AT_ONCE + due);
+            }
+            assert!(left > 0, "step after step at one moment");
+            left -= 1;
             assert!(self.steps < u64::from(MOST_STEPS), "a storm");
             match tick {
                 Some((_, id)) => self.input(id, Input::Tick),

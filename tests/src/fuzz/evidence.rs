@@ -1,7 +1,7 @@
 //! Files that are said to prove a lie: whatever is in them, they are refused in words, unless each of their
 //! bytes follows from two statements that the accused has signed.
 
-use super::testnets;
+use super::{Found, testnets};
 use genesis::{BuiltTestnet, Genesis};
 use quorate::evidence::Proof;
 use std::sync::LazyLock;
@@ -9,16 +9,22 @@ use std::sync::LazyLock;
 static CHAINS: LazyLock<Vec<BuiltTestnet>> = LazyLock::new(testnets);
 
 /// Checks a file against a genesis file of every kind.
-pub fn file(data: &[u8]) {
+#[must_use]
+pub fn file(data: &[u8]) -> Found {
+    let mut found = Vec::new();
     for chain in CHAINS.iter() {
         match Proof::parse(data, &chain.genesis) {
-            Ok(proof) => accepted(data, &proof, &chain.genesis),
+            Ok(proof) => {
+                accepted(data, &proof, &chain.genesis);
+                found.push(proof.evidence().first.0.slot.kind.name());
+            }
             Err(refusal) => {
                 let said = refusal.to_string();
                 assert!(!said.is_empty() && !said.contains('\n'), "{said:?}");
             }
         }
     }
+    found
 }
 
 fn accepted(data: &[u8], proof: &Proof, genesis: &Genesis) {

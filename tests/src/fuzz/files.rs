@@ -1,5 +1,6 @@
 //! The files a node is started from: whatever is in them, they are read or refused in words.
 
+use super::Found;
 use bytes::Bytes;
 use crypto::{KeyFile, SecretKey};
 use genesis::{Genesis, NodeConfig};
@@ -10,13 +11,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// `genesis.toml`: what is read is written and read again as the same chain.
-pub fn genesis(data: &[u8]) {
+#[must_use]
+pub fn genesis(data: &[u8]) -> Found {
     let Ok(text) = std::str::from_utf8(data) else {
-        return;
+        return Vec::new();
     };
     let genesis = match Genesis::parse("genesis.toml", text) {
         Ok(genesis) => genesis,
-        Err(error) => return assert!(!error.to_string().is_empty()),
+        Err(error) => return refused(&error),
     };
     let again = Genesis::parse("again", &genesis.to_toml());
     let again = again.expect("what was read is written and read again");
@@ -44,16 +46,24 @@ pub fn genesis(data: &[u8]) {
     let pool = mempool::Mempool::new(setup.pool, now, mempool::Recovered::default());
     assert_eq!(pool.stats(), mempool::Stats::default());
     assert!(genesis.survives().starts_with("survives") && genesis.warning() != Some(String::new()));
+    vec![genesis.protocol.name()]
+}
+
+/// Whatever is refused, somebody is told why.
+fn refused(error: &impl std::fmt::Display) -> Found {
+    assert!(!error.to_string().is_empty());
+    Vec::new()
 }
 
 /// `node.toml`: the same.
-pub fn node(data: &[u8]) {
+#[must_use]
+pub fn node(data: &[u8]) -> Found {
     let Ok(text) = std::str::from_utf8(data) else {
-        return;
+        return Vec::new();
     };
     let config = match NodeConfig::parse("node.toml", text) {
         Ok(config) => config,
-        Err(error) => return assert!(!error.to_string().is_empty()),
+        Err(error) => return refused(&error),
     };
     let again = NodeConfig::parse("again", &config.to_toml());
     assert_eq!(
@@ -65,23 +75,47 @@ pub fn node(data: &[u8]) {
     let (rpc, pool) = (&config.rpc, &config.pool);
     assert!(rpc.connections.max(rpc.requests).max(rpc.range_entries) < most);
     assert!(pool.transactions.max(pool.bytes).max(pool.bulk_bytes) < most);
+    vec!["node.toml"]
 }
 
 /// A key file, and the body of a transaction.
-pub fn key(data: &[u8]) {
+#[must_use]
+pub fn key(data: &[u8]) -> Found {
+    let mut found = Vec::new();
     let limits = storage::Limits::default();
     if let Ok(request) = storage::kv::validate(data, &limits) {
         assert_eq!(request.encode(), Bytes::copy_from_slice(data));
         assert!(request.check(&limits).is_ok());
+        found.push("body");
     }
     let Ok(path) = written(data) else {
-        return;
+        return found;
     };
     let read = KeyFile::read(&path);
     fs::remove_file(&path).ok();
     if let Ok(key) = read {
         created(&path, &key, data);
+        found.push("key");
     }
+    found
+}
+
+/// A transaction as JSON, as `quorate client txn` reads it: what is read is a request or too large.
+#[cfg(feature = "e2e")]
+#[must_use]
+pub fn transaction(data: &[u8]) -> Found {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return Vec::new();
+    };
+    let request = match quorate::cli::transaction(text) {
+        Ok(request) => request,
+        Err(error) => return refused(&error),
+    };
+    let limits = storage::Limits::default();
+    let checked = request.check(&limits);
+    let again = storage::kv::validate(&request.encode(), &limits);
+    assert!(checked.is_err() || again.as_ref() == Ok(&request));
+    vec!["transaction"]
 }
 
 /// A key is written as it was read, up to the case of its digits and the line's end.

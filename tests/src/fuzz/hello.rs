@@ -1,5 +1,6 @@
 //! The first frame of every stream: read before anything is known of who sends it.
 
+use super::Found;
 use crypto::{ChainId, codec};
 use quorate::runtime::network::hello::{Hello, MAX_HELLO, Mismatch, WIRE_VERSION};
 
@@ -14,7 +15,8 @@ fn ours() -> Hello {
 }
 
 /// Reads a hello.
-pub fn check(data: &[u8]) {
+#[must_use]
+pub fn check(data: &[u8]) -> Found {
     let ours = ours();
     let read = codec::decode::<Hello>(data).ok();
     let read = read.filter(|_| data.len() <= MAX_HELLO);
@@ -28,11 +30,16 @@ pub fn check(data: &[u8]) {
         Err(mismatch) => assert!(!mismatch.to_string().is_empty() && read.is_some()),
     }
     // What is said again is cut, and can be read.
-    if let Some(theirs) = read {
-        let said = theirs.encode();
-        assert!(said.len() <= MAX_HELLO);
-        assert!(codec::decode::<Hello>(&said).is_ok());
-    }
+    let Some(theirs) = read else {
+        return Vec::new();
+    };
+    let said = theirs.encode();
+    assert!(said.len() <= MAX_HELLO);
+    assert!(codec::decode::<Hello>(&said).is_ok());
+    vec![match ours.check(data) {
+        Ok(_) => "fits",
+        Err(_) => "does not fit",
+    }]
 }
 
 /// Hellos that go together with ours, or do not.

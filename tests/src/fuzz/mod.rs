@@ -4,6 +4,7 @@
 //! None of them may panic, whatever the bytes, or allocate without bound.
 
 mod cluster;
+pub mod data_dir;
 #[cfg(feature = "e2e")]
 pub mod evidence;
 pub mod files;
@@ -15,7 +16,9 @@ mod forge_raft;
 pub mod hello;
 mod mutate;
 pub mod node;
+mod plan;
 pub mod records;
+mod rows;
 #[cfg(feature = "e2e")]
 pub mod rpc;
 #[cfg(feature = "e2e")]
@@ -23,6 +26,7 @@ mod rpc_node;
 mod seeds;
 mod source;
 pub mod state;
+mod stores;
 mod twist;
 pub mod wire;
 
@@ -32,13 +36,17 @@ pub use seeds::seeds;
 use seeds::testnets;
 pub use source::Source;
 
+/// What a target has read in its bytes: kinds of frames that were admitted, of rows that decode, of files
+/// that are whole; or what a game has come to.
+pub type Found = Vec<&'static str>;
+
 /// One of them.
 #[derive(Clone, Copy)]
 pub struct Target {
     /// Its name: of the program that fuzzes it, and of its corpus.
     pub name: &'static str,
     /// Runs it once.
-    pub run: fn(&[u8]),
+    pub run: fn(&[u8]) -> Found,
 }
 
 /// All of them.
@@ -53,11 +61,14 @@ pub const TARGETS: &[Target] = &[
     target("records_hotstuff", records::hotstuff),
     target("records_pbft", records::pbft),
     target("records_raft", records::raft),
-    target("rows", records::rows),
+    target("rows", rows::value),
     target("genesis_toml", files::genesis),
     target("node_toml", files::node),
     target("key_file", files::key),
+    target("data_dir", data_dir::open),
     target("state", state::execute),
+    #[cfg(feature = "e2e")]
+    target("transaction_json", files::transaction),
     #[cfg(feature = "e2e")]
     target("evidence", evidence::file),
     #[cfg(feature = "e2e")]
@@ -72,9 +83,9 @@ pub const TARGETS: &[Target] = &[
 /// If there is none of this name, or it has found something.
 pub fn run(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|it| it.name == name);
-    (target.expect("a fuzzer is named like a target").run)(data);
+    let _ = (target.expect("a fuzzer is named like a target").run)(data);
 }
 
-const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+const fn target(name: &'static str, run: fn(&[u8]) -> Found) -> Target {
     Target { name, run }
 }

@@ -6,14 +6,18 @@
 
 use super::cluster::{Cluster, LIAR, NODES, ids};
 use super::forge::{self, Forge, Hands};
-use super::{Source, twist::twist};
-use crate::sim::mock;
+use super::plan::plan;
+use super::wire::kind;
+use super::{Found, Source, twist::twist};
+use crate::check::{Bounded, Caps, Check as _, Seen};
+use crate::sim::{Protocol, mock};
 use bytes::Bytes;
 use consensus::hotstuff::HotStuff;
 use consensus::pbft::Pbft;
 use consensus::raft::Raft;
 use crypto::{FaultModel, Height, NodeId, Time, codec};
 use engine::{Frame, Input, Machine as _, Reply, Wait};
+use std::collections::BTreeSet;
 
 /// Longest frame that is read.
 const LIMIT: usize = 1 << 20;
@@ -22,19 +26,32 @@ const MOST: usize = 768;
 /// How long a transaction may take once all is well, in time-outs at their longest.
 const PATIENCE: u64 = 60;
 
+/// What the nodes of a cluster may keep.
+fn caps<P: Forge>() -> Caps {
+    let (plan, nodes) = (plan::<P>(), usize::from(NODES));
+    match P::PROTOCOL {
+        Protocol::HotStuff => Caps::hotstuff(nodes, plan.tight),
+        Protocol::Pbft => Caps::pbft(nodes, plan.tight, plan.checkpoints.get()),
+        Protocol::Raft => Caps::raft(nodes, plan.tight),
+    }
+}
+
 /// Plays with HotStuff.
-pub fn hotstuff(data: &[u8]) {
-    Game::<HotStuff>::play(data);
+#[must_use]
+pub fn hotstuff(data: &[u8]) -> Found {
+    Game::<HotStuff>::play(data)
 }
 
 /// Plays with PBFT.
-pub fn pbft(data: &[u8]) {
-    Game::<Pbft>::play(data);
+#[must_use]
+pub fn pbft(data: &[u8]) -> Found {
+    Game::<Pbft>::play(data)
 }
 
 /// Plays with Raft, where no member may lie: nothing panics, and that is all.
-pub fn raft(data: &[u8]) {
-    Game::<Raft>::play(data);
+#[must_use]
+pub fn raft(data: &[u8]) -> Found {
+    Game::<Raft>::play(data)
 }
 
 struct Game<P: Forge> {
@@ -42,25 +59,36 @@ struct Game<P: Forge> {
     hands: Hands,
     /// Numbers of the clients' transactions.
     sequences: [u64; 4],
+    /// What kinds of frame of the liar's were admitted.
+    heard: BTreeSet<&'static str>,
+    /// S11, as far as a node tells.
+    caps: Bounded,
 }
 
 impl<P: Forge> Game<P> {
-    fn play(data: &[u8]) {
+    fn new() -> Self {
         let cluster = Cluster::<P>::new();
         let hands = Hands::new(&cluster.system, usize::from(NODES), LIAR, false);
-        let mut game = Self {
+        Self {
             cluster,
             hands,
             sequences: [0; 4],
-        };
+            heard: BTreeSet::new(),
+            caps: Bounded::new(caps::<P>()),
+        }
+    }
+    fn play(data: &[u8]) -> Found {
+        let mut game = Self::new();
         let mut source = Source::new(data, MOST);
         while !source.is_empty() {
             game.turn(&mut source);
+            game.within_caps();
         }
-        game.within_caps();
         if P::PROTOCOL.fault_model() == FaultModel::Byzantine {
             game.goes_on();
         }
+        game.within_caps();
+        game.heard.into_iter().collect()
     }
 
     fn turn(&mut self, source: &mut Source<'_>) {
@@ -79,7 +107,7 @@ impl<P: Forge> Game<P> {
             10 => {
                 let length = source.below(MOST);
                 let frame = Bytes::copy_from_slice(source.take(length));
-                self.cluster.deliver(node, LIAR, &frame);
+                self.deliver(node, &frame);
             }
             11..=18 => self.tell(node, source),
             19 => self.cluster.liar_speaks = source.flag(),
@@ -98,6 +126,13 @@ impl<P: Forge> Game<P> {
         }
     }
 
+    fn deliver(&mut self, node: NodeId, frame: &Bytes) {
+        if self.cluster.deliver(node, LIAR, frame)
+            && let Ok(it) = engine::decode::<P::Message>(frame, LIMIT)
+        {
+            self.heard.insert(kind(&it));
+        }
+    }
     /// A client's transaction; now and then one that nobody should take.
     fn submit(&mut self, node: NodeId, source: &mut Source<'_>) {
         let client = source.below(4);
@@ -143,7 +178,7 @@ impl<P: Forge> Game<P> {
             return;
         };
         let frame = self.made_of(&frame, source);
-        self.cluster.deliver(node, LIAR, &frame);
+        self.deliver(node, &frame);
     }
     /// What the liar's node would have said goes out changed, to some.
     fn pass_on(&mut self, source: &mut Source<'_>) {
@@ -153,7 +188,7 @@ impl<P: Forge> Game<P> {
         };
         for id in ids().filter(|id| *id != LIAR && whom >> id.0 & 1 == 1) {
             let frame = self.made_of(&frame, source);
-            self.cluster.deliver(id, LIAR, &frame);
+            self.deliver(id, &frame);
         }
     }
     /// Another message for a bare claim of the liar's: where its node stands is told by nobody.
@@ -168,7 +203,7 @@ impl<P: Forge> Game<P> {
         let mut frame = Frame::Replica(consensus::replica::Wire::Checkpoint(checkpoint));
         forge::mend::<P>(&mut frame, &self.hands);
         let frame = Bytes::from(codec::encode(&frame));
-        self.cluster.deliver(node, LIAR, &frame);
+        self.deliver(node, &frame);
     }
     /// A frame with edits, of its bytes and its content, signed by the liar.
     fn made_of(&self, frame: &Bytes, source: &mut Source<'_>) -> Bytes {
@@ -196,20 +231,16 @@ impl<P: Forge> Game<P> {
         engine.map_or(Height(0), |it| it.status().consensus.height)
     }
 
-    /// S11, as far as a node tells.
-    fn within_caps(&self) {
-        let caps = mempool::Config::new(NodeId(0), usize::from(NODES));
-        for id in ids().filter(|id| *id != LIAR) {
-            let Some(engine) = self.cluster.engine(id) else {
+    /// All that honest nodes keep has room for what is in it.
+    fn within_caps(&mut self) {
+        for node in ids().filter(|id| *id != LIAR) {
+            let Some(engine) = self.cluster.engine(node) else {
                 continue;
             };
-            let it = engine.status().pending;
-            let batches = caps.n * caps.author_batches + caps.extra_batches;
-            assert!(it.transactions <= caps.pool_transactions, "S11: {it:?}");
-            assert!(it.batches <= batches, "S11: {it:?}");
-            assert!(it.committed <= caps.committed_batches, "S11: {it:?}");
-            assert!(it.checks <= caps.checks, "S11: {it:?}");
-            assert!(it.loads <= caps.loads, "S11: {it:?}");
+            let sizes = engine.sizes();
+            if let Err(why) = self.caps.see(&Seen::Measured { node, sizes }) {
+                panic!("S11: {why}");
+            }
         }
     }
     /// With all mended and the liar silent, or honest again, the others order something new.
@@ -232,5 +263,20 @@ impl<P: Forge> Game<P> {
         let waits = ids().map(|id| self.cluster.engine(id).map(engine::Machine::status));
         let waits: Vec<_> = waits.collect();
         panic!("L1: nothing is committed any more: {waits:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Five figures of the pool were looked at, and nothing of what consensus keeps.
+    #[test]
+    #[should_panic(expected = "S11: node 0: `slots` is capped at 48 only, where 42 is meant")]
+    fn what_may_grow_beyond_what_is_meant_is_found() {
+        let mut game = Game::<Pbft>::new();
+        game.within_caps();
+        game.caps = Bounded::new(Caps::pbft(usize::from(NODES), false, 7));
+        game.within_caps();
     }
 }

@@ -2,134 +2,68 @@
 
 use super::cluster::{Cluster, ids};
 use super::forge::Forge;
+use super::stores::{self, Stores, WHO};
 use super::twist::twist;
-use super::{Source, wire::one_encoding};
-use crate::sim::System as _;
+use super::{Found, Source};
 use crate::sim::host::Disk;
 use bytes::Bytes;
 use consensus::hotstuff::HotStuff;
 use consensus::pbft::Pbft;
 use consensus::raft::Raft;
-use consensus::replica::StableCheckpoint;
-use crypto::{BatchRef, Height, NodeId, Slot, Time, codec};
-use engine::{Input, Wait};
+use crypto::{Time, codec};
+use engine::Input;
 use std::cell::OnceCell;
 use std::sync::Arc;
-use storage::memory::Image;
-use storage::{
-    CommitRow, Memory, MemorySafetyFile, Read as _, Safety, SafetyFile as _, Scan, Store as _,
-    Table, WriteBatch,
-};
+use storage::{CommitRow, Memory, MemorySafetyFile, Read as _, Scan, Store, Table, WriteBatch};
 
 /// Bytes of a game that are played.
 const MOST: usize = 1_024;
-/// Whose stores.
-const WHO: NodeId = NodeId(1);
 
 /// Stores of HotStuff.
-pub fn hotstuff(data: &[u8]) {
+#[must_use]
+pub fn hotstuff(data: &[u8]) -> Found {
     thread_local!(static KEPT: OnceCell<Vec<Stores>> = const { OnceCell::new() });
-    KEPT.with(|kept| play::<HotStuff>(kept.get_or_init(stores::<HotStuff>), data));
+    KEPT.with(|kept| play::<HotStuff>(kept, data))
 }
 
 /// Stores of PBFT.
-pub fn pbft(data: &[u8]) {
+#[must_use]
+pub fn pbft(data: &[u8]) -> Found {
     thread_local!(static KEPT: OnceCell<Vec<Stores>> = const { OnceCell::new() });
-    KEPT.with(|kept| play::<Pbft>(kept.get_or_init(stores::<Pbft>), data));
+    KEPT.with(|kept| play::<Pbft>(kept, data))
 }
 
 /// Stores of Raft.
-pub fn raft(data: &[u8]) {
+#[must_use]
+pub fn raft(data: &[u8]) -> Found {
     thread_local!(static KEPT: OnceCell<Vec<Stores>> = const { OnceCell::new() });
-    KEPT.with(|kept| play::<Raft>(kept.get_or_init(stores::<Raft>), data));
+    KEPT.with(|kept| play::<Raft>(kept, data))
 }
 
-/// Values of rows, by themselves.
-pub fn rows(data: &[u8]) {
-    one_encoding::<consensus::hotstuff::Record>(data);
-    one_encoding::<consensus::pbft::Record>(data);
-    one_encoding::<consensus::raft::Record>(data);
-    one_encoding::<consensus::hotstuff::Proof>(data);
-    one_encoding::<consensus::pbft::Proof>(data);
-    one_encoding::<consensus::raft::Proof>(data);
-    one_encoding::<CommitRow>(data);
-    one_encoding::<StableCheckpoint>(data);
-    one_encoding::<Slot>(data);
-    one_encoding::<BatchRef>(data);
-    one_encoding::<storage::Applied>(data);
-    if let Some(safety) = Safety::decode(data) {
-        assert!(data.starts_with(&safety.encode()), "one encoding");
-    }
-    let newest = Safety::newest(data);
-    assert!(Safety::free_slot(data) < 2 && newest.is_none_or(|it| it.encode().len() <= data.len()));
-}
-
-/// What a node has on its disk at some moment.
-struct Stores {
-    log: Image,
-    state: Image,
-    safety: Safety,
-}
-
-/// What one node has at several moments of a life with crashes and changes of leaders.
-fn stores<P: Forge>() -> Vec<Stores> {
-    let mut cluster = Cluster::<P>::new();
-    let mut list = Vec::new();
-    let mut sequence = 0;
-    for lost in [9, 0, 2, 1, 0] {
-        for id in ids() {
-            sequence += 1;
-            let it = cluster.put(0, sequence, Height(900), Bytes::from_static(b"value"));
-            cluster.submit(id, it, Wait::Committed);
-        }
-        if let Some(lost) = ids().nth(lost) {
-            cluster.run(Time(1_500_000));
-            cluster.kill(lost, true);
-        }
-        cluster.run(Time::millis(150));
-        let disk = cluster.disk(WHO);
-        let safety = disk.safety.clone().read().ok().flatten();
-        list.push(Stores {
-            log: disk.log.image(),
-            state: disk.state.image(),
-            safety: safety.unwrap_or_else(|| cluster.system.safety(WHO)),
-        });
-        cluster.mend();
-        cluster.run(Time::millis(150));
-    }
-    list
-}
-
-/// The logs of one node at several moments, for seeds.
-pub(super) fn logs<P: Forge>() -> Vec<Memory> {
-    let logs = stores::<P>().into_iter();
-    logs.map(|it| Memory::log().from_image(it.log)).collect()
-}
-
-fn play<P: Forge>(stores: &[Stores], data: &[u8]) {
+/// Whether the node refused, or what it did.
+fn play<P: Forge>(kept: &OnceCell<Vec<Stores>>, data: &[u8]) -> Found {
     let mut source = Source::new(data, MOST);
-    let Some(from) = source.pick(stores) else {
-        return;
+    let Some(from) = source.pick(kept.get_or_init(Stores::of::<P>)) else {
+        return Vec::new();
     };
-    let disk = Disk {
-        log: Arc::new(Memory::log().from_image(from.log.clone())),
-        state: Arc::new(Memory::state().from_image(from.state.clone())),
-        safety: MemorySafetyFile::create(&from.safety),
-    };
+    let [log, state] = from.open().map(Arc::new);
     while !source.is_empty() {
         let table = source.below(Table::LOG.len() + Table::STATE.len());
         match Table::LOG.get(table) {
-            Some(table) => change(&disk.log, *table, &mut source),
-            None => change(
-                &disk.state,
-                Table::STATE[table - Table::LOG.len()],
-                &mut source,
-            ),
+            Some(table) => change(&log, *table, &mut source),
+            None => change(&state, Table::STATE[table - Table::LOG.len()], &mut source),
         }
     }
-    // Refusing is an answer.
+    let disk = Disk {
+        log: Arc::clone(&log),
+        state: Arc::clone(&state),
+        safety: MemorySafetyFile::create(&from.safety),
+    };
+    // What lies there, as `quorate inspect` sees it; then as clients of a node do.
+    let state: Arc<dyn Store> = state;
+    stores::read::<P>(Arc::clone(&log) as _, &state, &from.limits);
     let Ok(mut cluster) = Cluster::<P>::alone(WHO, disk) else {
-        return;
+        return vec!["refused"];
     };
     for _ in 0..4 {
         cluster.run(Time::millis(40));
@@ -137,6 +71,11 @@ fn play<P: Forge>(stores: &[Stores], data: &[u8]) {
             cluster.input(WHO, Input::Connected(peer));
         }
     }
+    let Some(state) = cluster.state(WHO) else {
+        return vec!["stopped"];
+    };
+    stores::read::<P>(log, &state, &from.limits);
+    vec!["started"]
 }
 
 /// Changes one row of a table.
@@ -182,14 +121,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::sim::System as _;
     use consensus::raft::{Entry, Position, Record};
     use consensus::{Record as _, RecordKey};
-    use crypto::{Digest, Payload, View};
+    use crypto::{Digest, Height, Payload, View};
     use storage::RecordAt;
 
     /// A disk with entries of these terms and heights above what is committed.
     fn disk(entries: &[(u64, u64)]) -> Disk {
-        let system = crate::sim::Honest::<Raft>::of(&super::super::cluster::plan::<Raft>());
+        let system = crate::sim::Honest::<Raft>::of(&super::super::plan::plan::<Raft>());
         let disk = super::super::cluster::disk(&system.safety(WHO));
         let mut write = WriteBatch::new();
         for (term, height) in entries {

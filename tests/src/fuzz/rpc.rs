@@ -1,16 +1,18 @@
 //! The RPC of a real node with one member: whatever comes as a request is answered, with a status
 //! of ours, and the node goes on.
 
-use super::{Source, rpc_node};
+use super::{Found, Source, rpc_node};
 use bytes::Bytes;
 use crypto::{ChainId, Height, SecretKey, Signature, Transaction, transaction};
 use prost::Message as _;
 use quorate::handle::NodeHandle;
 use quorate::rpc::{NodeInfo, ledger, proto};
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::{Operation, Request, Span};
 use tokio::runtime::{Builder, Runtime};
@@ -24,6 +26,8 @@ const MOST: usize = 4_096;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long more of an answer is waited for: streams do not end.
 const SOON: Duration = Duration::from_millis(3);
+/// Nodes that are about to stop.
+const MOST_LEAVING: usize = 8;
 /// Pieces of an answer that are read.
 const PIECES: usize = 8;
 
@@ -41,17 +45,18 @@ const METHODS: [&str; 8] = [
 type Answer = BoxFuture<http::Response<Body>, Infallible>;
 type Call = Box<dyn FnMut(http::Request<Body>) -> Answer + Send>;
 
-/// Sends some requests.
-pub fn requests(data: &[u8]) {
-    static SERVED: OnceLock<Mutex<Served>> = OnceLock::new();
-    let served = SERVED.get_or_init(|| Mutex::new(Served::start()));
-    let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
+/// Sends some requests to a node that has just started: a saved artifact does the same again. Tells which
+/// methods were answered well.
+#[must_use]
+pub fn requests(data: &[u8]) -> Found {
+    let mut served = Served::start();
     let mut source = Source::new(data, MOST);
+    let mut found = BTreeSet::new();
     while !source.is_empty() {
-        served.request(&mut source);
+        found.extend(served.request(&mut source));
     }
-    let stop = served.handle.shutdown();
-    assert!(!stop.is_cancelled(), "the node goes on");
+    served.leave();
+    found.into_iter().collect()
 }
 
 struct Served {
@@ -85,7 +90,27 @@ impl Served {
         }
     }
 
-    fn request(&mut self, source: &mut Source<'_>) {
+    /// Stops it. A node takes its time for that, in which others are asked already.
+    fn leave(self) {
+        static LEAVING: Mutex<VecDeque<JoinHandle<()>>> = Mutex::new(VecDeque::new());
+        let stop = self.handle.shutdown();
+        assert!(!stop.is_cancelled(), "the node goes on");
+        stop.cancel();
+        let leaving = std::thread::spawn(move || {
+            let stopped = self.runtime.block_on(self.handle.stopped());
+            assert_eq!(stopped, Ok(()), "the node stops when it is told to");
+        });
+        let mut all = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_back(leaving);
+        if all.len() > MOST_LEAVING
+            && let Some(first) = all.pop_front()
+        {
+            first.join().expect("a node stops");
+        }
+    }
+
+    /// The method that was asked, if the answer is a good one.
+    fn request(&mut self, source: &mut Source<'_>) -> Option<&'static str> {
         let method = METHODS[source.below(METHODS.len())];
         let body = self.body(method, source);
         let uri = format!("http://node/quorate.v1.Ledger/{method}");
@@ -100,9 +125,7 @@ impl Served {
             request = request.header("grpc-timeout", timeout);
         }
         let body = Body::new(Whole(Some(body)));
-        let Ok(request) = request.body(body) else {
-            return;
-        };
+        let request = request.body(body).ok()?;
         let answer = (self.call)(request);
         let code = self.runtime.block_on(async {
             // Whoever names a time of his own may go away before it has passed.
@@ -111,6 +134,7 @@ impl Served {
             answered.ok().flatten()
         });
         assert!(code != Some(Code::Unknown), "a status of ours: {code:?}");
+        (code == Some(Code::Ok)).then_some(method)
     }
 
     /// Messages of a method, whole or not.

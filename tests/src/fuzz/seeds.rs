@@ -1,9 +1,12 @@
 //! Where the corpora begin: real values, made anew in the same way each time.
 
-use super::cluster::{Cluster, ids};
+use super::cluster::{Cluster, NODES, ids};
+use super::data_dir;
 use super::forge::Forge;
-use super::records;
-use crate::sim::{Chance, mock};
+use super::plan::plan;
+use super::stores::Stores;
+use super::wire;
+use crate::sim::{Chance, Honest, System as _, mock};
 use bytes::Bytes;
 use consensus::hotstuff::HotStuff;
 use consensus::pbft::Pbft;
@@ -11,9 +14,9 @@ use consensus::raft::Raft;
 use crypto::{ChainId, FaultModel, Height, NodeId, Payload, SealedBatch, Time, codec};
 use engine::{Frame, Input, Wait};
 use genesis::{BuiltTestnet, Ports, Testnet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use storage::kv::{Relation, Test};
-use storage::{Compare, Operation, Read as _, Request, Safety, Scan, Span, Table};
+use storage::{CommitRow, Compare, Operation, Read as _, Request, Safety, Scan, Span, Table};
 
 /// Games whose bytes mean nothing.
 const GAMES: u64 = 24;
@@ -33,7 +36,10 @@ pub fn seeds(name: &'static str) -> Vec<Vec<u8>> {
         "evidence" => super::evidence::seeds(),
         #[cfg(feature = "e2e")]
         "hello" => super::hello::seeds(),
+        #[cfg(feature = "e2e")]
+        "transaction_json" => transactions(),
         "key_file" => keys(),
+        "data_dir" => data_dir::seeds(),
         "node_hotstuff" | "node_pbft" | "node_raft" => hostile_games(name),
         name => games(name),
     }
@@ -96,15 +102,16 @@ fn frames<P: Forge>() -> Vec<Vec<u8>> {
         let Ok(it) = engine::decode::<P::Message>(&frame, frame.len()) else {
             continue;
         };
-        let name = match &it {
-            Frame::Replica(it) => it.name(),
-            Frame::Pool(it) => it.name(),
-        };
         let size = frame.len().ilog2();
-        kinds.entry((name, size)).or_insert(frame);
+        kinds.entry((wire::kind(&it), size)).or_insert(frame);
     }
-    let word = |(i, frame): (u8, &Bytes)| [&[(i % 4) | 8, 0], &frame[..]].concat();
-    (0..).zip(kinds.values()).map(word).collect()
+    let gate = Honest::<P>::of(&plan::<P>());
+    let sender = |frame: &Bytes| {
+        let admits = |from: &u8| wire::admits(gate.ingress(), NodeId((*from).into()), frame);
+        (0..NODES as u8).find(admits).unwrap_or_default()
+    };
+    let word = |frame: &Bytes| [&[sender(frame) | 8, 0], &frame[..]].concat();
+    kinds.values().map(word).collect()
 }
 
 /// What four nodes say to one another while one of them is killed, comes back and lags.
@@ -153,8 +160,18 @@ fn batches() -> Vec<Vec<u8>> {
         codec::encode(&Payload::Inline(vec![batch.clone()])),
         codec::encode(&mempool::Message::Offer(vec![name])),
         codec::encode(&mempool::Message::Fetch(vec![name.digest])),
+        codec::encode(&mempool::Message::NotHeld(vec![name.digest])),
         codec::encode(&mempool::Message::Batches(vec![batch.bytes().clone()])),
         codec::encode(&crypto::Certificate::default()),
+        codec::encode(&crypto::Statement {
+            slot: crypto::Slot {
+                kind: crypto::Kind::Vote,
+                epoch: crypto::Epoch(0),
+                view: crypto::View(7),
+                height: Height(0),
+            },
+            content: name.digest,
+        }),
     ];
     list.extend(batch.batch().transactions.iter().map(codec::encode));
     list
@@ -163,27 +180,40 @@ fn batches() -> Vec<Vec<u8>> {
 /// A row of each table and length, of every protocol.
 fn rows() -> Vec<Vec<u8>> {
     let mut kinds = BTreeMap::new();
-    for (i, log) in [
-        records::logs::<HotStuff>(),
-        records::logs::<Pbft>(),
-        records::logs::<Raft>(),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        for log in log {
-            for table in Table::LOG {
-                for (_, value) in log.scan(table, &Scan::all()).unwrap_or_default() {
+    for (i, all) in (0..).zip([
+        Stores::of::<HotStuff>(),
+        Stores::of::<Pbft>(),
+        Stores::of::<Raft>(),
+    ]) {
+        for [log, state] in all.iter().map(Stores::open) {
+            let tables = Table::LOG.map(|it| (&log, it)).into_iter();
+            for (store, table) in tables.chain(Table::STATE.map(|it| (&state, it))) {
+                for (key, value) in store.scan(table, &Scan::all()).unwrap_or_default() {
+                    let tag = match table {
+                        Table::Record | Table::History => value.first().copied(),
+                        Table::Meta | Table::Guard | Table::Session => key.first().copied(),
+                        _ => None,
+                    };
+                    // The state is that of every protocol.
+                    let of = if Table::STATE.contains(&table) { 3 } else { i };
                     let size = value.len().max(1).ilog2();
-                    kinds.entry((i, table, size)).or_insert(value);
+                    if let Ok(row) = codec::decode::<CommitRow>(&value)
+                        && table == Table::Commit
+                    {
+                        kinds.entry((of, table, Some(1), size)).or_insert(row.proof);
+                    }
+                    kinds.entry((of, table, tag, size)).or_insert(value);
+                    if table == Table::History {
+                        kinds.entry((4, table, tag, 0)).or_insert(key);
+                    }
                 }
             }
         }
     }
     let key = mock::key("validator", 0).public();
     let safety = Safety::genesis(ChainId::default(), key);
-    let rows = kinds.into_values().map(|it| it.to_vec());
-    rows.chain([safety.encode().to_vec()]).collect()
+    let list: BTreeSet<_> = kinds.into_values().map(|it| it.to_vec()).collect();
+    list.into_iter().chain([safety.encode().to_vec()]).collect()
 }
 
 /// A file of every kind of chain.
@@ -237,4 +267,19 @@ fn keys() -> Vec<Vec<u8>> {
         }],
     };
     vec![key.into_bytes(), request.encode().to_vec()]
+}
+
+/// What `quorate client txn` takes, every condition and operation among them.
+#[cfg(feature = "e2e")]
+fn transactions() -> Vec<Vec<u8>> {
+    let all = [
+        r#"{"then": []}"#,
+        r#"{"if": [{"key": "alice", "value": "30"}],
+  "then": [{"put": {"key": "alice", "value": "20"}}, {"delete": "bob"}],
+  "else": [{"get": "alice"}]}"#,
+        r#"{"if": [{"key": "a", "exists": true, "version": {">": 3}, "mod_revision": {"!=": 9}},
+         {"key": "\u0000\u00e9", "create_revision": {"<": 18446744073709551615}, "value": {"=": ""}}],
+  "then": [{"range": {"prefix": "b/"}}, {"range": {"prefix": "", "limit": 4294967295}}]}"#,
+    ];
+    all.map(|text| text.as_bytes().to_vec()).into()
 }

@@ -1,7 +1,7 @@
 //! The state machine against the model that its own tests have, and against itself: executed in
 //! other steps, and again after crashes, the same log has the same digests.
 
-use super::Source;
+use super::{Found, Source};
 use bytes::Bytes;
 use crypto::{
     Batch, ChainId, Digest, Height, NodeId, Payload, PublicKey, Signature, Transaction,
@@ -42,13 +42,15 @@ const LIMITS: Limits = Limits {
 };
 
 /// Plays a game.
-pub fn execute(data: &[u8]) {
+#[must_use]
+pub fn execute(data: &[u8]) -> Found {
     let mut source = Source::new(data, MOST);
     let mut game = Game::new(&mut source);
     while !source.is_empty() {
         game.turn(&mut source);
     }
     game.end();
+    vec!["game"]
 }
 
 /// Two executors over one log, and the model.

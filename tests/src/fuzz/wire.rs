@@ -1,7 +1,9 @@
 //! What comes from a peer, byte by byte: decoding, and all checks before a machine sees it.
 
-use super::cluster::{NODES, plan};
+use super::Found;
+use super::cluster::NODES;
 use super::forge::{self, Forge, Hands};
+use super::plan::plan;
 use super::{Source, twist::twist};
 use crate::sim::{Honest, Scenario, System as _};
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use consensus::pbft::Pbft;
 use consensus::raft::Raft;
 use consensus::{Message as _, Window};
 use crypto::{Batch, Epoch, Height, NodeId, Payload, SealedBatch, Transaction, View, codec};
-use engine::Ingress;
+use engine::{Frame, Ingress};
 use serde::{Serialize, de::DeserializeOwned};
 use std::cell::OnceCell;
 
@@ -25,25 +27,30 @@ const OPEN: Window = Window {
 };
 
 /// Frames of HotStuff.
-pub fn hotstuff(data: &[u8]) {
+#[must_use]
+pub fn hotstuff(data: &[u8]) -> Found {
     thread_local!(static KEPT: OnceCell<Gates<HotStuff>> = const { OnceCell::new() });
-    KEPT.with(|kept| kept.get_or_init(Gates::new).frame(data));
+    KEPT.with(|kept| kept.get_or_init(Gates::new).frame(data))
 }
 
 /// Frames of PBFT.
-pub fn pbft(data: &[u8]) {
+#[must_use]
+pub fn pbft(data: &[u8]) -> Found {
     thread_local!(static KEPT: OnceCell<Gates<Pbft>> = const { OnceCell::new() });
-    KEPT.with(|kept| kept.get_or_init(Gates::new).frame(data));
+    KEPT.with(|kept| kept.get_or_init(Gates::new).frame(data))
 }
 
 /// Frames of Raft.
-pub fn raft(data: &[u8]) {
+#[must_use]
+pub fn raft(data: &[u8]) -> Found {
     thread_local!(static KEPT: OnceCell<Gates<Raft>> = const { OnceCell::new() });
-    KEPT.with(|kept| kept.get_or_init(Gates::new).frame(data));
+    KEPT.with(|kept| kept.get_or_init(Gates::new).frame(data))
 }
 
 /// What stands for itself: batches, transactions, payloads.
-pub fn batches(data: &[u8]) {
+#[must_use]
+pub fn batches(data: &[u8]) -> Found {
+    let mut found = Vec::new();
     let bytes = Bytes::copy_from_slice(data);
     if let Ok(sealed) = SealedBatch::open(bytes.clone()) {
         let again = Batch::clone(sealed.batch()).seal();
@@ -51,17 +58,21 @@ pub fn batches(data: &[u8]) {
         let transactions = sealed.batch().transactions.iter();
         let length: usize = transactions.map(Transaction::encoded_len).sum();
         assert_eq!(length + Batch::OVERHEAD, bytes.len(), "lengths are told");
+        found.push("batch");
     }
     if let Some(it) = one_encoding::<Transaction>(data) {
         assert_eq!(it.encoded_len(), data.len(), "lengths are told");
+        found.push("transaction");
     }
     if let Some(it) = one_encoding::<Payload>(data) {
         let named = Payload::Refs(it.references().into_owned());
         assert_eq!(named.digest(), it.digest(), "a name for both forms");
+        found.push("payload");
     }
-    one_encoding::<mempool::Message>(data);
-    one_encoding::<crypto::Certificate>(data);
-    one_encoding::<crypto::Statement>(data);
+    found.extend(one_encoding::<mempool::Message>(data).map(|it| it.name()));
+    found.extend(one_encoding::<crypto::Certificate>(data).map(|_| "certificate"));
+    found.extend(one_encoding::<crypto::Statement>(data).map(|_| "statement"));
+    found
 }
 
 /// What decodes encodes to the same bytes.
@@ -97,19 +108,19 @@ impl<P: Forge> Gates<P> {
         }
     }
     /// The first byte says who sends and what is done with the rest: an edit of a frame, if it is
-    /// one; the frame itself is checked in any case.
-    fn frame(&self, data: &[u8]) {
+    /// one; the frame itself is checked in any case. Tells what kinds of frame were admitted.
+    fn frame(&self, data: &[u8]) -> Found {
         let mut source = Source::new(data, LIMIT);
         let how = source.byte();
         let edits = source.below(64);
         let edits = source.take(edits);
         let mut bytes = source.rest().to_vec();
-        self.check(how, &Bytes::copy_from_slice(&bytes));
+        let mut found = self.check(how, &Bytes::copy_from_slice(&bytes));
         let mut edits = Source::new(edits, LIMIT);
         let donor = bytes.clone();
         twist(&mut bytes, &donor, &mut edits);
         let Ok(mut frame) = engine::decode::<P::Message>(&bytes.into(), LIMIT) else {
-            return;
+            return found;
         };
         if how & 4 == 4 {
             let other = frame.clone();
@@ -117,15 +128,20 @@ impl<P: Forge> Gates<P> {
         }
         let hands = if how & 8 == 8 { &self.all } else { &self.liar };
         forge::mend::<P>(&mut frame, hands);
-        self.check(how, &codec::encode(&frame).into());
+        found.extend(self.check(how, &codec::encode(&frame).into()));
+        found
     }
-    fn check(&self, how: u8, bytes: &Bytes) {
+    fn check(&self, how: u8, bytes: &Bytes) -> Found {
+        let mut found = Vec::new();
         let from = NodeId(u16::from(how & 3));
         if let Ok(frame) = engine::decode::<P::Message>(bytes, LIMIT) {
             let again = Bytes::from(codec::encode(&frame));
             assert!(again == *bytes, "one encoding of a frame");
             let decoded = engine::decode::<P::Message>(&again, LIMIT);
             assert!(decoded == Ok(frame.clone()), "what is encoded decodes");
+            if admitted(self.cheap.ingress(), from, bytes, &OPEN) {
+                found.push(kind(&frame));
+            }
             if let Some(message) = forge::message(&frame) {
                 // What ingress and gate ask of every message.
                 let _ = (message.position(), message.statement(), message.name());
@@ -144,7 +160,25 @@ impl<P: Forge> Gates<P> {
         }
         // Nobody who is no member is heard.
         assert!(!admitted(self.cheap.ingress(), NodeId(NODES), bytes, &OPEN));
+        found
     }
+}
+
+/// Its name in metrics and logs.
+pub fn kind<M: consensus::Message>(frame: &Frame<M>) -> &'static str {
+    match frame {
+        Frame::Replica(it) => it.name(),
+        Frame::Pool(it) => it.name(),
+    }
+}
+
+/// Whether a frame is let in whose sender has it from anywhere in the protocol.
+pub fn admits<C: Send + 'static>(
+    gate: &dyn Ingress<Checked = C>,
+    from: NodeId,
+    bytes: &Bytes,
+) -> bool {
+    admitted(gate, from, bytes, &OPEN)
 }
 
 fn admitted<C: Send + 'static>(

@@ -2,13 +2,13 @@
 
 use super::Setup;
 use super::plan::shuffle;
-use crate::adversary;
+use crate::adversary::{self, Fluent};
 use crate::sim::Chance;
 use anyhow::{Context as _, Result, ensure};
 use consensus::hotstuff::HotStuff;
 use consensus::pbft::Pbft;
 use genesis::Protocol;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who lies, and in the way of which name.
 pub type Cast = BTreeMap<usize, String>;
@@ -83,13 +83,28 @@ impl Attack {
         }
     }
 
-    /// How many rounds it takes until each of its ways was played.
+    /// How many attacks it consists of.
     #[must_use]
-    pub fn ways(&self, protocol: Protocol) -> usize {
+    pub fn count(&self, protocol: Protocol) -> usize {
         match self {
-            Self::Nobody | Self::Named(_) => 1,
+            Self::Nobody => 0,
+            Self::Named(cast) => cast.values().collect::<BTreeSet<_>>().len(),
             Self::Any => names(protocol).len(),
         }
+    }
+}
+
+/// The names of the ways to lie in the attack of a name.
+pub(super) fn ways(protocol: Protocol, name: &str) -> Vec<&'static str> {
+    fn of<P: Fluent>(name: &str) -> Vec<&'static str> {
+        let all = adversary::catalogue::<P>().into_iter();
+        let ways = all.filter(|it| it.name == name).flat_map(|it| it.ways);
+        ways.map(|way| way.name).collect()
+    }
+    match protocol {
+        Protocol::Hotstuff => of::<HotStuff>(name),
+        Protocol::Pbft => of::<Pbft>(name),
+        Protocol::Raft => Vec::new(),
     }
 }
 
@@ -107,7 +122,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use std::collections::BTreeSet;
 
     fn seven(protocol: Protocol) -> Setup {
         Setup {
@@ -120,7 +134,7 @@ mod tests {
     fn the_same_nodes_lie_in_all_rounds_and_in_all_ways_in_turn() {
         for protocol in [Protocol::Hotstuff, Protocol::Pbft] {
             let setup = seven(protocol);
-            let ways = Attack::Any.ways(protocol) as u64;
+            let ways = Attack::Any.count(protocol) as u64;
             assert!(ways > 20);
             let first = Attack::Any.cast(&setup, setup.seed);
             assert_eq!(first.len(), 2);
@@ -146,6 +160,9 @@ mod tests {
         let two = hotstuff(&["6:forge", "2:equivocate"]).unwrap();
         let cast = Cast::from([(2, "equivocate".to_owned()), (6, "forge".to_owned())]);
         assert_eq!(two, Attack::Named(cast));
+        assert_eq!(two.count(Protocol::Hotstuff), 2);
+        let same = hotstuff(&["6:forge", "2:forge"]).unwrap();
+        assert_eq!(same.count(Protocol::Hotstuff), 1);
         let refused = |protocol, words: &[&str], says: &str| {
             let error = read(protocol, words).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

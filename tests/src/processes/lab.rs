@@ -93,7 +93,8 @@ pub fn program() -> Result<PathBuf> {
 
 /// A loopback address that nobody else has: no connection of anybody can take a port of a node that
 /// is down for a moment.
-fn own_address() -> (IpAddr, u16) {
+#[must_use]
+pub fn own_address() -> (IpAddr, u16) {
     static LABS: AtomicU16 = AtomicU16::new(0);
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     let host = Ipv4Addr::new(127, 64 | high & 63, middle, low);

@@ -18,14 +18,16 @@ pub mod pauses;
 mod plan;
 mod proxy;
 pub mod rounds;
+mod told;
 mod watch;
 
 pub use attack::{Attack, Cast};
 pub use book::Book;
 pub use failures::Broken;
-pub use lab::{Lab, Setup, program};
+pub use lab::{Lab, Setup, own_address, program};
 pub use links::Links;
 pub use plan::Plan;
 pub use proxy::Fault;
 pub use rounds::{Campaign, Report};
+pub use told::{Diary, Told};
 pub use watch::{Caps, Most, Watch};

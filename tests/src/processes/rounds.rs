@@ -1,5 +1,6 @@
 //! Rounds of faults on a running cluster, one after the other, and what came of them.
 
+mod replay;
 mod report;
 
 pub use report::{Failure, Report, Round};
@@ -8,7 +9,7 @@ use super::book::Journal;
 use super::clients::{self, One, Work};
 use super::failures::broken;
 use super::plan::{Event, Plan, What};
-use super::{Attack, Caps, Fault, Lab, Most, Setup, Watch, pauses};
+use super::{Attack, Caps, Cast, Diary, Fault, Lab, Most, Setup, Told, Watch, pauses, told};
 use anyhow::Result;
 use crypto::SecretKey;
 use quorate::client::{Client, Session};
@@ -39,6 +40,8 @@ pub struct Campaign {
     pub clients: usize,
     /// No round begins after so long.
     pub limit: Option<Duration>,
+    /// No round begins once there is a proof against each liar.
+    pub until_proven: bool,
     /// In the end a replica sleeps for so long under load.
     pub pause: Option<Duration>,
     /// Who lies meanwhile: see [`Campaign::attacked`].
@@ -59,6 +62,7 @@ impl Campaign {
             span: Duration::from_secs(4),
             clients: 6,
             limit: None,
+            until_proven: false,
             pause: None,
             attack: Attack::Nobody,
             caps: Caps::default(),
@@ -110,6 +114,7 @@ impl Campaign {
         let watch = watch(lab);
         let mut people = People::open(lab, self).await?;
         let mut journal = Journal::default();
+        let mut first = None;
         for number in 0..self.rounds {
             if self.limit.is_some_and(|limit| begun.elapsed() > limit) {
                 break;
@@ -118,13 +123,21 @@ impl Campaign {
             let cast = self.attack.cast(&self.setup, seed);
             report.begins(seed, &cast);
             lab.disguise(&cast).await?;
+            let before = told_so_far(lab, &cast);
             let mut round = self.round(lab, seed, &mut people, &mut journal).await?;
-            round.lies = cast;
-            round.held(watch.take());
+            round.told = told::since(&before, told_so_far(lab, &cast));
+            round.lies = cast.clone();
+            let (most, now) = (watch.take(), watch.now());
+            round.held(most);
             news(&round);
             report.took_place(round);
             report.proven.extend(lab.proven().await?);
-            report.most().within(self.caps)?;
+            let caught = cast.keys().all(|liar| report.proven.contains(liar));
+            most.within(self.caps)?;
+            now.grown(*first.get_or_insert(now))?;
+            if self.until_proven && caught {
+                break;
+            }
         }
         report.last_words = true;
         let all: Vec<usize> = (0..lab.n()).collect();
@@ -138,8 +151,9 @@ impl Campaign {
             let slept = pauses::under_load(lab, sleeper, span, self.caps).await?;
             report.slept(&slept);
         }
-        report.held(watch.take());
-        report.most().within(self.caps)
+        let most = watch.take();
+        report.held(most);
+        most.within(self.caps)
     }
 
     async fn round(
@@ -170,6 +184,17 @@ impl Campaign {
         journal.extend(written);
         Ok(round)
     }
+}
+
+/// What these have told, in all their lives.
+fn told_so_far(lab: &Lab, cast: &Cast) -> Told {
+    let mut all = Told::new();
+    for (node, name) in cast {
+        for (way, count) in Diary::read(lab.cluster.home(*node).dir(), name) {
+            *all.entry(way).or_default() += count;
+        }
+    }
+    all
 }
 
 /// A watch over the processes of a lab's honest nodes.

@@ -3,7 +3,7 @@
 use super::failures::broken;
 use anyhow::Result;
 use quorate::cli::process;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -11,6 +11,12 @@ use tokio::time::sleep;
 
 /// Time between samples.
 const EVERY: Duration = Duration::from_millis(100);
+/// How much more a node may hold after a round than after the first, everything being healed: more is a leak.
+/// RocksDB's write buffers, which fill up by and by, are less.
+const GROWTH: Caps = Caps {
+    memory: 192 << 20,
+    files: 128,
+};
 
 /// What a node may hold.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +49,7 @@ pub struct Most {
 
 /// Watches processes until it is dropped.
 pub struct Watch {
+    pid_files: Arc<[PathBuf]>,
     most: Arc<Mutex<Most>>,
     _sampler: JoinSet<()>,
 }
@@ -51,27 +58,34 @@ impl Watch {
     /// The processes that these files name, whenever they are started.
     #[must_use]
     pub fn start(pid_files: Vec<PathBuf>) -> Self {
+        let pid_files: Arc<[PathBuf]> = pid_files.into();
         let most = Arc::new(Mutex::new(Most::default()));
-        let seen = most.clone();
+        let (seen, files) = (most.clone(), pid_files.clone());
         let mut sampler = JoinSet::new();
         sampler.spawn(async move {
             loop {
-                for path in &pid_files {
-                    sample(path, &seen);
-                }
+                note(&seen, look(&files));
                 sleep(EVERY).await;
             }
         });
         Self {
+            pid_files,
             most,
             _sampler: sampler,
         }
     }
 
-    /// The most since it was last asked for.
+    /// The most since it was last asked for, now included.
     #[must_use]
     pub fn take(&self) -> Most {
-        std::mem::take(&mut *self.most.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut most = self.most.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *most).max(self.now())
+    }
+
+    /// What they hold now, at most.
+    #[must_use]
+    pub fn now(&self) -> Most {
+        look(&self.pid_files)
     }
 }
 
@@ -88,8 +102,11 @@ impl Most {
     /// Judges it.
     ///
     /// # Errors
-    /// Which cap was passed.
+    /// Which cap was passed; or that nothing was seen, which says nothing.
     pub fn within(self, caps: Caps) -> Result<()> {
+        if self.memory == 0 || self.files == 0 {
+            return Err(broken("S11", "nobody saw what the nodes hold"));
+        }
         if self.memory > caps.memory {
             let (held, cap) = (self.memory >> 20, caps.memory >> 20);
             return Err(broken(
@@ -106,21 +123,42 @@ impl Most {
         }
         Ok(())
     }
+
+    /// Judges what was held when all was healed by what was held when it was first.
+    ///
+    /// # Errors
+    /// What has grown.
+    pub fn grown(self, first: Self) -> Result<()> {
+        let caps = Caps {
+            memory: first.memory.saturating_add(GROWTH.memory),
+            files: first.files.saturating_add(GROWTH.files),
+        };
+        let grown = self.within(caps);
+        grown
+            .map_err(|error| error.context("since the first round, after which all was healed too"))
+    }
 }
 
-fn sample(pid_file: &PathBuf, most: &Mutex<Most>) {
-    // One that is dead has left its file, and no process of that number.
-    let text = std::fs::read_to_string(pid_file).unwrap_or_default();
-    let Some(usage) = text.trim().parse().ok().and_then(process::usage) else {
-        return;
-    };
-    let files = std::fs::read_dir(format!("/proc/{}/fd", text.trim()));
-    let now = Most {
-        memory: usage.memory,
-        files: files.map_or(0, Iterator::count),
-    };
+fn note(most: &Mutex<Most>, now: Most) {
     let mut most = most.lock().unwrap_or_else(PoisonError::into_inner);
     *most = most.max(now);
+}
+
+/// The most that any of them holds now.
+fn look(pid_files: &[PathBuf]) -> Most {
+    let each = pid_files.iter().filter_map(|path| sample(path));
+    each.fold(Most::default(), Most::max)
+}
+
+fn sample(pid_file: &Path) -> Option<Most> {
+    // One that is dead has left its file, and no process of that number.
+    let text = std::fs::read_to_string(pid_file).ok()?;
+    let usage = text.trim().parse().ok().and_then(process::usage)?;
+    let files = std::fs::read_dir(format!("/proc/{}/fd", text.trim()));
+    Some(Most {
+        memory: usage.memory,
+        files: files.map_or(0, Iterator::count),
+    })
 }
 
 #[cfg(test)]
@@ -158,5 +196,25 @@ mod tests {
             })
             .unwrap_err();
         assert!(broken.to_string().contains("files"), "{broken}");
+    }
+    #[test]
+    fn what_nobody_saw_is_no_proof_and_what_grows_is_found() {
+        let held = |memory, files| Most { memory, files };
+        for unseen in [held(0, 0), held(1 << 20, 0), held(0, 10)] {
+            let broken = unseen.within(Caps::default()).unwrap_err();
+            assert!(broken.to_string().contains("nobody saw"), "{broken}");
+        }
+        let first = held(60 << 20, 80);
+        assert!(first.grown(first).is_ok());
+        assert!(held(first.memory + GROWTH.memory, 208).grown(first).is_ok());
+        for more in [held(first.memory + GROWTH.memory + 1, 80), held(1, 209)] {
+            let broken = more.grown(first).unwrap_err();
+            assert!(
+                broken.to_string().contains("since the first round"),
+                "{broken}"
+            );
+        }
+        // Who runs nothing holds nothing, at most.
+        assert_eq!(look(&["no such file".into()]), Most::default());
     }
 }

@@ -49,6 +49,8 @@ pub enum News<'a> {
 pub struct Report {
     /// All but the seed.
     pub plan: Plan,
+    /// The first seed.
+    pub first: u64,
     /// Seeds played.
     pub seeds: u64,
     /// Of these, how many twice.
@@ -70,9 +72,10 @@ pub struct Report {
 }
 
 impl Report {
-    fn new(plan: Plan) -> Self {
+    fn new(plan: Plan, first: u64) -> Self {
         Self {
             plan,
+            first,
             seeds: 0,
             twice: 0,
             counts: Counts::default(),
@@ -122,12 +125,15 @@ impl Report {
         let part = format!("puppeteer, {}", self.plan.name());
         let mut section = Section::new(part, self.wall.as_secs_f64())
             .ran(self.seeds, ENOUGH)
+            .from(self.first, self.seeds)
             .figure("plays", self.seeds as f64)
             .figure("plays a second", self.rate(self.wall))
             .figure(
                 "plays that commit under attack",
                 self.counts.of(Rare::Committed) as f64,
             )
+            .figure("views of attack", self.views as f64)
+            .figure("steps of the cores", self.steps.0 as f64)
             .figure(
                 "healthy views until all commit anew, at most",
                 self.healing as f64,
@@ -170,7 +176,7 @@ impl Campaign {
     pub fn run(&self, tell: &(dyn Fn(News<'_>) + Sync)) -> Report {
         let begun = Instant::now();
         let next = AtomicU64::new(self.seeds.start);
-        let all = Mutex::new((Report::new(self.plan), Duration::ZERO));
+        let all = Mutex::new((Report::new(self.plan, self.seeds.start), Duration::ZERO));
         let is_late = || self.limit.is_some_and(|limit| begun.elapsed() >= limit);
         let work = || {
             let troupe = Troupe::of(self.plan.nodes);
@@ -179,7 +185,7 @@ impl Campaign {
                 if from >= self.seeds.end || is_late() {
                     return;
                 }
-                let mut share = Report::new(self.plan);
+                let mut share = Report::new(self.plan, from);
                 for seed in from..self.seeds.end.min(from + SHARE) {
                     let outcome = self.one(seed, &troupe, &mut share.twice);
                     if let Some(violation) = &outcome.violation {

@@ -117,6 +117,8 @@ pub enum News<'a> {
 pub struct Report {
     /// Of which protocol.
     pub protocol: Protocol,
+    /// The first seed.
+    pub first: u64,
     /// Seeds run.
     pub seeds: u64,
     /// Rare states.
@@ -138,9 +140,12 @@ pub struct Report {
 }
 
 impl Report {
-    fn new(protocol: Protocol) -> Self {
+    /// Of nothing yet.
+    #[must_use]
+    pub fn new(protocol: Protocol, first: u64) -> Self {
         Self {
             protocol,
+            first,
             seeds: 0,
             counters: Counters::default(),
             failures: Vec::new(),
@@ -163,6 +168,18 @@ impl Report {
         self.caught.add(&outcome.caught);
         self.virtual_seconds += outcome.time.0 as f64 / 1e9;
     }
+    /// Takes over all but the failures of another one, which are told with their own replay commands.
+    pub fn merge(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.counters.add(&other.counters);
+        self.payloads.extend(&other.payloads);
+        self.payloads.sort_unstable();
+        self.heights += other.heights;
+        self.events += other.events;
+        self.virtual_seconds += other.virtual_seconds;
+        self.caught.add(&other.caught);
+        self.wall += other.wall;
+    }
     /// Payload commits of the median run.
     #[must_use]
     pub fn median_payloads(&self) -> u64 {
@@ -182,6 +199,7 @@ impl Report {
         let wall = self.wall.as_secs_f64();
         let mut section = Section::new(format!("simulator, {}", self.protocol.name()), wall)
             .ran(self.seeds, ENOUGH)
+            .from(self.first, self.seeds)
             .figure("seeds", self.seeds as f64)
             .figure("seeds a second", self.seeds as f64 / wall.max(1e-9))
             .figure("hours of virtual time", self.virtual_seconds / 3_600.0)
@@ -225,7 +243,7 @@ impl Campaign {
         let begun = Instant::now();
         let next = AtomicU64::new(self.seeds.start);
         let stop = AtomicBool::new(false);
-        let report = Mutex::new(Report::new(self.protocol));
+        let report = Mutex::new(Report::new(self.protocol, self.seeds.start));
         let work = || {
             while !stop.load(Ordering::Relaxed) {
                 if self.limit.is_some_and(|limit| begun.elapsed() >= limit) {

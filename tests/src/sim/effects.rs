@@ -6,12 +6,12 @@ use super::event::{Event, Process};
 use super::network::Frame;
 use super::system::System;
 use super::world::World;
-use crate::check::Seen;
+use crate::check::{DAMAGE, HALT, Seen};
 use bytes::Bytes;
-use crypto::{Height, NodeId, Time};
+use crypto::{Hasher, Height, NodeId, Time};
 use engine::{Class, Effect, Input, Query};
 use storage::memory::Fault;
-use storage::{Commit, Executed, Job, Table};
+use storage::{Commit, Executed, Job, Op, Table, WriteBatch};
 
 impl<S: System> World<S> {
     pub(super) fn effect(&mut self, node: NodeId, effect: Effect) {
@@ -115,7 +115,7 @@ impl<S: System> World<S> {
             Effect::Halt { .. } if !self.system.honest(node) => self.crash(node),
             Effect::Halt { reason } => {
                 self.watch
-                    .blame("S5", self.now, format!("node {node} halts: {reason}"))
+                    .blame(HALT, self.now, format!("node {node} halts: {reason}"))
             }
             Effect::Send { .. }
             | Effect::Broadcast { .. }
@@ -230,8 +230,14 @@ impl<S: System> World<S> {
         {
             *countdown -= 1;
         }
+        let promised = group
+            .iter()
+            .filter(|_| synced)
+            .flat_map(|job| promises(node, &job.batch));
+        let promised: Vec<Seen> = promised.collect();
         match life.group.commit(group) {
             Ok(done) => {
+                promised.into_iter().for_each(|it| self.see(it));
                 if self.boundary(node, Sometimes::CrashedAtAnswer) {
                     return;
                 }
@@ -338,7 +344,7 @@ impl<S: System> World<S> {
             let behind = !waits && life.executor.applied().height < life.execute_to;
             if behind && self.system.honest(node) {
                 self.watch.blame(
-                    "S8",
+                    DAMAGE,
                     self.now,
                     format!("node {node} is told to execute what its log lacks"),
                 );
@@ -368,4 +374,16 @@ impl<S: System> World<S> {
             self.schedule_execution(process);
         }
     }
+}
+
+/// The promises in a write, as they lie in the log: their keys begin with a zero.
+fn promises(node: NodeId, batch: &WriteBatch) -> impl Iterator<Item = Seen> {
+    batch.ops().iter().filter_map(move |op| match op {
+        Op::Put(Table::Guard, row, promise) if row.first() == Some(&0) => Some(Seen::Promised {
+            node,
+            row: row.to_vec(),
+            content: Hasher::new("quorate/sim/promise").bytes(promise).finish(),
+        }),
+        _ => None,
+    })
 }

@@ -68,6 +68,8 @@ pub struct Life<M> {
     pub armed: Option<Time>,
     /// Ticks at one and the same time: many are a busy loop.
     pub ticks: (Time, u32),
+    /// Steps that it took.
+    pub steps: u64,
     /// Boundaries left before it crashes.
     pub countdown: Option<u64>,
     /// Whether it has recovered: caught up with what it had executed.

@@ -203,7 +203,7 @@ fn message(message: &Message, into: &mut Inspected) {
     match message {
         Message::Proposal(it) => {
             let header = &it.block.header;
-            let digest = it.block.digest();
+            let digest = digest(header);
             into.view = header.view.0;
             into.promise(
                 it.author,
@@ -252,7 +252,7 @@ fn proposal(message: &Message) -> Option<Proposed> {
     };
     let header = &it.block.header;
     Some(Proposed {
-        block: it.block.digest(),
+        block: digest(header),
         parent: header.parent,
         height: header.height.0,
         view: header.view.0,
@@ -277,7 +277,7 @@ impl Legible for HotStuff {
         })
     }
     fn shown(node: NodeId, it: &Committed<Proof>) -> Option<Seen> {
-        // Who plays without bytes has checked signatures where they came in.
+        // Who plays without bytes checks signatures where they come in, if at all.
         let signers = it.proof.certificate.certificate.signers.iter();
         let signers = signers.map(|signer| (signer, true)).collect();
         let proven = proven(it.height, it.payload.digest(), &it.proof, signers);

@@ -149,8 +149,8 @@ pub fn frame<M: DeserializeOwned>(
 pub fn checkpoint(it: &Checkpoint, into: &mut Inspected) {
     into.name = "checkpoint";
     let place = (EPOCH, it.height.0);
-    let content = content(it.height.0, &it.state);
-    into.promise(it.node, "checkpoint", place, content);
+    let signed = checkpoint_at(it.height.0, &it.history, &it.state);
+    into.promise(it.node, "checkpoint", place, signed);
 }
 
 fn pool(message: &mempool::Message, into: &mut Inspected) {
@@ -167,6 +167,16 @@ fn pool(message: &mempool::Message, into: &mut Inspected) {
         mempool::Message::Offer(_) => into.offer = true,
         _ => {}
     }
+}
+
+/// The content of a checkpoint.
+#[must_use]
+pub fn checkpoint_at(height: u64, history: &Digest, state: &Digest) -> Digest {
+    Hasher::new("quorate/sim/checkpoint")
+        .number(height)
+        .digest(history)
+        .digest(state)
+        .finish()
 }
 
 /// Two contents as one.

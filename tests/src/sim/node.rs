@@ -6,7 +6,7 @@ use super::host::Life;
 use super::network::pairs;
 use super::system::System;
 use super::world::World;
-use crate::check::Seen;
+use crate::check::{DAMAGE, Seen};
 use bytes::Bytes;
 use crypto::{NodeId, Time};
 use engine::{Class, Effect, Input, Machine};
@@ -14,6 +14,9 @@ use storage::memory::Fault;
 
 type Checked<S> = <<S as System>::Machine as Machine>::Checked;
 
+/// A node tells how full its collections are after each so many-th step. (After every one costs as much as
+/// all the rest.)
+const MEASURED: u64 = 32;
 /// As many ticks at one moment are a busy loop.
 const MOST_TICKS: u32 = 1_000;
 
@@ -69,7 +72,7 @@ impl<S: System> World<S> {
             Err(why) if self.is_rotten(node, &why) => return self.retire(node),
             Err(why) => {
                 return self.watch.blame(
-                    "S8",
+                    DAMAGE,
                     self.now,
                     format!("node {node} refuses to start: {why}"),
                 );
@@ -87,6 +90,7 @@ impl<S: System> World<S> {
             executing: false,
             armed: None,
             ticks: (Time(0), 0),
+            steps: 0,
             countdown: None,
             recovering,
         };
@@ -262,7 +266,7 @@ impl<S: System> World<S> {
             self.crash(node);
         } else {
             self.watch
-                .blame("S8", self.now, format!("node {node} stops: {why}"));
+                .blame(DAMAGE, self.now, format!("node {node} stops: {why}"));
         }
     }
 
@@ -396,6 +400,8 @@ impl<S: System> World<S> {
         let Some(life) = &mut host.life else { return };
         let mut effects = Vec::new();
         life.machine.step(now, input, &mut effects);
+        life.steps += 1;
+        let measured = life.steps.is_multiple_of(MEASURED);
         if host.slow.0 > 0 {
             host.paused = self.now.plus(host.slow);
         }
@@ -403,7 +409,14 @@ impl<S: System> World<S> {
         let changed = effects.iter().any(telling);
         let incarnation = host.incarnation;
         self.carry_out(node, effects);
-        if changed && self.alive((node, incarnation)).is_some() {
+        let Some(life) = self.alive((node, incarnation)) else {
+            return;
+        };
+        if measured {
+            let sizes = life.machine.sizes();
+            self.see(Seen::Measured { node, sizes });
+        }
+        if changed {
             let report = self.report(node);
             self.see(Seen::Reported(node, report));
         }

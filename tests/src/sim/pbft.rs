@@ -2,12 +2,12 @@
 
 use super::Scenario;
 use super::counters::{Counters, Sometimes};
-use super::inspect::{EPOCH, Inspect, Inspected, Legible, content, frame};
+use super::inspect::{EPOCH, Inspect, Inspected, Legible, checkpoint_at, frame};
 use super::system::{Simulated, genuine};
 use crate::check::{Agreed, Caps, Certified, Checks, Genuine, Report, Seen, kind};
 use bytes::Bytes;
 use consensus::Committed;
-use consensus::pbft::message::{Reached, Vote};
+use consensus::pbft::message::{Change, Reached, Vote};
 use consensus::pbft::{
     Assigned, CommitCertificate, Message, NewView, Pbft, PrePrepare, Prepared, Proof, Record,
     ViewChange,
@@ -15,6 +15,7 @@ use consensus::pbft::{
 use consensus::replica::StableCheckpoint;
 use crypto::{Digest, Hasher, Height, Kind, NodeId, Payload, Slot, Time, View, codec};
 use mempool::Dissemination;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{CommitRow, Op, SafetyPolicy, Table};
 
@@ -179,13 +180,9 @@ fn committed(it: &CommitCertificate, into: &mut Inspected) {
 
 fn stable(it: &StableCheckpoint, into: &mut Inspected) {
     let height = it.height.0;
+    let signed = checkpoint_at(height, &it.history, &it.state);
     for signer in it.certificate.signers.iter() {
-        into.promise(
-            signer,
-            "checkpoint",
-            (EPOCH, height),
-            content(height, &it.state),
-        );
+        into.promise(signer, "checkpoint", (EPOCH, height), signed);
     }
 }
 
@@ -213,11 +210,22 @@ fn pre_prepare(it: &PrePrepare, into: &mut Inspected) {
     phase(into, it.author, "pre_prepare", &assigned);
 }
 
+/// All of something signed, and not what the program says that is signed of it: of two that differ in what
+/// the signature forgets, each is a promise of its own.
+fn whole(it: &impl Serialize) -> Digest {
+    let bytes = codec::encode(it);
+    Hasher::new("quorate/sim/whole").bytes(&bytes).finish()
+}
+
+fn asks(change: &Change, into: &mut Inspected) {
+    let place = (EPOCH, change.view.0);
+    into.promise(change.author, "view_change", place, whole(change));
+}
+
 fn view_change(it: &ViewChange, into: &mut Inspected) {
     let change = &it.change;
     into.view = change.view.0;
-    let signed = change.statement().content;
-    into.promise(change.author, "view_change", (EPOCH, change.view.0), signed);
+    asks(change, into);
     it.checkpoint.iter().for_each(|it| stable(it, into));
     it.prepared.iter().for_each(|it| prepared(it, into));
 }
@@ -225,11 +233,9 @@ fn view_change(it: &ViewChange, into: &mut Inspected) {
 fn new_view(it: &NewView, into: &mut Inspected) {
     into.view = it.view.0;
     let place = (EPOCH, it.view.0);
-    into.promise(it.author, "new_view", place, it.statement().content);
-    for change in &it.changes {
-        let signed = change.statement().content;
-        into.promise(change.author, "view_change", (EPOCH, change.view.0), signed);
-    }
+    let signed = whole(&(&it.changes, &it.slots, it.signature));
+    into.promise(it.author, "new_view", place, signed);
+    it.changes.iter().for_each(|change| asks(change, into));
     it.checkpoints.iter().for_each(|it| stable(it, into));
     it.prepared.iter().for_each(|it| prepared(it, into));
 }
@@ -267,7 +273,7 @@ impl Legible for Pbft {
         Some(Seen::Certified(node, certified(&it.assigned)))
     }
     fn shown(node: NodeId, it: &Committed<Proof>) -> Option<Seen> {
-        // Who plays without bytes has checked signatures where they came in.
+        // Who plays without bytes checks signatures where they come in, if at all.
         let Proof(certificate) = &it.proof;
         let signers = certificate.certificate.signers.iter();
         let signers = signers.map(|signer| (signer, true)).collect();

@@ -9,8 +9,8 @@ use super::system::System;
 use super::world::World;
 use crate::adversary::Tally;
 use crate::check::{
-    Checks, ExecutedHeight, Mood, Receipt, Report, Results, Sample, Seen, Standing, Step,
-    Violation, Way,
+    Checks, DAMAGE, Did, ExecutedHeight, FRESHNESS, Mood, Receipt, Report, Results, Sample, Seen,
+    Standing, Step, Violation, Way,
 };
 use bytes::Bytes;
 use crypto::{Height, NodeId, Time};
@@ -232,7 +232,7 @@ impl<S: System> World<S> {
                 None if !self.system.honest(node) => {}
                 None => {
                     let what = format!("node {node} stores a commit that does not decode");
-                    self.watch.blame("S4", self.now, what);
+                    self.watch.blame(DAMAGE, self.now, what);
                 }
             }
         }
@@ -257,7 +257,7 @@ impl<S: System> World<S> {
         for (seen, made) in receipts.iter().zip(&it.receipts) {
             if made.repeated {
                 self.counters.hit(Sometimes::Repeated);
-            } else if !seen.effective {
+            } else if !seen.effective() {
                 self.counters.hit(Sometimes::Void);
             }
         }
@@ -308,7 +308,6 @@ impl<S: System> World<S> {
                 continue;
             };
             let (node, status) = (host.id, life.machine.status());
-            let sizes = life.machine.sizes();
             let (ordered, executed) = (status.consensus.height, status.state_height);
             let sample = Sample {
                 at: self.now,
@@ -320,7 +319,6 @@ impl<S: System> World<S> {
                     || executed < ordered,
                 waiting: status.waiting,
             };
-            self.see(Seen::Measured { node, sizes });
             self.see(Seen::Sampled { node, sample });
         }
     }
@@ -363,7 +361,7 @@ impl<S: System> World<S> {
             Ok(range) => {
                 let at = range.applied.height;
                 let what = format!("node {node} serves a read of height {height} at {at}");
-                return self.watch.blame("S9", self.now, what);
+                return self.watch.blame(FRESHNESS, self.now, what);
             }
             Err(error) => return self.stop(node, &error.to_string()),
         };
@@ -451,9 +449,13 @@ impl<S: System> World<S> {
     }
 }
 
-/// Whether a transaction took effect, and so used up its number.
-pub(super) fn took_effect(outcome: &Outcome) -> bool {
-    outcome.used_sequence()
+/// Whether a transaction took effect, and so used up its number. Not asked of the program, which is judged
+/// by it.
+pub(super) const fn took_effect(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Done { .. } | Outcome::FutureRevision | Outcome::TooMuchRead
+    )
 }
 
 fn receipt(it: &storage::Receipt) -> Receipt {
@@ -466,7 +468,12 @@ fn receipt(it: &storage::Receipt) -> Receipt {
         sequence: it.sequence,
         id: it.transaction,
         height: it.height,
-        effective: took_effect(&it.outcome) && !it.repeated,
+        did: match (it.repeated, took_effect(&it.outcome)) {
+            (true, _) => Did::Repeat,
+            (false, true) => Did::Effect,
+            (false, false) => Did::Nothing,
+        },
+        revision: it.revision,
         answer: format!("revision {} index {} {outcome}", it.revision, it.index),
         results: replies.map(|it| Results::new(format!("{it:?}"))),
     }

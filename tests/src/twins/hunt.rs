@@ -89,8 +89,7 @@ impl Hunted {
     }
 }
 
-/// How to hunt. A plan without violations in the build without bugs: that is what shows that it is the
-/// bug which is seen.
+/// How to hunt.
 #[derive(Clone, Copy, Debug)]
 pub struct Hunt {
     /// Under which protocol.
@@ -142,10 +141,15 @@ impl Hunt {
             let nodes = schedule.cast.nodes();
             let members = members.get_or_insert_with(|| Members::new::<P>(nodes));
             hunted.schedules += 1;
-            if let Some(violation) = one::<P>(members, &schedule, How::default()).violation {
+            let play = || one::<P>(members, &schedule, How::default()).violation;
+            let Some(violation) = play() else { continue };
+            choose(None);
+            // A schedule that fails without the bug proves nothing about it.
+            if play().is_none() {
                 hunted.kill = Some((schedule, violation));
                 break;
             }
+            choose(Some(bug));
         }
         choose(None);
         hunted

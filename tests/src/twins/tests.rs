@@ -253,9 +253,18 @@ fn threads_change_nothing_but_the_time() {
 #[test]
 fn twins_break_nothing() {
     for protocol in Protocol::ALL {
-        for (views, phases, warm) in [(3, 1, false), (3, 1, true), (4, 3, true), (8, 2, false)] {
+        let seven = Cast::new(7, 2).unwrap();
+        let spaces = [
+            space(3, 1, false),
+            space(3, 1, true),
+            space(4, 3, true),
+            space(8, 2, false),
+            Space::new(seven, 4, 2, false).unwrap(),
+            Space::new(seven, 4, 2, true).unwrap(),
+        ];
+        for space in spaces {
             let plan = Plan::Sample {
-                space: space(views, phases, warm),
+                space,
                 count: 200,
                 seed: 7,
             };

@@ -3,7 +3,7 @@
 use super::instance::{self, Instance, Members};
 use super::judge::{Facts, Judge, SUFFIX};
 use super::{Phase, Schedule, Twinned};
-use crate::check::Violation;
+use crate::check::{HALT, Violation};
 use crate::sim::{Inspected, Legible, inspect};
 use consensus::replica::{Checkpoint, Effect, LogOp, ReplicaInput, Wire};
 use consensus::{Input, LeaderSchedule, Loaded, Message as _, Record as _, RecordKey, To};
@@ -274,7 +274,7 @@ impl<'a, P: Twinned> World<'a, P> {
                 self.judge.accuses(self.now, member, it.node, what);
             }
             Effect::Reject(from, reject) => self.judge.refuses(self.now, member, from, reject),
-            Effect::Halt(why) => self.judge.broken("S5", self.now, why),
+            Effect::Halt(why) => self.judge.broken(HALT, self.now, why),
             Effect::Return(_) | Effect::DropCheck(_) | Effect::Leader(_) => {}
             Effect::Read(..) | Effect::Behind { .. } | Effect::Stable(_) => {}
         }

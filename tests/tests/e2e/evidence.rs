@@ -3,7 +3,7 @@
 
 use crate::command_line::{fails, run};
 use crate::world::{
-    PATIENCE, World, Writer, fresh_session, hotstuff as hotstuff_testnet, pbft, put,
+    PATIENCE, World, Writer, fresh_session, hotstuff as hotstuff_testnet, own, pbft, put,
 };
 use bytes::Bytes;
 use consensus::replica::{Checkpoint, Wire};
@@ -11,7 +11,6 @@ use consensus::{Protocol, hotstuff, pbft as pbft_protocol};
 use crypto::{Context, Digest, Epoch, Height, NodeId, Reject, Signature, Statement, View, codec};
 use engine::{Class, Frame};
 use genesis::{Home, Loaded, Testnet};
-use quorate::cli::cluster::free_ports;
 use quorate::runtime::metrics::Metrics;
 use quorate::runtime::network::hello::{Hello, WIRE_VERSION};
 use quorate::runtime::network::peer::{LaneLimits, PeerConfig, Permit};
@@ -219,6 +218,7 @@ async fn a_liar_is_named_and_a_stranger_can_check_the_proof() {
     assert!(listed.starts_with(&format!("1  {sentence}\n")), "{listed}");
     let none = says(&arguments(world.cluster.home(1), &[]));
     assert!(none.starts_with("no evidence"), "{none}");
+    assert!(none.contains("try their homes"), "{none}");
     let (dir, genesis) = stranger(&world);
     let file = dir.path().join("liar.json");
     let out = ["--out", file.to_str().unwrap()];
@@ -237,7 +237,7 @@ async fn a_liar_is_named_and_a_stranger_can_check_the_proof() {
     fails(
         &arguments(world.cluster.home(1), &out),
         1,
-        &["caught nobody"],
+        &["caught nobody", "try their homes"],
     );
     let proven = says(&verify(&file, &genesis));
     assert!(
@@ -344,7 +344,7 @@ async fn a_liar_is_named_under_pbft() {
 async fn what_an_adversary_did_is_proven_to_a_stranger() {
     let testnet = Testnet {
         tenure: 8,
-        ..hotstuff_testnet(free_ports(4).unwrap())
+        ..own(hotstuff_testnet, 4)
     };
     let world = World::attacked(&testnet, &[(LIAR, "equivocate")]).await;
     let honest = world.but(LIAR);

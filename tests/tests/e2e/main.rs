@@ -1,7 +1,7 @@
 //! Clusters of real processes: the program itself, real sockets, real syncs, real kills.
 //!
-//! Each test starts its own cluster on free ports and ends with the same judgement: the nodes' logs
-//! agree. They share the machine's cores and disk, so they run one at a time.
+//! Each test starts its own cluster at an address of its own and ends with the same judgement: the
+//! nodes' logs agree. They share the machine's cores and disk, so they run one at a time.
 
 #![cfg(feature = "e2e")]
 #![allow(clippy::unwrap_used)]

@@ -38,7 +38,10 @@ async fn a_node_that_slept_catches_up() {
 async fn a_leader_that_slept_is_replaced_and_catches_up() {
     let world = World::start(4).await;
     let leader = world.leader(0).await;
+    let others = world.but(leader);
+    let before = world.given_up(&others);
     sleeps_through_load(&world, leader).await;
-    assert_ne!(world.leader((leader + 1) % 4).await, leader);
+    // His turn may have come again meanwhile: that he was given up is what counts.
+    assert!(world.given_up(&others) > before);
     world.end().await;
 }

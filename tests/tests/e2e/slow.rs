@@ -1,6 +1,6 @@
 //! Clients who ask for much or never finish asking.
 
-use crate::world::{World, fresh_session, put};
+use crate::world::{PATIENCE, World, fresh_session, put};
 use quorate::client::{Client, Outcome, SubmitStream};
 use quorate::rpc::proto::Wait;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -8,12 +8,9 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use storage::{Operation, Request};
 
-/// More than the node gives a client to finish a request (5 s).
-const SOON: Duration = Duration::from_secs(9);
-
 fn connect(url: &str) -> TcpStream {
     let stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
@@ -23,7 +20,7 @@ fn until_it_hangs_up(mut stream: TcpStream) -> Duration {
     loop {
         match stream.read(&mut [0; 256]) {
             Ok(0) => return begun.elapsed(),
-            Ok(_) => assert!(begun.elapsed() < SOON, "it goes on talking"),
+            Ok(_) => assert!(begun.elapsed() < PATIENCE, "it goes on talking"),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return begun.elapsed(),
             Err(error) => panic!("it does not hang up: {error}"),
         }
@@ -96,7 +93,7 @@ async fn who_never_finishes_asking_is_cut_off_and_the_others_are_served() {
 
 /// What became of a burst of so many transactions of one client, sent without waiting.
 async fn burst(world: &World, node: usize, count: u64) -> (u64, Vec<quorate::rpc::proto::Failure>) {
-    let client = Client::new(&[world.cluster.rpc(node)], SOON).unwrap();
+    let client = Client::new(&[world.cluster.rpc(node)], PATIENCE).unwrap();
     let mut session = fresh_session(&client).await;
     let (sender, mut answers) = SubmitStream::of(&client).await.unwrap().split();
     for tag in 0..count {
@@ -114,7 +111,7 @@ async fn burst(world: &World, node: usize, count: u64) -> (u64, Vec<quorate::rpc
     for _ in 0..count {
         match answers.next().await.unwrap().unwrap().1 {
             Outcome::Done(_) => done += 1,
-            Outcome::Failed(failure) => failures.push(failure),
+            Outcome::Failed(failure) | Outcome::Unknown(failure) => failures.push(failure),
         }
     }
     (done, failures)

@@ -5,6 +5,7 @@ use genesis::{Ports, Protocol, Testnet};
 use quorate::cli::cluster::{self, Cluster};
 use quorate::client::{Client, ClientError, Session};
 use quorate::rpc::proto::{Block, BlocksRequest, Consistency, Receipt, StatusResponse};
+use quorate_tests::processes::{Caps, Watch, own_address};
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -19,6 +20,10 @@ use tokio::time::{sleep, timeout};
 
 /// How long anything may take here: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// So often at most a leader is given up for one that is gone. Once is enough on a machine that has nothing
+/// else to do; each further time takes longer, so that this many are no matter of a slow disk.
+pub const GIVEN_UP: u64 = 10;
 
 /// The program under test, beside the tests' own: `target/release/quorate`.
 pub fn program() -> PathBuf {
@@ -39,6 +44,19 @@ pub fn program() -> PathBuf {
 pub struct World {
     pub cluster: Cluster,
     pub dir: tempfile::TempDir,
+    /// What its honest nodes hold: judged in the end. Nobody watches before they are started.
+    watch: Option<Watch>,
+}
+
+/// A testnet of this kind at an address of its own: no connection of anybody can take a port of a node
+/// that is down for a moment.
+pub fn own(kind: fn(Vec<Ports>) -> Testnet, nodes: usize) -> Testnet {
+    let (host, port) = own_address();
+    let ports = Ports::series(port, nodes).unwrap();
+    Testnet {
+        host,
+        ..kind(ports)
+    }
 }
 
 /// A testnet under HotStuff: of four nodes one may lie.
@@ -71,13 +89,12 @@ impl World {
 
     /// A running cluster of this kind that has committed.
     pub async fn of(kind: fn(Vec<Ports>) -> Testnet, nodes: usize) -> Self {
-        Self::build(&kind(cluster::free_ports(nodes).unwrap()), |_, text| text).await
+        Self::build(&own(kind, nodes), |_, text| text).await
     }
 
     /// The same, after `configure` has rewritten the text of each node's `node.toml`.
     pub async fn start_with(nodes: usize, configure: impl Fn(usize, String) -> String) -> Self {
-        let testnet = hotstuff(cluster::free_ports(nodes).unwrap());
-        Self::build(&testnet, configure).await
+        Self::build(&own(hotstuff, nodes), configure).await
     }
 
     /// A running cluster with nodes that lie.
@@ -97,6 +114,10 @@ impl World {
     /// a test does to one of them next finds it up.
     async fn begin(mut self) -> Self {
         self.cluster.start_all().unwrap();
+        let honest = self.all().into_iter();
+        let honest = honest.filter(|node| !self.cluster.lies(*node));
+        let files = honest.map(|node| self.cluster.home(node).pid_file());
+        self.watch = Some(Watch::start(files.collect()));
         self.ready().await;
         let joined = self.cluster.joined(PATIENCE).await;
         self.is_fine(joined);
@@ -114,7 +135,12 @@ impl World {
             std::fs::write(&path, configure(node, text)).unwrap();
         }
         let cluster = Cluster::open(&program(), dir.path()).unwrap();
-        Self { cluster, dir }
+        let watch = None;
+        Self {
+            cluster,
+            dir,
+            watch,
+        }
     }
 
     /// Waits until it commits.
@@ -180,6 +206,24 @@ impl World {
             assert!(Instant::now() < end, "node{asked} knows of no leader");
             sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Waits until somebody else leads, as a node sees it.
+    pub async fn another_leads(&self, asked: usize, gone: usize) {
+        let end = Instant::now() + PATIENCE;
+        // In his turn he who is gone leads again, until he is given up.
+        while self.leader(asked).await == gone {
+            assert!(Instant::now() < end, "node{gone} leads for ever");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// How often any of these has given a leader up, at most.
+    pub fn given_up(&self, nodes: &[usize]) -> u64 {
+        let each = nodes
+            .iter()
+            .map(|node| self.metric(*node, "quorate_timeouts"));
+        each.max().unwrap()
     }
 
     /// The operator's HTTP: status code and body.
@@ -260,8 +304,11 @@ impl World {
         }
     }
 
-    /// Stops all nodes, and expects each to end as it should.
+    /// Stops all nodes, and expects each to end as it should, and none to have held more than it may.
     pub async fn end(mut self) {
+        if let Some(watch) = &self.watch {
+            watch.take().within(Caps::default()).unwrap();
+        }
         for node in 0..self.cluster.n() {
             if self.cluster.pid(node).is_some() {
                 let status = self.cluster.stop(node).await.unwrap();
@@ -324,7 +371,6 @@ pub struct Writer {
 pub struct Acknowledged {
     pub key: String,
     pub value: String,
-    pub at: Instant,
     pub height: u64,
 }
 
@@ -348,7 +394,6 @@ impl Writer {
                         acknowledged.push(Acknowledged {
                             key,
                             value,
-                            at: Instant::now(),
                             height: receipt.height,
                         });
                         counted.send_replace(acknowledged.len());

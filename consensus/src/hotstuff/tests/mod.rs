@@ -12,5 +12,6 @@ mod random;
 mod reads;
 mod replication;
 mod restart;
+mod rules;
 mod steady;
 mod view_change;

@@ -15,6 +15,7 @@ mod random;
 mod reads;
 mod replication;
 mod restart;
+mod rules;
 mod steady;
 mod view_change;
 mod watermarks;

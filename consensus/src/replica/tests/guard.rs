@@ -171,6 +171,37 @@ fn outputs_of_recovery_pass_the_same_gate() {
     );
 }
 
+/// Twice as many as are kept are let come together, and half of them then leave at once.
+#[test]
+fn guard_drops_the_older_half_at_once() {
+    let mut bench = Bench::new();
+    for view in 1..=17 {
+        bench.tell(&[vote(view, 1)]);
+        bench.sync();
+        let stored = bench.disk.read(bench.disk.writes.len());
+        let expected = if view == 17 { 8 } else { view as usize };
+        assert_eq!(stored.guard.len(), expected, "after view {view}");
+    }
+}
+
+#[test]
+fn guard_tells_how_full_it_is() {
+    let mut bench = Bench::new();
+    bench.tell(&[vote(1, 1), vote(2, 1)]);
+    for height in 1..=3 {
+        bench.tell(&[Act::Say(Kind::Prepare, 1, height, 1)]);
+    }
+    bench.sync();
+    let mut sizes = Vec::new();
+    bench.replica.sizes(&mut sizes);
+    let of = |name| {
+        let size = sizes.iter().find(|it| it.name == name);
+        size.map(|it| (it.len, it.cap))
+    };
+    assert_eq!(of("promises in order"), Some((2, 16)));
+    assert_eq!(of("promises of slots"), Some((3, 8192)));
+}
+
 #[test]
 fn guard_is_bounded() {
     let mut bench = Bench::new();

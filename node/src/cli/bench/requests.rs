@@ -191,7 +191,7 @@ impl From<Outcome> for Answer {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Done(receipt) => Self::Done(receipt.height),
-            Outcome::Failed(failure) => Self::Failed(
+            Outcome::Failed(failure) | Outcome::Unknown(failure) => Self::Failed(
                 format!("{:?}: {}", Code::from(failure.code), failure.message),
                 Duration::from_millis(failure.retry_after_ms),
             ),

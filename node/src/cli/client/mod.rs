@@ -4,6 +4,8 @@ mod key;
 mod print;
 mod txn;
 
+pub use txn::parse as transaction;
+
 use super::output::say;
 use crate::client::{Client, Session};
 use crate::rpc::proto::{BlocksRequest, Consistency, RangeRequest, Receipt};

@@ -38,7 +38,11 @@ pub(super) fn read(file: &Path) -> Result<Request> {
     })
 }
 
-fn parse(text: &str) -> Result<Request> {
+/// Reads the JSON that `quorate client txn` takes. Whether it keeps to a chain's limits is not looked at.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn parse(text: &str) -> Result<Request> {
     let file: File = serde_json::from_str(text)?;
     Ok(Request {
         compares: file

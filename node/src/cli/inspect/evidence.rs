@@ -22,7 +22,8 @@ pub(super) fn print(node: &Node, as_json: bool) -> Result<()> {
     }
     if proofs.is_empty() {
         return Ok(say(
-            "no evidence: this node has seen no two contradicting statements of one validator",
+            "no evidence: this node has seen no two contradicting statements of one validator; others may \
+             have, so try their homes",
         )?);
     }
     for (number, proof) in (1..).zip(&proofs) {
@@ -46,7 +47,9 @@ pub(super) fn export(node: &Node, number: usize, out: &Path, as_json: bool) -> R
     let proofs = proofs(node)?;
     let Some(proof) = number.checked_sub(1).and_then(|at| proofs.get(at)) else {
         match proofs.len() {
-            0 => bail!("there is no evidence to write: this node has caught nobody lying"),
+            0 => bail!(
+                "there is no evidence to write: this node has caught nobody lying; others may have, so try their homes"
+            ),
             count => bail!("there is no evidence number {number}: choose one of 1 to {count}"),
         }
     };

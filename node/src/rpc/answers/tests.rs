@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::rpc::held::Held;
 use crate::rpc::purse::Purse;
 use tokio::time::timeout;
 use tonic::Code;
@@ -21,11 +22,8 @@ async fn an_answer_is_counted_until_its_last_byte_is_gone() {
     let purse = Purse::default();
     purse.add(room.answer(300));
     assert_eq!(answers.waiting(), 300, "what it does not need is free");
-    let pieces = [100, 200].map(|bytes| {
-        let held = purse.take(bytes).unwrap();
-        held.attach(vec![7; bytes].into())
-    });
-    assert!(purse.take(1).is_none(), "nothing is left");
+    let pieces = [100, 200].map(|bytes| Held::attach(purse.take(bytes), vec![7; bytes].into()));
+    assert!(purse.take(1).is_empty(), "nothing is left");
     let [first, second] = pieces;
     let copy = second.slice(1..2);
     drop((first, second));
@@ -36,6 +34,34 @@ async fn an_answer_is_counted_until_its_last_byte_is_gone() {
     // What never comes out of the encoder does not stay, either.
     purse.add(connection.admit(Kind::Range, 500).unwrap());
     drop(purse);
+    assert_eq!(answers.waiting(), 0);
+}
+
+/// A stream has short answers and long ones.
+#[tokio::test]
+async fn answers_of_several_kinds_go_through_one_encoder() {
+    let answers = Answers::new(CAPS);
+    let connection = answers.connect(None);
+    let purse = Purse::default();
+    for (kind, bytes) in [
+        (Kind::Short, 10),
+        (Kind::Short, 20),
+        (Kind::Outcome, 400),
+        (Kind::Short, 30),
+    ] {
+        purse.add(connection.admit(kind, bytes).unwrap());
+    }
+    let parts = |bytes| {
+        let parts = purse.take(bytes).into_iter();
+        parts.map(|it| (it.kind(), it.bytes())).collect::<Vec<_>>()
+    };
+    assert_eq!(parts(25), [(Kind::Short, 25)]);
+    assert_eq!(answers.waiting(), 435);
+    assert_eq!(
+        parts(415),
+        [(Kind::Short, 5), (Kind::Outcome, 400), (Kind::Short, 10)]
+    );
+    assert_eq!(parts(50), [(Kind::Short, 20)]);
     assert_eq!(answers.waiting(), 0);
 }
 
@@ -101,21 +127,18 @@ async fn who_takes_nothing_is_cut_off_when_others_find_no_room_and_nobody_else()
     drop(held);
 }
 
-/// He who takes a little now and then keeps what he does not take as well as any other.
 #[tokio::test]
-async fn who_takes_a_little_now_and_then_is_slow_and_who_takes_all_is_not() {
-    let answers = Answers::new(CAPS);
-    let (dribbler, reader) = (answers.connect(None), answers.connect(None));
-    let mut pinned = dribbler.admit(Kind::Block, 900).unwrap();
-    let mut window = vec![reader.admit(Kind::Block, 400).unwrap()];
-    for _ in 0..8 {
-        tokio::time::sleep(SHORTLY / 4).await;
-        drop(pinned.split(1));
-        window.push(reader.admit(Kind::Block, 400).unwrap());
-        window.remove(0);
-    }
-    assert!(dribbler.account(Kind::Block).waits().unwrap() >= SHORTLY);
-    assert!(reader.account(Kind::Block).waits().unwrap() < SHORTLY);
+async fn nobody_is_cut_off_for_a_kind_of_which_others_have_room() {
+    let answers = Answers::new(Caps {
+        patience: Duration::ZERO,
+        ..CAPS
+    });
+    let slow = answers.connect(None);
+    let _held = slow.admit(Kind::Block, 900).unwrap();
+    while slow.late(Kind::Block).is_none() {}
+    assert_eq!(slow.late(Kind::Range), None);
+    answers.make_room(Kind::Range);
+    assert!(!slow.is_cut_off());
     answers.make_room(Kind::Block);
-    assert!(dribbler.is_cut_off() && !reader.is_cut_off());
+    assert!(slow.is_cut_off());
 }

@@ -1,12 +1,13 @@
 //! Clients that ask for much and take nothing, over real connections.
 #![allow(clippy::unwrap_used)]
 
+mod outcomes;
+
 use super::*;
 use crate::handle::Shared;
 use crate::logged::logged;
 use crate::rpc::proto::{
-    Block, BlocksRequest, Consistency, RangeRequest, RangeResponse, SubmitRequest, TaggedRequest,
-    TaggedResponse, ledger_client::LedgerClient,
+    Block, BlocksRequest, Consistency, RangeRequest, RangeResponse, ledger_client::LedgerClient,
 };
 use crate::runtime::metrics::Metrics;
 use crate::runtime::pulse::Pulse;
@@ -97,8 +98,9 @@ fn status() -> Status {
     }
 }
 
-/// What became of every transaction: it read the longest value.
+/// What became of a transaction: if it reads, it read the longest value.
 fn receipt(transaction: &Transaction) -> Receipt {
+    let request = storage::kv::validate(&transaction.body, &Limits::default()).unwrap();
     let pair = storage::kv::Pair {
         key: Bytes::from_static(b"key"),
         value: vec![7; VALUE].into(),
@@ -106,9 +108,12 @@ fn receipt(transaction: &Transaction) -> Receipt {
         modified: 1,
         version: 1,
     };
-    let reply = storage::kv::Reply::Range {
-        pairs: vec![pair],
-        more: false,
+    let reply = match &request.then[0] {
+        Operation::Range { .. } => storage::kv::Reply::Range {
+            pairs: vec![pair],
+            more: false,
+        },
+        _ => storage::kv::Reply::Delete { existed: true },
     };
     Receipt {
         client: transaction.client,
@@ -185,7 +190,23 @@ struct Server {
     answers: Arc<Answers>,
 }
 
+/// So that no test waits for long.
+const CAPS: Caps = Caps {
+    patience: Duration::from_millis(300),
+    ..Caps::NODE
+};
+
+/// So that nobody is cut off.
+const ENDLESS: Caps = Caps {
+    patience: Duration::from_secs(3_600),
+    ..Caps::NODE
+};
+
 async fn server() -> Server {
+    server_with(CAPS).await
+}
+
+async fn server_with(caps: Caps) -> Server {
     let alone = ALONE.lock().await;
     let built = Testnet::new(Ports::series(7000, 4).unwrap())
         .build_from(&[7; 32])
@@ -197,11 +218,6 @@ async fn server() -> Server {
     let listeners = Listeners::bind(any, any).await.unwrap();
     let (rpc, _) = listeners.addresses().unwrap();
     let info = NodeInfo::new(genesis, Rpc::default());
-    // So that no test waits for long.
-    let caps = Caps {
-        patience: Duration::from_millis(300),
-        ..Caps::NODE
-    };
     let answers = Answers::new(caps);
     tokio::spawn(serve_with(listeners, handle.clone(), info, answers.clone()));
     let url = format!("http://{rpc}");
@@ -258,6 +274,15 @@ async fn ask_blocks(channel: Channel) -> Result<Response<Streaming<Block>>, toni
     ledger.blocks(request).await
 }
 
+/// Waits until so many bytes wait for clients.
+async fn until(server: &Server, enough: impl Fn(usize) -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !enough(server.answers.waiting()) {
+        assert!(Instant::now() < end, "{} bytes", server.answers.waiting());
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Bytes of memory that this process has.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -298,61 +323,6 @@ async fn ranges_that_nobody_takes_hold_little_memory() {
     server.handle.shutdown().cancel();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn outcomes_that_nobody_takes_hold_little_memory() {
-    let server = server().await;
-    let mut ledger = LedgerClient::new(narrow(&server.url).await);
-    let delete = Operation::Delete {
-        key: Bytes::from_static(b"key"),
-    };
-    let submits = (1..=ASKED as u64).map(|sequence| {
-        let transaction = Transaction {
-            body: storage::Request::all(vec![delete.clone()]).encode(),
-            ..put(server.chain, sequence)
-        };
-        let request = SubmitRequest {
-            transaction: Some((&transaction).into()),
-            ..SubmitRequest::default()
-        };
-        TaggedRequest {
-            tag: sequence,
-            request: Some(request),
-        }
-    });
-    let submits: Vec<_> = submits.collect();
-    let before = resident();
-    let open = futures::stream::iter(submits);
-    let open = futures::StreamExt::chain(open, futures::stream::pending());
-    let mut answers: Streaming<TaggedResponse> =
-        ledger.submit_stream(open).await.unwrap().into_inner();
-    let held = held_more_than(before).await;
-    assert!(held < MEMORY, "{} MiB for {ASKED} outcomes", held >> 20);
-    let counted = server.answers.waiting();
-    assert!(counted <= 16 << 20, "{counted} bytes");
-    // All are answered, those for which there was no room in a sentence.
-    let (mut told, mut refused) = (0, 0);
-    while told + refused < ASKED {
-        let next = timeout(PATIENCE, answers.message()).await.unwrap();
-        match next.unwrap().unwrap().outcome.unwrap() {
-            crate::rpc::proto::tagged_response::Outcome::Receipt(_) => told += 1,
-            crate::rpc::proto::tagged_response::Outcome::Failure(why) => {
-                assert_eq!(why.code, i32::from(Code::ResourceExhausted), "{why:?}");
-                assert!(why.message.contains("GetReceipt"), "{why:?}");
-                refused += 1;
-            }
-        }
-    }
-    assert!(told > 10, "{told} are told");
-    // Trailers and all: nothing is counted for ever.
-    drop(answers);
-    let end = Instant::now() + PATIENCE;
-    while server.answers.waiting() > 0 {
-        assert!(Instant::now() < end, "{} bytes", server.answers.waiting());
-        sleep(Duration::from_millis(10)).await;
-    }
-    server.handle.shutdown().cancel();
-}
-
 /// Nine connections have more than the room of the node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_takes_nothing_is_cut_off_when_the_node_has_no_room() {
@@ -364,11 +334,7 @@ async fn who_takes_nothing_is_cut_off_when_the_node_has_no_room() {
         asked.extend(calls);
     }
     let full = Caps::NODE.node - VALUE;
-    let end = Instant::now() + PATIENCE;
-    while server.answers.waiting() < full {
-        assert!(Instant::now() < end, "{} bytes", server.answers.waiting());
-        sleep(Duration::from_millis(10)).await;
-    }
+    until(&server, |waiting| waiting >= full).await;
     for _ in 0..20 {
         let range = async { honest(&server.url).await.range(range_request()).await };
         let read = timeout(PATIENCE, range).await.unwrap();
@@ -396,6 +362,66 @@ async fn an_honest_reader_gets_in(url: &str) {
         assert!(Instant::now() < end, "never let in: {why}");
         sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// Fills the node's room for ranges; nobody is cut off.
+async fn full_of_ranges() -> (Server, Vec<tokio::task::JoinHandle<()>>) {
+    let server = server_with(ENDLESS).await;
+    let mut asked = Vec::new();
+    for _ in 0..9 {
+        let channel = narrow(&server.url).await;
+        asked.extend((0..20).map(|_| {
+            let channel = channel.clone();
+            tokio::spawn(async move { drop(ask_range(channel).await.map(forget)) })
+        }));
+    }
+    let full = Caps::NODE.node - 2 * VALUE;
+    until(&server, |waiting| waiting >= full).await;
+    (server, asked)
+}
+
+/// Keeps an answer for ever, without a look at it.
+fn forget<T>(answer: T) {
+    std::mem::forget(answer);
+}
+
+/// Who has taken all is not told to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_no_room_is_told_whose_answers_are_in_the_way() {
+    let (server, asked) = full_of_ranges().await;
+    let mut request = Request::new(range_request());
+    request.set_timeout(Duration::from_millis(500));
+    let why = honest(&server.url).await.range(request).await.unwrap_err();
+    assert_eq!(why.code(), Code::ResourceExhausted, "{why}");
+    assert!(why.message().contains("other clients"), "{why}");
+    asked.iter().for_each(tokio::task::JoinHandle::abort);
+    server.handle.shutdown().cancel();
+}
+
+/// However many long ones wait, on this connection and on others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_range_does_not_wait_for_room_for_a_long_one() {
+    let (server, mut asked) = full_of_ranges().await;
+    let channel = Endpoint::from_shared(server.url.clone()).unwrap();
+    let channel = channel.initial_connection_window_size(64 << 20);
+    let channel = channel.connect().await.unwrap();
+    asked.extend((0..30).map(|_| {
+        let channel = channel.clone();
+        tokio::spawn(async move { drop(ask_range(channel).await.map(forget)) })
+    }));
+    let mut ledger = LedgerClient::new(channel);
+    for _ in 0..20 {
+        let short = RangeRequest {
+            key: Bytes::from_static(b"none"),
+            ..range_request()
+        };
+        let mut request = Request::new(short);
+        request.set_timeout(Duration::from_secs(5));
+        let read = ledger.range(request).await.unwrap();
+        assert!(read.into_inner().kvs.is_empty());
+    }
+    asked.iter().for_each(tokio::task::JoinHandle::abort);
+    server.handle.shutdown().cancel();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{ReadHalf, WriteHalf};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _};
@@ -95,7 +96,7 @@ pub(super) async fn write_lane(
             shared.set_connected(&peer, false);
         }
         if let Some(end) = ended {
-            shared.note_end(&peer, class, &end, id).await;
+            shared.note_end(&peer, class, &end, Some(id)).await;
             sleep(jitter(Duration::from_millis(100))).await;
         }
     }
@@ -183,15 +184,37 @@ async fn read_lane(shared: Arc<Shared>, peer: Arc<Peer>, class: Class, stream: S
     let lane = peer.lane(class);
     let replaced = lane.replace_reader(&shared.stop);
     let read = async {
-        let id = peer.connected().await;
-        (read_stream(&shared, &peer, lane, stream).await, id)
+        peer.connected().await;
+        read_stream(&shared, &peer, lane, stream).await
     };
-    let (ended, id) = tokio::select! {
-        read = read => read,
+    let ended = tokio::select! {
+        ended = read => ended,
         () = replaced.cancelled() => return,
     };
     if let Err(end) = ended {
+        // Not that which was known when it began: see `heard`.
+        let id = *peer.connection.borrow();
         shared.note_end(&peer, class, &end, id).await;
+    }
+}
+
+/// The next of a stream, or the connection on which it is silent.
+///
+/// Nobody says on which it came, and the one that is known may be an older one, whose end is not heard
+/// of yet. But a stream ends with its connection. So one that is still there belongs to the newest, once
+/// that has been known for a while; and until then silence proves nothing.
+pub(super) async fn heard<S: futures::Stream + Unpin>(
+    stream: &mut S,
+    connection: &mut watch::Receiver<Option<ConnectionId>>,
+    silence: Duration,
+) -> Result<Option<S::Item>, Option<ConnectionId>> {
+    loop {
+        let known = *connection.borrow_and_update();
+        match timeout(silence, stream.next()).await {
+            Ok(next) => return Ok(next),
+            Err(_) if connection.has_changed().unwrap_or(false) => {}
+            Err(_) => return Err(known),
+        }
     }
 }
 
@@ -213,8 +236,9 @@ async fn read_stream(shared: &Shared, peer: &Peer, lane: &Lane, stream: Stream) 
         .unwrap_or(Err(End::Broken("no hello".into())))?;
     tracing::debug!(node = %peer.node, class = class_name(lane.class), build = theirs.build, "stream");
     reader.decoder_mut().set_max_frame_length(lane.limits.frame);
+    let mut connection = peer.connection.subscribe();
     loop {
-        let frame = match timeout(SILENCE, reader.next()).await {
+        let frame = match heard(&mut reader, &mut connection, SILENCE).await {
             Err(_) => return Err(End::Stalled("it is silent")),
             Ok(None) => return Ok(()),
             Ok(Some(Err(error))) if error.kind() == io::ErrorKind::InvalidData => {
@@ -241,7 +265,7 @@ impl Shared {
     }
 
     /// What follows from a stream's end.
-    async fn note_end(&self, peer: &Peer, class: Class, end: &End, id: ConnectionId) {
+    async fn note_end(&self, peer: &Peer, class: Class, end: &End, id: Option<ConnectionId>) {
         let node = peer.node;
         match end {
             End::Broken(why) => {
@@ -258,6 +282,8 @@ impl Shared {
                 }
             }
         }
-        self.commands.send(Command::Close(peer.node, id)).await.ok();
+        if let Some(id) = id {
+            self.commands.send(Command::Close(peer.node, id)).await.ok();
+        }
     }
 }

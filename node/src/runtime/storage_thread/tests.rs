@@ -4,6 +4,7 @@ use super::*;
 use crate::hooked::Hooked;
 use crate::runtime::inbox::Outlet;
 use crypto::{ChainId, PublicKey};
+use std::sync::Mutex;
 use storage::memory::Fault;
 use storage::{Memory, MemorySafetyFile, Safety, SafetyPolicy, Scan, Table};
 use tokio_util::sync::CancellationToken;
@@ -172,9 +173,12 @@ fn at_the_end_unsynced_writes_become_durable() {
 #[test]
 fn a_slow_read_does_not_stop_a_vote() {
     let log = Arc::new(Memory::log());
-    let slow = |_: &Memory, table: Table| {
+    let (go_on, told) = std::sync::mpsc::channel();
+    let told = Mutex::new(told);
+    // The read lasts until it is told to go on.
+    let slow = move |_: &Memory, table: Table| {
         if table == Table::Record {
-            std::thread::sleep(Duration::from_millis(500));
+            told.lock().unwrap().recv_timeout(PATIENCE).ok();
         }
     };
     let bench = start_over(log.clone(), Arc::new(Hooked(log, slow)));
@@ -182,6 +186,7 @@ fn a_slow_read_does_not_stop_a_vote() {
     bench.tasks.send(write(2, true)).unwrap();
     // The write was asked for behind the read, and is answered before it.
     assert_eq!(bench.written(1), [2]);
+    go_on.send(()).unwrap();
     assert_eq!(bench.completions(1, PATIENCE).len(), 1);
     bench.end();
 }

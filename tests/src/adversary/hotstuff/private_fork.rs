@@ -40,7 +40,9 @@ impl Adversary<HotStuff> for PrivateFork {
                     .filter(|it| !out.contains(it))
                     .collect();
                 mouth.pass_to(&to, &said);
-                mouth.withhold(PROPOSAL);
+                if to.len() < said.to.len() {
+                    mouth.withhold(PROPOSAL);
+                }
                 if self.kept.len() == KEPT {
                     self.kept.pop_front();
                 }

@@ -3,8 +3,9 @@
 use super::{BOUND, Campaign, more};
 use crate::processes::book::Tally;
 use crate::processes::pauses::Slept;
-use crate::processes::{Attack, Broken, Cast, Most, Plan};
+use crate::processes::{Broken, Cast, Most, Plan, Told, attack};
 use crate::report::{Section, Table};
+use genesis::Protocol;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,6 +21,8 @@ pub struct Round {
     pub faults: String,
     /// Who lied, and how.
     pub lies: Cast,
+    /// How often, in each way. If nothing at all, the round is void as an attack.
+    pub told: Told,
     /// What clients asked for.
     pub operations: u64,
     /// Of these, what was answered with a result.
@@ -80,9 +83,12 @@ pub struct Report {
     /// Who lies in it.
     #[serde(skip)]
     cast: Cast,
-    /// Rounds that it takes until all that the attack consists of was played.
+    /// How many attacks there are to be played.
     #[serde(skip)]
-    ways: usize,
+    attacks: usize,
+    /// The same as `protocol`.
+    #[serde(skip)]
+    kind: Protocol,
     /// All rounds are over.
     #[serde(skip)]
     pub(super) last_words: bool,
@@ -94,6 +100,7 @@ impl Round {
             seed,
             faults: plan.to_string(),
             lies: Cast::new(),
+            told: Told::new(),
             operations: tally.operations,
             answered: tally.answered,
             kept,
@@ -106,6 +113,11 @@ impl Round {
     }
     pub(super) fn held(&mut self, most: Most) {
         (self.memory, self.files) = (most.memory, most.files);
+    }
+    /// Whether some were to lie, and told nothing but the truth.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        !self.lies.is_empty() && self.told.is_empty()
     }
 }
 
@@ -123,7 +135,8 @@ impl Report {
             failure: None,
             at: campaign.setup.seed,
             cast: Cast::new(),
-            ways: campaign.attack.ways(campaign.setup.protocol),
+            attacks: campaign.attack.count(campaign.setup.protocol),
+            kind: campaign.setup.protocol,
             last_words: false,
         }
     }
@@ -157,35 +170,11 @@ impl Report {
         error: &anyhow::Error,
         kept: Option<PathBuf>,
     ) {
-        let first = if self.last_words {
-            campaign.setup.seed
+        let replay = if self.last_words {
+            campaign.replay_all(self.rounds.len().max(1) as u64)
         } else {
-            self.at
+            campaign.replay_round(self.at, &self.cast)
         };
-        let rounds = if self.last_words {
-            self.rounds.len().max(1)
-        } else {
-            1
-        };
-        let Campaign {
-            setup,
-            span,
-            clients,
-            attack,
-            ..
-        } = campaign;
-        let mut replay = format!(
-            "rounds --protocol {} --nodes {} --seed {first} --rounds {rounds} --span {} --clients {clients}",
-            setup.protocol.name(),
-            setup.nodes,
-            span.as_secs_f64(),
-        );
-        if self.last_words && *attack == Attack::Any {
-            replay += " --adversary any";
-        } else {
-            let liars = self.cast.iter();
-            replay.extend(liars.map(|(node, name)| format!(" --adversary {node}:{name}")));
-        }
         self.failure = Some(Failure {
             property: error.downcast_ref::<Broken>().map(|broken| broken.property),
             what: format!("{error:#}"),
@@ -202,14 +191,20 @@ impl Report {
         let kept: usize = self.rounds.iter().map(|round| round.kept).sum();
         let slowest = self.rounds.iter().map(|round| round.back_ms).max();
         let rounds = self.rounds.len() as u64;
-        let (what, of) = if self.cast.is_empty() {
-            ("fault rounds", rounds)
+        let attacks = self.attacks();
+        let (what, ran, of) = if self.cast.is_empty() {
+            ("fault rounds", rounds, rounds)
         } else {
-            ("fault rounds with liars", self.ways as u64)
+            let played = attacks.iter().filter(|it| it.void < it.rounds).count();
+            (
+                "fault rounds with liars",
+                played as u64,
+                self.attacks as u64,
+            )
         };
         let part = format!("{what} on real processes, {}", self.protocol);
         let mut section = Section::new(part, self.seconds)
-            .ran(rounds, of)
+            .ran(ran, of)
             .figure("nodes", self.nodes as f64)
             .figure("rounds", self.rounds.len() as f64)
             .figure("operations", asked as f64)
@@ -221,55 +216,32 @@ impl Report {
             )
             .figure("MiB held by a node, at most", (self.memory >> 20) as f64)
             .figure("files open at a node, at most", self.files as f64);
-        section.table = self.attacks();
         if !self.cast.is_empty() {
-            section = section.figure("liars with a proof against them", self.proven.len() as f64);
+            let sum = |of: fn(&Played) -> u64| attacks.iter().map(of).sum::<u64>() as f64;
+            section = section
+                .figure("liars with a proof against them", self.proven.len() as f64)
+                .figure("rounds void, since nothing was told", sum(|it| it.void))
+                .figure("ways to lie", sum(|it| it.ways.len() as u64))
+                .figure("of them told", sum(Played::told));
         }
+        section.table = table(&attacks);
         if let Some(failure) = &self.failure {
             section.fail(failure.to_string(), failure.replay.clone());
         }
         section
     }
 
-    /// What was played by whom, if anybody lied, and what clients got of the honest ones meanwhile.
-    fn attacks(&self) -> Option<Table> {
-        let lies = self.rounds.iter().flat_map(|round| &round.lies);
-        let mut liars: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for (node, name) in lies {
-            liars.entry(name).or_default().insert(format!("node{node}"));
+    /// What was played, by name.
+    fn attacks(&self) -> Vec<Played> {
+        let mut all: BTreeMap<&str, Played> = BTreeMap::new();
+        for round in &self.rounds {
+            let names: BTreeSet<&str> = round.lies.values().map(String::as_str).collect();
+            for name in names {
+                let new = || Played::new(self.kind, name);
+                all.entry(name).or_insert_with(new).add(round);
+            }
         }
-        let rows = liars.into_iter().map(|(name, liars)| {
-            let told = |it: &&Round| it.lies.values().any(|it| it == name);
-            let rounds: Vec<&Round> = self.rounds.iter().filter(told).collect();
-            let sum = |of: fn(&Round) -> u64| rounds.iter().map(|it| of(it)).sum::<u64>();
-            let figures = [
-                rounds.len() as u64,
-                sum(|it| it.operations),
-                sum(|it| it.answered),
-                rounds
-                    .iter()
-                    .map(|it| it.slowest_ms)
-                    .max()
-                    .unwrap_or_default(),
-            ];
-            let liars: Vec<String> = liars.into_iter().collect();
-            let words = [name.to_owned(), liars.join(" ")];
-            words
-                .into_iter()
-                .chain(figures.map(|it| it.to_string()))
-                .collect()
-        });
-        let rows: Vec<Vec<String>> = rows.collect();
-        let head = [
-            "attack",
-            "by",
-            "rounds",
-            "operations",
-            "answered",
-            "slowest, ms",
-        ];
-        let head = head.map(str::to_owned).to_vec();
-        (!rows.is_empty()).then_some(Table { head, rows })
+        all.into_values().collect()
     }
 
     /// What clients asked for in all rounds, and what was answered of it.
@@ -279,6 +251,87 @@ impl Report {
         let answered = self.rounds.iter().map(|round| round.answered).sum();
         (asked, answered)
     }
+}
+
+/// What became of an attack, and what clients got of the honest ones meanwhile.
+struct Played {
+    name: String,
+    by: BTreeSet<usize>,
+    rounds: u64,
+    /// Of these, those in which nothing was told.
+    void: u64,
+    operations: u64,
+    answered: u64,
+    slowest_ms: u64,
+    /// All that it has, and how often each was told. Where several attacks share a round, theirs too as
+    /// far as they are called the same.
+    ways: BTreeMap<&'static str, u64>,
+}
+
+impl Played {
+    fn new(protocol: Protocol, name: &str) -> Self {
+        let ways = attack::ways(protocol, name).into_iter();
+        Self {
+            name: name.to_owned(),
+            by: BTreeSet::new(),
+            rounds: 0,
+            void: 0,
+            operations: 0,
+            answered: 0,
+            slowest_ms: 0,
+            ways: ways.map(|way| (way, 0)).collect(),
+        }
+    }
+    fn add(&mut self, round: &Round) {
+        let liars = round.lies.iter().filter(|(_, name)| **name == self.name);
+        self.by.extend(liars.map(|(node, _)| *node));
+        let mut told = 0;
+        for (way, count) in &mut self.ways {
+            let fresh = round.told.get(*way).copied().unwrap_or(0);
+            *count += fresh;
+            told += fresh;
+        }
+        self.rounds += 1;
+        self.void += u64::from(told == 0);
+        self.operations += round.operations;
+        self.answered += round.answered;
+        self.slowest_ms = self.slowest_ms.max(round.slowest_ms);
+    }
+    /// How many of its ways were told.
+    fn told(&self) -> u64 {
+        self.ways.values().filter(|count| **count > 0).count() as u64
+    }
+    fn row(&self) -> Vec<String> {
+        let by: Vec<_> = self.by.iter().map(|node| format!("node{node}")).collect();
+        let ways = self.ways.iter();
+        let ways: Vec<_> = ways.map(|(way, count)| format!("{way}: {count}")).collect();
+        let figures = [
+            self.rounds,
+            self.void,
+            self.operations,
+            self.answered,
+            self.slowest_ms,
+        ];
+        let words = [self.name.clone(), by.join(" ")].into_iter();
+        let figures = figures.map(|it| it.to_string());
+        words.chain(figures).chain([ways.join(", ")]).collect()
+    }
+}
+
+fn table(attacks: &[Played]) -> Option<Table> {
+    let head = [
+        "attack",
+        "by",
+        "rounds",
+        "of them void",
+        "operations",
+        "answered",
+        "slowest, ms",
+        "lies, to each who was told",
+    ];
+    let head = head.map(str::to_owned).to_vec();
+    let rows: Vec<_> = attacks.iter().map(Played::row).collect();
+    (!rows.is_empty()).then_some(Table { head, rows })
 }
 
 impl fmt::Display for Round {
@@ -300,6 +353,13 @@ impl fmt::Display for Round {
         }
         for (node, name) in &self.lies {
             write!(f, " | node{node} lies: {name}")?;
+        }
+        for (i, (way, count)) in self.told.iter().enumerate() {
+            let before = if i == 0 { ": " } else { ", " };
+            write!(f, "{before}{way} {count}")?;
+        }
+        if self.is_void() {
+            f.write_str(": VOID, nothing was told")?;
         }
         write!(f, " | {}", self.faults)
     }
@@ -323,7 +383,7 @@ impl fmt::Display for Report {
             self.memory >> 20,
             self.files
         )?;
-        if let Some(table) = self.attacks() {
+        if let Some(table) = table(&self.attacks()) {
             write!(f, "\n{}proven liars: {:?}", table.markdown(), self.proven)?;
         }
         if let Some(pause) = &self.pause {
@@ -352,4 +412,61 @@ impl fmt::Display for Failure {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::processes::{Attack, Setup};
+
+    fn round(seed: u64, name: &str, told: &[(&str, u64)]) -> Round {
+        let plan = Plan::draw(seed, 4, 1, Duration::from_secs(1));
+        let none = Duration::ZERO;
+        let mut round = Round::new(seed, &plan, &Tally::default(), 0, none);
+        round.lies = Cast::from([(3, name.to_owned())]);
+        let told = told.iter().map(|(way, count)| ((*way).to_owned(), *count));
+        round.told = told.collect();
+        round
+    }
+
+    #[test]
+    fn a_round_in_which_nothing_was_told_counts_as_no_attack() {
+        let setup = Setup::smallest(Protocol::Pbft, 0);
+        let campaign = Campaign::new(setup, 3).attacked(Attack::Any);
+        let mut report = Report::of(&campaign);
+        let vote = [("another vote", 7)];
+        let rounds = [
+            round(0, "double-vote", &vote),
+            round(1, "double-vote", &[]),
+            round(2, "forge", &[]),
+        ];
+        let void: Vec<bool> = rounds.iter().map(Round::is_void).collect();
+        assert_eq!(void, [false, true, true]);
+        assert!(
+            rounds[0]
+                .to_string()
+                .contains("double-vote: another vote 7 |")
+        );
+        assert!(
+            rounds[2]
+                .to_string()
+                .contains("forge: VOID, nothing was told")
+        );
+        for round in rounds {
+            report.begins(round.seed, &round.lies);
+            report.took_place(round);
+        }
+        let section = report.section();
+        assert_eq!(
+            (section.ran, section.of),
+            (1, Attack::Any.count(Protocol::Pbft) as u64)
+        );
+        let rows = section.table.unwrap().rows;
+        assert_eq!(rows[0][..4], ["double-vote", "node3", "2", "1"]);
+        let lies = "a view given up in another way: 0, another vote: 7";
+        assert_eq!(rows[0].last().unwrap(), lies);
+        assert_eq!(rows[1][..4], ["forge", "node3", "1", "1"]);
+    }
 }
