@@ -18,6 +18,7 @@ pub fn plan<P: Forge>() -> Scenario {
         window: 64,
         tight: false,
         large: false,
+        narrow: false,
         real_signatures: false,
         delay: DELAY,
         timing: Timing {

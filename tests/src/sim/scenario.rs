@@ -32,6 +32,8 @@ pub struct Scenario {
     pub tight: bool,
     /// Whether some values are so large that a few fill what one answer, load or block may hold.
     pub large: bool,
+    /// Whether batches, blocks and messages hold a few transactions only, so that it takes several to catch up.
+    pub narrow: bool,
     /// Clients stay with their nodes, and those do not lie.
     pub loyal: bool,
     /// Views a leader keeps.
@@ -251,6 +253,7 @@ impl Scenario {
             checkpoints: c.pick(&[4, 16, 1_024].map(heights)),
             tight: c.one_in(6),
             large: false,
+            narrow: !calm && Chance::of(seed, "narrow").one_in(6),
             loyal: false,
             tenure: c.pick(&[2, 4, 4, 5, 6, 8, 8, 32, 1_000]),
             timing: Timing {
@@ -294,6 +297,7 @@ impl Scenario {
         let mut plan = self.with_faults(c);
         plan.net.mutes = later.one_in(4);
         plan.large = later.one_in(24);
+        plan.narrow &= !plan.large;
         if later.one_in(6) {
             return healthy.with_one_deaf(later);
         }
@@ -319,7 +323,7 @@ impl Scenario {
     /// One leader after the other is overthrown, and comes back.
     fn with_coups(mut self, c: &mut Chance) -> Self {
         self.net.coups = true;
-        self.net.loss = c.pick(&[0, 0, 10_000, 50_000]);
+        self.net.loss = c.pick(&[0, 0, 10_000, 50_000, 250_000]);
         self.net.reorder = c.pick(&[0, 0, 50_000]);
         self.net.duplicate = c.pick(&[0, 0, 100_000]);
         self.net.replay = c.pick(&[0, 0, 50_000]);
@@ -539,6 +543,7 @@ mod tests {
         both(|p| p.net.hoards);
         both(|p| p.hasty);
         both(|p| p.large);
+        both(|p| p.narrow);
         both(|p| p.process.crash > 0);
         both(|p| p.process.crash_in_recovery > 0);
         both(|p| p.process.crash_all.0 > 0);

@@ -205,6 +205,10 @@ fn pool<P: Simulated>(me: NodeId, plan: &Scenario) -> mempool::Config {
     pool.fetch_retry = Time(plan.delay.0 * 8);
     pool.offer_delay = Time(plan.timing.timeout.0 / 2);
     pool.retry_after = Time(plan.timing.timeout.0 / 2);
+    if plan.narrow {
+        pool.batch_bytes = 2 << 10;
+        pool.block_bytes = 3 << 10;
+    }
     if plan.tight {
         pool.roomy_blocks = 128;
         pool.client_transactions = 2;
