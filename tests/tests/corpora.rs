@@ -1,5 +1,5 @@
-//! The fuzzers' corpora, replayed: real values, and of what the fuzzers have found since a small choice that
-//! reaches as much. And a little fuzzing of its own, always the same.
+//! The fuzzers' corpora, replayed: the seeds, which are real values, and what `tests/fuzz.sh keep` chose of all
+//! that the fuzzers have found. And a little fuzzing of its own, always the same.
 
 #![allow(clippy::unwrap_used)]
 

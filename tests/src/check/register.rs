@@ -99,6 +99,24 @@ impl Way {
     }
 }
 
+impl Operation {
+    /// What the key may hold after it. If nobody was told of it and it changes nothing, it need not happen.
+    fn outcomes(&self, cell: Option<&Cell>) -> impl Iterator<Item = Option<Cell>> {
+        let after = self.ways.iter().filter_map(move |way| way.apply(cell));
+        after.filter(move |next| self.returned.is_some() || next.as_ref() != cell)
+    }
+
+    /// Whether it can happen now, and changes nothing whenever it happens.
+    fn is_idle(&self, cell: Option<&Cell>) -> bool {
+        let [way] = &self.ways[..] else { return false };
+        let idle = matches!(
+            way.step,
+            Step::Skip | Step::Get(_) | Step::Delete(Some(false))
+        );
+        idle && way.apply(cell).is_some()
+    }
+}
+
 /// A set of operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Set([u64; MOST / 64]);
@@ -140,17 +158,19 @@ pub fn fits(operations: &[Operation]) -> Result<(), String> {
         if tried.len() > PATIENCE {
             return Err("no order of the operations was found in time".into());
         }
-        for &i in order.iter().filter(|i| waits(i)) {
-            let operation = &operations[i];
-            if operation.called > horizon {
-                continue;
-            }
-            for way in &operation.ways {
-                if let Some(next) = way.apply(cell.as_ref()) {
-                    let state = (done.with(i), next);
-                    if tried.insert(state.clone()) {
-                        open.push(state);
-                    }
+        let begun = |i: &usize| operations[*i].called <= horizon;
+        let mut turns: Vec<usize> = order.iter().copied().filter(waits).filter(begun).collect();
+        // What changes nothing is in nobody's way: it happens now, and nothing else is tried.
+        let idle =
+            |i: &usize| operations[*i].returned.is_some() && operations[*i].is_idle(cell.as_ref());
+        if let Some(first) = turns.iter().copied().find(idle) {
+            turns = vec![first];
+        }
+        for i in turns {
+            for next in operations[i].outcomes(cell.as_ref()) {
+                let state = (done.with(i), next);
+                if tried.insert(state.clone()) {
+                    open.push(state);
                 }
             }
         }

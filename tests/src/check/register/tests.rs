@@ -106,6 +106,30 @@ fn brute(operations: &[Operation], done: &mut Vec<usize>, cell: Option<&Cell>) -
     })
 }
 
+/// A client that hears of nothing leaves a question each time: whether what it asked for has happened. They
+/// double what is to be tried only if the answer matters.
+#[test]
+fn what_changes_nothing_does_not_lengthen_the_search() {
+    let seventh = |held| Some((Test::Equal(7), held));
+    let way = |held, step| Way {
+        guard: seventh(held),
+        step,
+    };
+    let mut history: Vec<Operation> = (0..40)
+        .map(|i| Operation {
+            called: i,
+            returned: None,
+            ways: vec![way(true, put(i as u8)), way(false, Step::Skip)],
+        })
+        .collect();
+    // Reads that many ask for at a time fit in each order.
+    history.extend((0..40).map(|i| operation(50 + i, Some(100 + i), Step::Get(None))));
+    fits(&history).unwrap();
+    history.push(operation(200, Some(201), saw(77, 1)));
+    let why = fits(&history).unwrap_err();
+    assert!(why.starts_with("no order explains"), "{why}");
+}
+
 #[test]
 fn the_search_agrees_with_trying_everything() {
     let mut c = Chance::of(1, "histories");
