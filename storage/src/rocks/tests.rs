@@ -228,36 +228,6 @@ fn a_node_that_writes_the_safety_file_seldom_takes_no_damaged_log() {
     assert_eq!(told().fence, 19);
 }
 
-/// A loss of power may keep a page and lose one before it, up to the fence whose sync did not end.
-#[test]
-fn a_node_that_writes_the_safety_file_seldom_takes_a_tail_in_disorder() {
-    let (_home, path) = fresh();
-    let seldom = || Data::open(&path, &identity(), SafetyPolicy::EachPromise);
-    let same_view = |key, sync| Job {
-        view: View(1),
-        ..job(key, sync)
-    };
-    let safe = {
-        let mut data = seldom().unwrap();
-        let mut group = data.group_commit().unwrap();
-        for key in 1..=20 {
-            group.commit(vec![same_view(key, true)]).unwrap();
-        }
-        let safe = fs::metadata(wal(&path)).unwrap().len();
-        for key in 21..=23 {
-            group.commit(vec![same_view(key, false)]).unwrap();
-        }
-        group.commit(vec![same_view(24, true)]).unwrap();
-        safe
-    };
-    flip(&wal(&path), safe + 500);
-    let mut data = seldom().unwrap();
-    assert_eq!(data.recovery, Recovery::PointInTime);
-    assert_eq!(data.group_commit().unwrap().fence(), 20);
-    assert!(data.log.get(Table::Record, &[20]).unwrap().is_some());
-    assert_eq!(data.log.get(Table::Record, &[24]).unwrap(), None);
-}
-
 #[test]
 fn a_missing_safety_file_is_refused() {
     let (_home, path) = fresh();

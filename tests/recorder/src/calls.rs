@@ -6,7 +6,10 @@
 use crate::paths::Path;
 use crate::record::Kind;
 use crate::trace::{append, below, give_up, head, next_sync, on, order, ours, set_ours};
-use libc::{c_char, c_int, c_long, c_uint, c_void, iovec, mode_t, off_t, size_t, ssize_t};
+use libc::{
+    DIR, FILE, c_char, c_int, c_long, c_uint, c_void, iovec, mode_t, off_t, size_t, ssize_t,
+};
+use std::ffi::CStr;
 
 /// The path of a call, if it is one that is recorded.
 ///
@@ -18,7 +21,7 @@ unsafe fn recorded(dir: c_int, path: *const c_char) -> Option<Path> {
     }
     // SAFETY: by the caller's word.
     let path = unsafe { Path::absolute(dir, path) }?;
-    // RocksDB writes its own log through `FILE`, and nothing reads it.
+    // RocksDB's own log, which nothing reads.
     let name = path.bytes().rsplit(|byte| *byte == b'/').next()?;
     (below(&path) && !name.starts_with(b"LOG")).then_some(path)
 }
@@ -28,7 +31,9 @@ unsafe fn do_open(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -
     let call = || unsafe { libc::syscall(libc::SYS_openat, dir, path, flags, mode) as c_int };
     // SAFETY: `open` takes a C string.
     let Some(whole) = (unsafe { recorded(dir, path) }) else {
-        return call();
+        let fd = call();
+        set_ours(fd, false);
+        return fd;
     };
     let _order = order();
     let fd = call();
@@ -118,6 +123,40 @@ pub unsafe extern "C" fn close(fd: c_int) -> c_int {
     unsafe { libc::syscall(libc::SYS_close, fd) as c_int }
 }
 
+/// The C library's own function of this name, for what is no system call.
+///
+/// # Safety
+/// `F` is the type of that function.
+unsafe fn theirs<F: Copy>(name: &CStr) -> F {
+    // SAFETY: a C string.
+    let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+    if found.is_null() {
+        give_up(b"quorate-recorder: a function of the C library is missing\n");
+    }
+    // SAFETY: by the caller's word; both are pointers.
+    unsafe { std::mem::transmute_copy(&found) }
+}
+
+/// `fclose`, which does not call [`close`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fclose(file: *mut FILE) -> c_int {
+    // SAFETY: the caller's own argument, and the type of the manual page.
+    unsafe {
+        set_ours(libc::fileno(file), false);
+        theirs::<unsafe extern "C" fn(*mut FILE) -> c_int>(c"fclose")(file)
+    }
+}
+
+/// `closedir`, which does not call [`close`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn closedir(dir: *mut DIR) -> c_int {
+    // SAFETY: the caller's own argument, and the type of the manual page.
+    unsafe {
+        set_ours(libc::dirfd(dir), false);
+        theirs::<unsafe extern "C" fn(*mut DIR) -> c_int>(c"closedir")(dir)
+    }
+}
+
 /// Makes a change and, if it succeeds and is of a file of ours, has it recorded with its result.
 fn change(fd: c_int, call: impl FnOnce() -> c_long, record: impl FnOnce(c_long)) -> c_long {
     if !ours(fd) {
@@ -131,10 +170,25 @@ fn change(fd: c_int, call: impl FnOnce() -> c_long, record: impl FnOnce(c_long))
     result
 }
 
+/// So many bytes from there on; none of nothing, which may lie nowhere.
+///
+/// # Safety
+/// They are there.
+unsafe fn bytes_at<'a>(from: *const c_void, len: usize) -> &'a [u8] {
+    if len == 0 {
+        return &[];
+    }
+    // SAFETY: by the caller's word.
+    unsafe { std::slice::from_raw_parts(from.cast(), len) }
+}
+
 /// Where a write of so many bytes began that has just ended at the descriptor's place: also with `O_APPEND`.
 fn behind(fd: c_int, written: c_long) -> u64 {
     // SAFETY: no pointers.
     let end = unsafe { libc::syscall(libc::SYS_lseek, fd, 0, libc::SEEK_CUR) };
+    if end < written {
+        give_up(b"quorate-recorder: a write to what is no file\n");
+    }
     (end - written) as u64
 }
 
@@ -153,7 +207,7 @@ pub unsafe extern "C" fn write(fd: c_int, from: *const c_void, len: size_t) -> s
         || unsafe { libc::syscall(libc::SYS_write, fd, from, len) },
         |n| {
             // SAFETY: the kernel has just read so many bytes there.
-            let bytes = unsafe { std::slice::from_raw_parts(from.cast(), n as usize) };
+            let bytes = unsafe { bytes_at(from, n as usize) };
             written(fd, behind(fd, n), bytes);
         },
     ) as ssize_t
@@ -168,7 +222,7 @@ pub unsafe extern "C" fn pwrite(fd: c_int, from: *const c_void, len: size_t, at:
         || unsafe { libc::syscall(libc::SYS_pwrite64, fd, from, len, at) },
         |n| {
             // SAFETY: the kernel has just read so many bytes there.
-            let bytes = unsafe { std::slice::from_raw_parts(from.cast(), n as usize) };
+            let bytes = unsafe { bytes_at(from, n as usize) };
             written(fd, at as u64, bytes);
         },
     ) as ssize_t
@@ -191,6 +245,9 @@ pub unsafe extern "C" fn pwrite64(
 /// # Safety
 /// The parts are those of a call that has written so many bytes of them.
 unsafe fn all_written(fd: c_int, mut at: u64, parts: *const iovec, count: c_int, n: c_long) {
+    if n == 0 {
+        return;
+    }
     // SAFETY: by the caller's word.
     let parts = unsafe { std::slice::from_raw_parts(parts, count as usize) };
     let mut left = n as usize;
@@ -198,7 +255,7 @@ unsafe fn all_written(fd: c_int, mut at: u64, parts: *const iovec, count: c_int,
         let len = part.iov_len.min(left);
         if len > 0 {
             // SAFETY: the kernel has just read so many bytes there.
-            let bytes = unsafe { std::slice::from_raw_parts(part.iov_base.cast(), len) };
+            let bytes = unsafe { bytes_at(part.iov_base, len) };
             written(fd, at, bytes);
             (at, left) = (at + len as u64, left - len);
         }

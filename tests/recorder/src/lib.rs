@@ -7,10 +7,11 @@
 //! ended. Several processes may share a trace: each appends a record in one call, and what one does because
 //! of what another did comes after it.
 //!
-//! The calls are made as system calls, not through the C library, so nothing here has to be found first;
-//! and nothing here allocates, since an allocator may open files. `sync_file_range` promises nothing, and so
-//! is not looked at. Writes through `FILE` (RocksDB's `LOG`) and mappings do not come by here; whoever reads
-//! a trace compares what it should have led to with what there is, and so learns of what was missed.
+//! The calls are made as system calls, not through the C library, so little has to be found first; and
+//! nothing here allocates, since an allocator may open files. `sync_file_range` promises nothing, and so is
+//! not looked at. Writes through `FILE`, through duplicates of a descriptor and through mappings do not come by
+//! here, and RocksDB's `LOG` is left out; whoever reads a trace compares what it should have led to with what
+//! there is, and so learns of what was missed.
 
 mod calls;
 mod paths;

@@ -44,7 +44,13 @@ fn start() {
     // Far above those that a program gets next, which are the same then as without a trace.
     // SAFETY: no pointers.
     let high = unsafe { libc::syscall(libc::SYS_fcntl, fd, libc::F_DUPFD_CLOEXEC, 900) };
-    let fd = if high < 0 { fd } else { high };
+    let fd = if high < 0 {
+        fd
+    } else {
+        // SAFETY: no pointers; nobody else has it.
+        unsafe { libc::syscall(libc::SYS_close, fd) };
+        high
+    };
     TRACE.store(fd as i32, Ordering::Release);
 }
 
@@ -85,8 +91,36 @@ pub fn set_ours(fd: c_int, is: bool) {
 }
 
 /// No other change is made or recorded as long as this is held.
-pub fn order() -> MutexGuard<'static, ()> {
-    ORDER.lock().unwrap_or_else(PoisonError::into_inner)
+pub struct Order {
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Waits until it is this thread's turn. Whoever wants to kill the process locks the trace first, so that no change
+/// is made and then not recorded.
+pub fn order() -> Order {
+    let turn = ORDER.lock().unwrap_or_else(PoisonError::into_inner);
+    lock(libc::LOCK_SH);
+    Order { _turn: turn }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        lock(libc::LOCK_UN);
+    }
+}
+
+fn lock(how: c_int) {
+    let fd = TRACE.load(Ordering::Acquire);
+    loop {
+        // SAFETY: no pointers.
+        if unsafe { libc::syscall(libc::SYS_flock, fd, how) } == 0 {
+            return;
+        }
+        // SAFETY: the place of `errno` is this thread's.
+        if unsafe { *libc::__errno_location() } != libc::EINTR {
+            give_up(b"quorate-recorder: the trace cannot be locked\n");
+        }
+    }
 }
 
 /// The number of a sync that begins.

@@ -131,7 +131,7 @@ impl Disk {
             Record::Rename(from, to) => self.rename(from, to),
             Record::MakeDir(path) => self.enter(path, Inode::Dir(Dir::default())).map(drop),
             Record::Unlink(path) | Record::RemoveDir(path) => {
-                // RocksDB's own log, and what a node prints: others write them.is not recorded, and is deleted with the others.
+                ensure!(self.find(path).is_some(), "{path} goes, and was not made");
                 let (dir, name) = self.parent(path)?;
                 self.names(dir, vec![(name, None)])
             }

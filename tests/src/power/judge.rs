@@ -10,7 +10,7 @@ use crypto::{Digest, View};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use storage::directory::Data;
-use storage::{Job, SafetyPolicy};
+use storage::{Job, OpenError, SafetyPolicy, StoreError};
 use tempfile::TempDir;
 
 /// What was promised up to a cut.
@@ -71,6 +71,9 @@ pub struct Judged {
     pub images: usize,
     /// How many were of a log in which something was promised.
     pub promising: usize,
+    /// How many were refused as damaged: a node whose safety file does not tell how far the log was released
+    /// takes a tail in disorder for a lost promise.
+    pub refused: usize,
     /// Which of them broke a promise, and how.
     pub broken: Vec<String>,
 }
@@ -125,6 +128,7 @@ impl Judge {
             let part = part?;
             all.images += part.images;
             all.promising += part.promising;
+            all.refused += part.refused;
             all.broken.extend(part.broken);
         }
         Ok(all)
@@ -150,13 +154,24 @@ impl Judge {
                 disk.image(fate, &mut chance, dir.path())?;
                 judged.images += 1;
                 judged.promising += usize::from(promised.released > 0);
-                if let Err(error) = self.image(&dir.path().join(&self.data), promised) {
-                    let what = format!("cut {cut}, draw {draw}, {fate:?}: {error:#}");
-                    judged.broken.push(what);
+                match self.image(&dir.path().join(&self.data), promised) {
+                    Ok(()) => {}
+                    Err(error) if self.may_refuse(&error) => judged.refused += 1,
+                    Err(error) => {
+                        let what = format!("cut {cut}, draw {draw}, {fate:?}: {error:#}");
+                        judged.broken.push(what);
+                    }
                 }
             }
         }
         Ok(judged)
+    }
+
+    /// Whether it is no promise that such a log is taken.
+    fn may_refuse(&self, error: &anyhow::Error) -> bool {
+        let open = error.downcast_ref::<OpenError>();
+        let damaged = matches!(open, Some(OpenError::Store(StoreError::Damaged { .. })));
+        damaged && self.policy == SafetyPolicy::EachPromise
     }
 
     /// Opens an image and looks for what was promised; then the node goes on.

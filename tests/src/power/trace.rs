@@ -3,6 +3,7 @@
 use super::record::{HEAD, Head, Kind};
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
+use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
@@ -105,6 +106,16 @@ impl Notes {
         Ok(Self(file.context("the trace")?))
     }
 
+    /// No process changes or records anything as long as this lives: one that is killed meanwhile has made no
+    /// change that it did not record.
+    ///
+    /// # Errors
+    /// If the trace cannot be locked.
+    pub fn hold(&self) -> Result<Held<'_>> {
+        flock(&self.0, FlockOperation::LockExclusive).context("the trace")?;
+        Ok(Held(&self.0))
+    }
+
     /// Notes what happened, and which one, before it returns.
     ///
     /// # Errors
@@ -124,5 +135,15 @@ impl Notes {
         let written = (&self.0).write(&head.encode())?;
         ensure!(written == HEAD, "the trace is full");
         Ok(())
+    }
+}
+
+/// A locked trace.
+pub struct Held<'a>(&'a File);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // It ends with the file at the latest.
+        let _ = flock(self.0, FlockOperation::Unlock);
     }
 }

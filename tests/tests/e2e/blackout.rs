@@ -7,8 +7,8 @@ use quorate::cli::cluster::Cluster;
 use quorate::client::Client;
 use quorate::rpc::proto::Consistency;
 use quorate_tests::power::{Disk, Fate, Notes, Record, Trace};
+use quorate_tests::processes::own_address;
 use quorate_tests::sim::Chance;
-use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -44,11 +44,10 @@ impl Recorded {
         let program = recorded;
         let made = Self { dir, program };
         std::fs::create_dir(made.root()).unwrap();
-        let [_, high, middle, low] = std::process::id().to_be_bytes();
-        let host = Ipv4Addr::new(127, 64 | high & 63, middle, low).to_string();
-        // Labs (`processes::Lab`) have the ports from 10,000 on of the same address.
+        let (host, port) = own_address();
         let genesis = Command::new(&made.program)
-            .args(["genesis", "--host", &host, "--base-port", "9000", "--out"])
+            .args(["genesis", "--host", &host.to_string()])
+            .args(["--base-port", &port.to_string(), "--out"])
             .arg(made.net())
             .args(options)
             .output()
@@ -75,25 +74,30 @@ impl Recorded {
     async fn live(&self) -> Trace {
         let cluster = Cluster::open(&self.program, &self.net()).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let mut world = World { cluster, dir };
-        world.cluster.start_all().unwrap();
-        world.ready().await;
+        let mut world = World::resume(cluster, dir).await;
         let n = world.cluster.n();
         self.write(&world, 0).await;
-        world.cluster.kill(n - 1).await.unwrap();
+        self.while_held(world.cluster.kill(n - 1)).await;
         self.write(&world, 1).await;
         world.cluster.start(n - 1).unwrap();
         assert!(world.cluster.stop(1).await.unwrap().success());
         world.cluster.start(1).unwrap();
         world.ready().await;
         self.write(&world, 2).await;
-        world.cluster.kill_all().await.unwrap();
+        self.while_held(world.cluster.kill_all()).await;
         let trace = Trace::read(&self.dir.path().join("trace"), &self.root()).unwrap();
         let mut disk = Disk::new(|_| true);
         trace.records.iter().for_each(|it| disk.follow(it).unwrap());
         // Whatever was not recorded shows here.
         disk.compare(&self.root()).unwrap();
         trace
+    }
+
+    /// Nobody is killed between a change and its record.
+    async fn while_held(&self, killed: impl Future<Output = anyhow::Result<()>>) {
+        let notes = self.notes();
+        let _held = notes.hold().unwrap();
+        killed.await.unwrap();
     }
 
     /// Two clients at a time, who note what was acknowledged.
@@ -133,9 +137,7 @@ async fn starts_again(trace: &Trace, cut: usize) {
     let net = dir.path().join("net");
     println!("cut {cut} of {}", trace.records.len());
     let cluster = Cluster::open(&program(), &net).unwrap();
-    let mut world = World { cluster, dir };
-    world.cluster.start_all().unwrap();
-    world.ready().await;
+    let mut world = World::resume(cluster, dir).await;
     for record in before {
         if let Record::Note(ACKNOWLEDGED, number) = record {
             let (key, value) = row(*number);
@@ -148,7 +150,7 @@ async fn starts_again(trace: &Trace, cut: usize) {
     world.cluster.kill_all().await.unwrap();
 }
 
-/// Cuts in order: as many before the last first start as after it, and the end.
+/// Cuts in order: a third before anything was acknowledged, and the end.
 fn moments(trace: &Trace, count: usize) -> Vec<usize> {
     let made = |it: &Record| matches!(it, Record::Note(MADE, _));
     let first = trace.records.iter().position(made).unwrap() + 1;

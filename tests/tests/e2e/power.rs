@@ -66,16 +66,17 @@ impl Written {
             true => (usize::MAX, 4),
             false => (IMAGES, 1),
         };
-        let judged = self.judged(most, draws, HONEST);
         let Judged {
             images,
             promising,
+            refused,
             broken,
-        } = judged;
+        } = self.judged(most, draws, HONEST);
         println!(
-            "{images} images, {promising} with promises, of {} records",
+            "{images} images, {promising} with promises, {refused} refused, of {} records",
             self.trace.records.len()
         );
+        assert!(refused * 10 < images, "{refused} of {images} are refused");
         assert!(promising * 2 > images, "{promising} of {images} say little");
         assert!(
             broken.is_empty(),
@@ -124,11 +125,11 @@ fn what_was_promised_survives_also_if_the_safety_file_tells_promises_only() {
 #[test]
 fn disks_that_are_deaf_to_syncs_are_found_out() {
     let written = Written::record(EachFence);
-    // To all of them; to those of the write-ahead log; to those of directories; to the safety file's first.
-    written.finds_out(|_| false, "");
-    written.finds_out(|path| !path.ends_with(".log"), "promise");
-    let names = |path: &str| !matches!(path, "node" | "node/data" | "node/data/log");
-    written.finds_out(names, "");
-    written.finds_out(|path| path != "node/data", "");
+    written.finds_out(|_| false, "no data directory");
+    written.finds_out(|path| !path.ends_with(".log"), "was released");
+    written.finds_out(|path| path != "node", "no data directory");
+    written.finds_out(|path| path != "node/data", "ends at fence 0");
+    written.finds_out(|path| path != "node/data/log", "was released");
+    written.finds_out(|path| !path.contains("MANIFEST"), "");
     written.finds_out(|path| !path.ends_with("safety"), "safety file");
 }
