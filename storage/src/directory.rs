@@ -1,5 +1,6 @@
 //! A node's data directory: whose it is, in which format, and that only one process uses it.
 
+use crate::names::{make_dir, sync_dir};
 use crate::{RealSafetyFile, Refusal, Safety, SafetyError, StoreError};
 use crypto::{ChainId, PublicKey};
 use rustix::fs::{FlockOperation, flock};
@@ -129,7 +130,7 @@ impl Directory {
         if format.exists() {
             return Err(OpenError::Exists(path.display().to_string()));
         }
-        fs::create_dir_all(path).map_err(|error| io(path, error))?;
+        make_dir(path).map_err(|error| io(path, error))?;
         RealSafetyFile::create(
             &path.join("safety"),
             &Safety::genesis(identity.chain, identity.key),
@@ -141,7 +142,7 @@ impl Directory {
                 .open(&format)?;
             file.write_all(describe(identity).as_bytes())?;
             file.sync_all()?;
-            File::open(path)?.sync_all()
+            sync_dir(path)
         };
         write().map_err(|error| io(&format, error))
     }
@@ -341,7 +342,7 @@ fn owner(lock: &mut File) -> String {
 
 #[cfg(feature = "rocksdb")]
 mod stores {
-    use super::{Directory, Identity, OpenError};
+    use super::{Directory, Identity, OpenError, io, make_dir};
     use crate::log::check_fences;
     use crate::rocks::{Recovery, Rocks, open_log, open_state};
     use crate::{
@@ -393,6 +394,8 @@ mod stores {
             if !directory.log().join("CURRENT").exists() {
                 check(0)?;
             }
+            // RocksDB makes it as well, but sees to the names in it only.
+            make_dir(&directory.log()).map_err(|error| io(&directory.log(), error))?;
             let (log, recovery) = open_log(&directory.log(), policy.released(&safety))?;
             check(check_fences(&log)?)?;
             let log = Arc::new(log);

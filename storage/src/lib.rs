@@ -12,6 +12,7 @@ pub mod kv;
 mod layer;
 pub mod log;
 pub mod memory;
+pub mod names;
 pub mod reader;
 #[cfg(feature = "rocksdb")]
 pub mod rocks;

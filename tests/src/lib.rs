@@ -4,7 +4,7 @@
 //! [`adversary`] holds the members that lie;
 //! [`check`] judges what the nodes show to the outside. [`scenario`] plays scripts, [`twins`] all
 //! schedules of members that run twice. `conformance` holds every protocol to the same work, crashes and
-//! promises. `processes` does to real processes what can be done to them from outside.
+//! promises. `processes` does to real processes what can be done to them from outside, and `power` fails theirs.
 //! Nothing here is used by a production crate.
 
 #[cfg(test)]
@@ -18,6 +18,8 @@ mod conformance;
 pub mod fuzz;
 #[cfg(planted)]
 pub mod mutants;
+#[cfg(feature = "e2e")]
+pub mod power;
 #[cfg(feature = "e2e")]
 pub mod processes;
 pub mod puppeteer;

@@ -17,8 +17,9 @@ const PURE: [(&str, &str); 4] = [
 ];
 
 /// Who may use whom; `quorate-tests` may use all, and nobody uses it.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("crypto", &[]),
+    ("quorate-recorder", &[]),
     ("genesis", &["crypto"]),
     ("consensus", &["crypto"]),
     ("mempool", &["crypto"]),

@@ -12,6 +12,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
+use storage::names::{make_dir, sync_tree};
 use storage::{Directory, Operation, Request};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
@@ -74,7 +75,7 @@ pub fn free_ports(nodes: usize) -> Result<Vec<Ports>> {
 /// # Errors
 /// If anything is there already, or cannot be written.
 pub fn create(dir: &Path, built: &BuiltTestnet) -> Result<()> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    make_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     fs::write(
         dir.join(MARK),
         "made by `quorate`; --fresh may delete what is here\n",
@@ -84,7 +85,8 @@ pub fn create(dir: &Path, built: &BuiltTestnet) -> Result<()> {
         let identity = crate::assemble::identity(&built.genesis, node.consensus_key.public());
         Directory::create(&home.data(&node.config), &identity)?;
     }
-    Ok(())
+    // A node that has promised something must not lose its keys with the power.
+    sync_tree(dir).with_context(|| format!("cannot sync {}", dir.display()))
 }
 
 /// Deletes a testnet: only what one consists of, and only if the directory is marked as one.

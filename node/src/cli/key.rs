@@ -4,6 +4,7 @@ use super::output::say;
 use anyhow::{Context as _, Result};
 use crypto::{KeyFile, SecretKey};
 use std::path::{Path, PathBuf};
+use storage::names::make_dir;
 use zeroize::Zeroizing;
 
 /// Makes and shows keys.
@@ -44,7 +45,7 @@ pub(super) fn run(args: Args) -> Result<()> {
 }
 
 fn new(out: &Path) -> Result<()> {
-    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    make_dir(out).with_context(|| format!("cannot make {}", out.display()))?;
     for name in NAMES {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(&mut seed[..])

@@ -1,6 +1,7 @@
 //! The real file: preallocated, overwritten in place, synced with fdatasync.
 
 use super::{SLOT, Safety, SafetyError, SafetyFile};
+use crate::names::sync_dir;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -38,9 +39,7 @@ impl RealSafetyFile {
             .and_then(|()| file.sync_all())
             .map_err(failed)?;
         let parent = path.parent().unwrap_or(Path::new("."));
-        File::open(parent)
-            .and_then(|directory| directory.sync_all())
-            .map_err(failed)
+        sync_dir(parent).map_err(failed)
     }
     /// Opens it. That there is none is told by [`SafetyFile::read`].
     ///

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod adversary;
+mod blackout;
 mod command_line;
 mod crash;
 mod disk;
@@ -14,6 +15,7 @@ mod durable;
 mod evidence;
 mod handover;
 mod inspect;
+mod power;
 mod requests;
 mod rounds;
 mod sleep;

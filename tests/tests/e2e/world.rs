@@ -110,6 +110,17 @@ impl World {
         Self::lay_out(testnet, configure).begin().await
     }
 
+    /// A cluster whose files are there, started. `dir` is deleted in the end.
+    pub async fn resume(cluster: Cluster, dir: tempfile::TempDir) -> Self {
+        let watch = None;
+        let world = Self {
+            cluster,
+            dir,
+            watch,
+        };
+        world.begin().await
+    }
+
     /// Starts all nodes, and waits until they commit and each is in touch with all others: whatever
     /// a test does to one of them next finds it up.
     async fn begin(mut self) -> Self {
