@@ -27,8 +27,9 @@ pub enum Fate {
 enum Journal {
     /// Those before a time are kept, in whatever directory: file systems with a journal.
     Until(u64),
-    /// Each by itself.
-    None,
+    /// Those before a time of its own in each directory. Stores rely on more: that those of one directory keep
+    /// their order, as they do on all that these run on.
+    Apart,
 }
 
 impl Disk {
@@ -40,7 +41,7 @@ impl Disk {
         let journal = match fate {
             Fate::Lost => Journal::Until(0),
             Fate::Kept => Journal::Until(u64::MAX),
-            Fate::Mixed if chance.one_in(4) => Journal::None,
+            Fate::Mixed if chance.one_in(4) => Journal::Apart,
             Fate::Mixed => {
                 let times = self.times();
                 let until = times.get(chance.index(times.len() + 1)).copied();
@@ -91,14 +92,12 @@ impl Drawn {
 
     fn names(&self, dir: &Dir, chance: &mut Chance) -> BTreeMap<String, usize> {
         let mut names = dir.durable.clone();
-        for (at, change) in &dir.pending {
-            let kept = match self.journal {
-                Journal::Until(until) => *at < until,
-                Journal::None => chance.one_in(2),
-            };
-            if kept {
-                rename(&mut names, change);
-            }
+        let kept = match self.journal {
+            Journal::Until(until) => dir.pending.iter().filter(|(at, _)| *at < until).count(),
+            Journal::Apart => chance.index(dir.pending.len() + 1),
+        };
+        for (_, change) in &dir.pending[..kept] {
+            rename(&mut names, change);
         }
         names
     }

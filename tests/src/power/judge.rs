@@ -8,6 +8,7 @@ use crate::sim::Chance;
 use anyhow::{Context as _, Result, bail, ensure};
 use crypto::{Digest, View};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use storage::directory::Data;
 use storage::{Job, OpenError, SafetyPolicy, StoreError};
@@ -74,6 +75,9 @@ pub struct Judged {
     /// How many were refused as damaged: a node whose safety file does not tell how far the log was released
     /// takes a tail in disorder for a lost promise.
     pub refused: usize,
+    /// How many lack a group that was not promised, and have one behind it: RocksDB begins another file without
+    /// a sync of the old one.
+    pub holes: usize,
     /// Which of them broke a promise, and how.
     pub broken: Vec<String>,
 }
@@ -129,6 +133,7 @@ impl Judge {
             all.images += part.images;
             all.promising += part.promising;
             all.refused += part.refused;
+            all.holes += part.holes;
             all.broken.extend(part.broken);
         }
         Ok(all)
@@ -155,7 +160,7 @@ impl Judge {
                 judged.images += 1;
                 judged.promising += usize::from(promised.released > 0);
                 match self.image(&dir.path().join(&self.data), promised) {
-                    Ok(()) => {}
+                    Ok(hole) => judged.holes += usize::from(hole),
                     Err(error) if self.may_refuse(&error) => judged.refused += 1,
                     Err(error) => {
                         let what = format!("cut {cut}, draw {draw}, {fate:?}: {error:#}");
@@ -174,11 +179,12 @@ impl Judge {
         damaged && self.policy == SafetyPolicy::EachPromise
     }
 
-    /// Opens an image and looks for what was promised; then the node goes on.
-    fn image(&self, data: &Path, promised: Promised) -> Result<()> {
+    /// Opens an image and looks for what was promised; then the node goes on. True: a group is missing of those
+    /// that were not promised.
+    fn image(&self, data: &Path, promised: Promised) -> Result<bool> {
         let open = || Data::open(data, &writer::identity(), self.policy);
         let mut opened = match open() {
-            Err(_) if !promised.made => return Ok(()),
+            Err(_) if !promised.made => return Ok(false),
             opened => opened?,
         };
         let rows = writer::rows(&*opened.log)?;
@@ -190,7 +196,8 @@ impl Judge {
             (released..=begun).contains(&last),
             "group {last} is the last, {released} was promised and {begun} begun"
         );
-        if writer::digest(&rows) != self.digests[last as usize] {
+        let hole = writer::digest(&rows) != self.digests[last as usize];
+        if hole && !self.is_holed(&rows, released..last) {
             bail!("{}", self.difference(&rows, last));
         }
         let mut commits = opened.group_commit().context("to go on")?;
@@ -210,7 +217,30 @@ impl Judge {
             writer::rows(&*again.log)? == expected,
             "what was written after the loss is not there"
         );
-        Ok(())
+        Ok(hole)
+    }
+
+    /// Whether these are the rows of all groups up to the first of `unsure`, of some behind it up to the last,
+    /// and of the one after that.
+    fn is_holed(&self, found: &Rows, unsure: Range<u64>) -> bool {
+        let mut sure = Rows::new();
+        for number in 1..=unsure.start {
+            writer::apply(&mut sure, writer::group(self.seed, number).batch);
+        }
+        let (first, count) = (
+            unsure.start + 1,
+            unsure.end.saturating_sub(unsure.start + 1),
+        );
+        // More are under way at no time.
+        count < 16
+            && (0..1_u32 << count).any(|kept| {
+                let some = (0..count).filter(|i| kept >> i & 1 == 1).map(|i| first + i);
+                let mut rows = sure.clone();
+                for number in some.chain([unsure.end]) {
+                    writer::apply(&mut rows, writer::group(self.seed, number).batch);
+                }
+                rows == *found
+            })
     }
 
     fn difference(&self, found: &Rows, last: u64) -> String {
