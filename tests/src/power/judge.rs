@@ -73,7 +73,7 @@ pub struct Judged {
     /// How many were of a log in which something was promised.
     pub promising: usize,
     /// How many were refused as damaged: a node whose safety file does not tell how far the log was released
-    /// takes a tail in disorder for a lost promise.
+    /// takes a tail in disorder for a lost promise, and so does RocksDB with its manifest.
     pub refused: usize,
     /// How many lack a group that was not promised, and have one behind it: RocksDB begins another file without
     /// a sync of the old one.
@@ -174,9 +174,13 @@ impl Judge {
 
     /// Whether it is no promise that such a log is taken.
     fn may_refuse(&self, error: &anyhow::Error) -> bool {
-        let open = error.downcast_ref::<OpenError>();
-        let damaged = matches!(open, Some(OpenError::Store(StoreError::Damaged { .. })));
-        damaged && self.policy == SafetyPolicy::EachPromise
+        match error.downcast_ref::<OpenError>() {
+            Some(OpenError::Store(StoreError::Damaged { what, .. })) => {
+                self.policy == SafetyPolicy::EachPromise
+                    || what.contains("checksum mismatch in file") && what.contains("MANIFEST")
+            }
+            _ => false,
+        }
     }
 
     /// Opens an image and looks for what was promised; then the node goes on. True: a group is missing of those
