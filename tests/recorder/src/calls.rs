@@ -46,17 +46,10 @@ unsafe fn do_open(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -
     fd
 }
 
-/// `open`, `open64`. The mode is an argument like any other here: Linux passes what is variable in the same
+/// `open`. The mode is an argument like any other here: Linux passes what is variable in the same
 /// registers on all machines that this is built for.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
-    // SAFETY: the caller's own arguments.
-    unsafe { do_open(libc::AT_FDCWD, path, flags, mode) }
-}
-
-/// See [`open`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     // SAFETY: the caller's own arguments.
     unsafe { do_open(libc::AT_FDCWD, path, flags, mode) }
 }
@@ -68,28 +61,9 @@ pub unsafe extern "C" fn __open_2(path: *const c_char, flags: c_int) -> c_int {
     unsafe { do_open(libc::AT_FDCWD, path, flags, 0) }
 }
 
-/// See [`__open_2`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __open64_2(path: *const c_char, flags: c_int) -> c_int {
-    // SAFETY: the caller's own arguments.
-    unsafe { do_open(libc::AT_FDCWD, path, flags, 0) }
-}
-
 /// See [`open`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openat(
-    dir: c_int,
-    path: *const c_char,
-    flags: c_int,
-    mode: mode_t,
-) -> c_int {
-    // SAFETY: the caller's own arguments.
-    unsafe { do_open(dir, path, flags, mode) }
-}
-
-/// See [`open`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn openat64(
     dir: c_int,
     path: *const c_char,
     flags: c_int,
@@ -107,13 +81,6 @@ pub unsafe extern "C" fn creat(path: *const c_char, mode: mode_t) -> c_int {
     unsafe { do_open(libc::AT_FDCWD, path, flags, mode) }
 }
 
-/// `creat64`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn creat64(path: *const c_char, mode: mode_t) -> c_int {
-    // SAFETY: the caller's own arguments.
-    unsafe { creat(path, mode) }
-}
-
 /// `close`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn close(fd: c_int) -> c_int {
@@ -121,6 +88,30 @@ pub unsafe extern "C" fn close(fd: c_int) -> c_int {
     set_ours(fd, false);
     // SAFETY: no pointers.
     unsafe { libc::syscall(libc::SYS_close, fd) as c_int }
+}
+
+/// The names by which programs that are built for large files call the same.
+macro_rules! large {
+    ($($name:ident = $plain:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {$(
+        #[doc = concat!("See [`", stringify!($plain), "`].")]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name($($argument: $kind),*) -> $result {
+            // SAFETY: the caller's own arguments.
+            unsafe { $plain($($argument),*) }
+        }
+    )*};
+}
+
+large! {
+    open64 = open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+    __open64_2 = __open_2(path: *const c_char, flags: c_int) -> c_int;
+    openat64 = openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+    creat64 = creat(path: *const c_char, mode: mode_t) -> c_int;
+    pwrite64 = pwrite(fd: c_int, from: *const c_void, len: size_t, at: off_t) -> ssize_t;
+    pwritev64 = pwritev(fd: c_int, parts: *const iovec, count: c_int, at: off_t) -> ssize_t;
+    ftruncate64 = ftruncate(fd: c_int, len: off_t) -> c_int;
+    fallocate64 = fallocate(fd: c_int, mode: c_int, at: off_t, len: off_t) -> c_int;
+    posix_fallocate64 = posix_fallocate(fd: c_int, at: off_t, len: off_t) -> c_int;
 }
 
 /// The C library's own function of this name, for what is no system call.
@@ -228,18 +219,6 @@ pub unsafe extern "C" fn pwrite(fd: c_int, from: *const c_void, len: size_t, at:
     ) as ssize_t
 }
 
-/// `pwrite64`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pwrite64(
-    fd: c_int,
-    from: *const c_void,
-    len: size_t,
-    at: off_t,
-) -> ssize_t {
-    // SAFETY: the caller's own arguments.
-    unsafe { pwrite(fd, from, len, at) }
-}
-
 /// One record for each part.
 ///
 /// # Safety
@@ -292,18 +271,6 @@ pub unsafe extern "C" fn pwritev(
     ) as ssize_t
 }
 
-/// `pwritev64`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pwritev64(
-    fd: c_int,
-    parts: *const iovec,
-    count: c_int,
-    at: off_t,
-) -> ssize_t {
-    // SAFETY: the caller's own arguments.
-    unsafe { pwritev(fd, parts, count, at) }
-}
-
 /// `ftruncate`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ftruncate(fd: c_int, len: off_t) -> c_int {
@@ -317,13 +284,6 @@ pub unsafe extern "C" fn ftruncate(fd: c_int, len: off_t) -> c_int {
             append(head, &[], &[]);
         },
     ) as c_int
-}
-
-/// `ftruncate64`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ftruncate64(fd: c_int, len: off_t) -> c_int {
-    // SAFETY: no pointers.
-    unsafe { ftruncate(fd, len) }
 }
 
 /// `fallocate`.
@@ -341,13 +301,6 @@ pub unsafe extern "C" fn fallocate(fd: c_int, mode: c_int, at: off_t, len: off_t
     ) as c_int
 }
 
-/// `fallocate64`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fallocate64(fd: c_int, mode: c_int, at: off_t, len: off_t) -> c_int {
-    // SAFETY: no pointers.
-    unsafe { fallocate(fd, mode, at, len) }
-}
-
 /// `posix_fallocate`, which returns its error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_fallocate(fd: c_int, at: off_t, len: off_t) -> c_int {
@@ -358,13 +311,6 @@ pub unsafe extern "C" fn posix_fallocate(fd: c_int, at: off_t, len: off_t) -> c_
             _ => *libc::__errno_location(),
         }
     }
-}
-
-/// `posix_fallocate64`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn posix_fallocate64(fd: c_int, at: off_t, len: off_t) -> c_int {
-    // SAFETY: no pointers.
-    unsafe { posix_fallocate(fd, at, len) }
 }
 
 /// A sync does not hold others up, who go on to write meanwhile: it covers what lies before its beginning,

@@ -103,6 +103,16 @@ impl Disk {
         }
     }
 
+    /// One that has followed these records.
+    ///
+    /// # Errors
+    /// See [`Disk::follow`].
+    pub fn after(records: &[Record], heard: Heard) -> Result<Self> {
+        let mut disk = Self::new(heard);
+        records.iter().try_for_each(|it| disk.follow(it))?;
+        Ok(disk)
+    }
+
     /// Follows one record.
     ///
     /// # Errors

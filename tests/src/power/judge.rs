@@ -102,7 +102,7 @@ impl Judge {
         let mut rows = Rows::new();
         let mut digests = vec![writer::digest(&rows)];
         for number in 1..=promised.begun {
-            writer::apply(&mut rows, writer::group(seed, number).batch);
+            writer::apply_groups(&mut rows, seed, [number]);
             digests.push(writer::digest(&rows));
         }
         Self {
@@ -228,9 +228,7 @@ impl Judge {
     /// and of the one after that.
     fn is_holed(&self, found: &Rows, unsure: Range<u64>) -> bool {
         let mut sure = Rows::new();
-        for number in 1..=unsure.start {
-            writer::apply(&mut sure, writer::group(self.seed, number).batch);
-        }
+        writer::apply_groups(&mut sure, self.seed, 1..=unsure.start);
         let (first, count) = (
             unsure.start + 1,
             unsure.end.saturating_sub(unsure.start + 1),
@@ -240,18 +238,14 @@ impl Judge {
             && (0..1_u32 << count).any(|kept| {
                 let some = (0..count).filter(|i| kept >> i & 1 == 1).map(|i| first + i);
                 let mut rows = sure.clone();
-                for number in some.chain([unsure.end]) {
-                    writer::apply(&mut rows, writer::group(self.seed, number).batch);
-                }
+                writer::apply_groups(&mut rows, self.seed, some.chain([unsure.end]));
                 rows == *found
             })
     }
 
     fn difference(&self, found: &Rows, last: u64) -> String {
         let mut rows = Rows::new();
-        for number in 1..=last {
-            writer::apply(&mut rows, writer::group(self.seed, number).batch);
-        }
+        writer::apply_groups(&mut rows, self.seed, 1..=last);
         let lost = rows.iter().filter(|(key, _)| !found.contains_key(key));
         let lost: Vec<_> = lost.map(|((table, key), _)| (*table, key)).collect();
         let wrong = found.iter().filter(|(key, row)| rows.get(key) != Some(row));

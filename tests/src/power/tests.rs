@@ -40,8 +40,7 @@ fn durable(name: &str, bytes: &[u8]) -> Vec<Record> {
 
 /// All that may be found behind these records, as far as 300 draws show it.
 fn images(records: &[Record], heard: Heard) -> BTreeSet<Found> {
-    let mut disk = Disk::new(heard);
-    records.iter().for_each(|it| disk.follow(it).unwrap());
+    let disk = Disk::after(records, heard).unwrap();
     let image = |seed| {
         let dir = tempfile::tempdir().unwrap();
         let mut chance = Chance::of(seed, "images");
@@ -148,9 +147,7 @@ fn a_deaf_disk_loses_what_was_synced() {
 #[test]
 fn what_was_not_recorded_shows() {
     let dir = tempfile::tempdir().unwrap();
-    let mut disk = Disk::new(|_| true);
-    let records = durable("a", b"x");
-    records.iter().for_each(|it| disk.follow(it).unwrap());
+    let disk = Disk::after(&durable("a", b"x"), |_| true).unwrap();
     assert!(disk.compare(dir.path()).is_err(), "a file is missing");
     fs::write(dir.path().join("a"), "y").unwrap();
     assert!(disk.compare(dir.path()).is_err(), "it has another content");

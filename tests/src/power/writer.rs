@@ -118,6 +118,13 @@ pub fn apply(rows: &mut Rows, batch: WriteBatch) {
     }
 }
 
+/// Does to the rows what these groups of a seed do.
+pub fn apply_groups(rows: &mut Rows, seed: u64, numbers: impl IntoIterator<Item = u64>) {
+    for number in numbers {
+        apply(rows, group(seed, number).batch);
+    }
+}
+
 /// One digest of all rows.
 #[must_use]
 pub fn digest(rows: &Rows) -> Digest {
