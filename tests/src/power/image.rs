@@ -20,6 +20,8 @@ pub enum Fate {
     Kept,
     /// Each file and directory has a fate of its own, by chance.
     Mixed,
+    /// Likewise, but of each file a beginning is kept: no page without those before it.
+    InOrder,
 }
 
 /// What becomes of changes of names.
@@ -41,8 +43,8 @@ impl Disk {
         let journal = match fate {
             Fate::Lost => Journal::Until(0),
             Fate::Kept => Journal::Until(u64::MAX),
-            Fate::Mixed if chance.one_in(4) => Journal::Apart,
-            Fate::Mixed => {
+            Fate::Mixed | Fate::InOrder if chance.one_in(4) => Journal::Apart,
+            Fate::Mixed | Fate::InOrder => {
                 let times = self.times();
                 let until = times.get(chance.index(times.len() + 1)).copied();
                 Journal::Until(until.unwrap_or(u64::MAX))
@@ -108,13 +110,13 @@ impl Drawn {
         let kept = match self.fate {
             Fate::Lost => 0,
             Fate::Kept => count,
-            Fate::Mixed if count == 0 => 0,
-            Fate::Mixed => match chance.below(6) {
+            Fate::Mixed | Fate::InOrder if count == 0 => 0,
+            Fate::Mixed | Fate::InOrder => match chance.below(6) {
                 0 => 0,
                 1 => count,
                 2 => chance.index(count + 1),
-                3 => return torn(file, chance),
-                _ => return pages(file, chance),
+                4.. if self.fate == Fate::Mixed => return pages(file, chance),
+                _ => return torn(file, chance),
             },
         };
         for (_, change) in &file.pending[..kept] {
