@@ -19,6 +19,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::ConstCounter;
 use std::sync::Arc;
 use storage::directory::Data;
+use storage::rocks::Recovery;
 use storage::{Executor, Identity, Log, PayloadOf, Store};
 
 /// Longest frame of the control stream: a block's batch references, or timeouts with certificates.
@@ -98,6 +99,11 @@ pub async fn start_as<P: consensus::Protocol, M: Machine<Checked = Checked<P>>>(
 
     let identity = identity(genesis, loaded.consensus_key.public());
     let mut data = Data::open(&loaded.data, &identity, setup.safety)?;
+    if data.recovery == Recovery::Cut {
+        tracing::warn!(
+            "the end of the log was torn, and is cut: nothing that was released is lost"
+        );
+    }
     let log = Log::new(data.log.clone(), engine::payload_of::<P>);
     metrics.register(|registry| registry.register_collector(Box::new(Disk(log.store().clone()))));
     let executor = Executor::open(log.clone(), data.state.clone(), setup.executor)?;

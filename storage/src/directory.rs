@@ -396,7 +396,7 @@ mod stores {
             }
             // RocksDB makes it as well, but sees to the names in it only.
             make_dir(&directory.log()).map_err(|error| io(&directory.log(), error))?;
-            let (log, recovery) = open_log(&directory.log(), policy.released(&safety))?;
+            let (log, recovery) = open_log(&directory.log(), safety.fence, policy)?;
             check(check_fences(&log)?)?;
             let log = Arc::new(log);
             let state = Arc::new(open_state(&directory.state(), Arc::clone(&log))?);

@@ -308,6 +308,13 @@ impl Log {
     }
 }
 
+/// The fence that this row tells, if it is the one that does.
+#[cfg(feature = "rocksdb")]
+pub(crate) fn fence_in(key: &[u8], value: &[u8]) -> Option<u64> {
+    let number = value.try_into().ok().map(u64::from_le_bytes);
+    number.filter(|_| key == FENCE)
+}
+
 /// The last fence; 0 before the first.
 ///
 /// # Errors

@@ -114,8 +114,8 @@ pub enum SafetyPolicy {
     EachFence,
     /// At a fence with a new view, or with a row of the guard (Raft: term and vote). The file then
     /// tells that a promise was lost, and with it any older copy of the log from before it; not
-    /// that entries were lost which were acknowledged since. So nothing that is damaged may be
-    /// taken for complete: the fence in the file is no longer the last one that was released.
+    /// that entries were lost which were acknowledged since: the fence in the file is no longer the
+    /// last one that was released, so of damage only what a loss of power leaves is taken for an end.
     EachPromise,
 }
 
@@ -125,14 +125,6 @@ impl SafetyPolicy {
         match self {
             Self::EachFence => true,
             Self::EachPromise => promises || (fence.epoch, fence.view) != (told.epoch, told.view),
-        }
-    }
-    /// The last fence that was released, if the file tells.
-    #[must_use]
-    pub fn released(self, file: &Safety) -> Option<u64> {
-        match self {
-            Self::EachFence => Some(file.fence),
-            Self::EachPromise => None,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod options;
 mod recovery;
+mod wal;
 
 pub use recovery::{Recovery, open_log, open_log_read_only, open_state, open_state_read_only};
 
@@ -332,6 +333,13 @@ impl Store for Rocks {
 }
 
 impl Rocks {
+    /// The oldest file of the write-ahead log whose records are not all in the tables.
+    fn oldest_wal(&self) -> Result<u64, StoreError> {
+        self.db()
+            .property_int_value("rocksdb.min-log-number-to-keep")
+            .map(Option::unwrap_or_default)
+            .map_err(|error| self.error("read", &error))
+    }
     fn memory(&self) -> u64 {
         let number = |cf, name: &str| {
             self.db()

@@ -1,15 +1,17 @@
 //! Opening, also after a crash.
 //!
-//! RocksDB's default recovery silently drops acknowledged records behind a bad one. So a log is
-//! opened with the strict mode first, which forgives a cut tail only. Where that finds damage, the
-//! point-in-time state is looked at without changing anything, and taken only if no released fence
-//! is missing from it.
+//! A loss of power keeps what was synced, and of the rest any sectors. What is behind the first record that is not
+//! whole is cut, as nothing of it was released: if the safety file tells how far the log was, and that is before;
+//! or else if it looks like sectors that never came, and nothing shows that they were synced. All other damage is
+//! refused, and nothing is changed.
 
 use super::options::Tuning;
+use super::wal::{self, Break};
 use super::{Kind, Rocks, store_error};
-use crate::log::check_fences;
-use crate::{StoreError, Table};
-use rocksdb::{DB, DBRecoveryMode, DEFAULT_COLUMN_FAMILY_NAME, ErrorKind};
+use crate::log::fence;
+use crate::{SafetyPolicy, StoreError, Table};
+use rocksdb::{DB, DBRecoveryMode, DEFAULT_COLUMN_FAMILY_NAME};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,51 +20,95 @@ use std::sync::Arc;
 pub enum Recovery {
     /// As usual.
     Clean,
-    /// The write-ahead log has a bad record behind the last released fence.
-    PointInTime,
+    /// The write-ahead log was cut where it broke, behind all that was released.
+    Cut,
 }
 
-/// Opens `data/log`, or creates it. Nothing up to the fence `released` may be missing; where that
-/// is not known, nothing that seems damaged is taken.
+/// Opens `data/log`, or creates it. Nothing up to the fence `told` may be missing, which the safety file tells; and
+/// if by this policy it does not tell the last one, nothing that seems to have been synced.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] if released promises are lost, [`StoreError::Failed`].
-pub fn open_log(path: &Path, released: Option<u64>) -> Result<(Rocks, Recovery), StoreError> {
-    let strict = open(path, DBRecoveryMode::TolerateCorruptedTailRecords, false);
-    let first = match strict {
-        Ok(log) => return Ok((log, Recovery::Clean)),
-        Err(error) if error.kind() != ErrorKind::Corruption => {
-            return Err(store_error(
-                &path.display().to_string(),
-                Kind::Log,
-                "open",
-                &error,
-            ));
+pub fn open_log(
+    path: &Path,
+    told: u64,
+    policy: SafetyPolicy,
+) -> Result<(Rocks, Recovery), StoreError> {
+    let recovery = match first_break(path)? {
+        None => Recovery::Clean,
+        Some((found, tables)) => {
+            if let Some(why) = why_not_cut(&found, &tables, told, policy) {
+                return Err(StoreError::Damaged {
+                    at: path.display().to_string(),
+                    what: format!("{:06}.log at byte {}: {why}", found.file, found.at),
+                    way_out: Kind::Log.way_out(),
+                });
+            }
+            wal::cut(path, &found).map_err(|error| failed(path, "cut", &error))?;
+            Recovery::Cut
         }
-        Err(error) => error,
     };
-    let failed = |error| store_error(&path.display().to_string(), Kind::Log, "open", &error);
-    let damaged = |what| StoreError::Damaged {
+    let strict = Tuning::log(DBRecoveryMode::TolerateCorruptedTailRecords);
+    Ok((open(path, strict, false)?, recovery))
+}
+
+fn failed(path: &Path, what: &'static str, error: &io::Error) -> StoreError {
+    StoreError::Failed {
         at: path.display().to_string(),
         what,
-        way_out: Kind::Log.way_out(),
-    };
-    let Some(released) = released else {
-        return Err(damaged(format!(
-            "{first}; entries that this node acknowledged may be behind it"
-        )));
-    };
-    let recovered = {
-        let view = open(path, DBRecoveryMode::PointInTime, true).map_err(failed)?;
-        check_fences(&view)?
-    };
-    if recovered < released {
-        return Err(damaged(format!(
-            "{first}; what is left ends at fence {recovered}, but {released} was released"
-        )));
+        why: error.to_string(),
     }
-    let log = open(path, DBRecoveryMode::PointInTime, false).map_err(failed)?;
-    Ok((log, Recovery::PointInTime))
+}
+
+/// What the tables have.
+struct Tables {
+    /// Up to this sequence number. All before was synced when they were written.
+    sequence: u64,
+    /// The last fence.
+    fence: u64,
+}
+
+/// Where the write-ahead log breaks, if it does, and what the tables have.
+fn first_break(path: &Path) -> Result<Option<(Break, Tables)>, StoreError> {
+    let failed = |error| failed(path, "read", &error);
+    let files = wal::files(path).map_err(failed)?;
+    let found = wal::first_break(path, &files, None).map_err(failed)?;
+    if found.is_none() && !wal::begins_empty(path, &files).map_err(failed)? {
+        return Ok(None);
+    }
+    let only_tables = tables(path)?;
+    let tables = Tables {
+        sequence: only_tables.db().latest_sequence_number(),
+        fence: fence(&only_tables)?,
+    };
+    // A file whose records are all in the tables may be there still, or again.
+    let oldest = only_tables.oldest_wal()?;
+    let needed = &files[files.partition_point(|file| *file < oldest)..];
+    let found = wal::first_break(path, needed, Some(tables.sequence)).map_err(failed)?;
+    Ok(found.map(|found| (found, tables)))
+}
+
+/// What speaks against cutting a log there.
+fn why_not_cut(found: &Break, tables: &Tables, told: u64, policy: SafetyPolicy) -> Option<String> {
+    let fence = found.fence.unwrap_or(tables.fence);
+    let left = format!("what is left ends at fence {fence}");
+    if fence < told {
+        return Some(format!("{left}, but {told} was released"));
+    }
+    if fence < found.synced {
+        return Some(format!("{left}, but {} was synced", found.synced));
+    }
+    if let Some(missing) = found.missing.filter(|it| *it <= tables.sequence) {
+        let last = tables.sequence;
+        return Some(format!(
+            "sequence number {missing} is missing, but {last} was synced"
+        ));
+    }
+    let acknowledged = policy == SafetyPolicy::EachPromise && !found.torn;
+    acknowledged.then(|| {
+        "no loss of power leaves that, and entries that this node acknowledged may be behind it"
+            .into()
+    })
 }
 
 /// Opens `data/log` to look at it, also while a node runs. Writing to it fails.
@@ -70,17 +116,25 @@ pub fn open_log(path: &Path, released: Option<u64>) -> Result<(Rocks, Recovery),
 /// # Errors
 /// [`StoreError`].
 pub fn open_log_read_only(path: &Path) -> Result<Rocks, StoreError> {
-    open(path, DBRecoveryMode::PointInTime, true)
-        .map_err(|error| store_error(&path.display().to_string(), Kind::Log, "open", &error))
+    open(path, Tuning::log(DBRecoveryMode::PointInTime), true)
 }
 
-fn open(path: &Path, mode: DBRecoveryMode, read_only: bool) -> Result<Rocks, rocksdb::Error> {
-    let tuning = Tuning::log(mode);
+/// Opens a log to look at its tables, without the write-ahead log.
+fn tables(path: &Path) -> Result<Rocks, StoreError> {
+    let mut tuning = Tuning::log(DBRecoveryMode::PointInTime);
+    // Where none lies.
+    tuning.db.set_wal_dir(path.join(".."));
+    open(path, tuning, true)
+}
+
+fn open(path: &Path, tuning: Tuning, read_only: bool) -> Result<Rocks, StoreError> {
     let families = Table::LOG.map(|table| (table.name(), tuning.family(table)));
     let db = match read_only {
-        true => DB::open_cf_with_opts_for_read_only(&tuning.db, path, families, false)?,
-        false => DB::open_cf_with_opts(&tuning.db, path, families)?,
+        true => DB::open_cf_with_opts_for_read_only(&tuning.db, path, families, false),
+        false => DB::open_cf_with_opts(&tuning.db, path, families),
     };
+    let db =
+        db.map_err(|error| store_error(&path.display().to_string(), Kind::Log, "open", &error))?;
     Ok(Rocks::new(db, Kind::Log, path, tuning))
 }
 

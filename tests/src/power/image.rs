@@ -20,8 +20,6 @@ pub enum Fate {
     Kept,
     /// Each file and directory has a fate of its own, by chance.
     Mixed,
-    /// Likewise, but of each file a beginning is kept: no page without those before it.
-    InOrder,
 }
 
 /// What becomes of changes of names.
@@ -43,8 +41,8 @@ impl Disk {
         let journal = match fate {
             Fate::Lost => Journal::Until(0),
             Fate::Kept => Journal::Until(u64::MAX),
-            Fate::Mixed | Fate::InOrder if chance.one_in(4) => Journal::Apart,
-            Fate::Mixed | Fate::InOrder => {
+            Fate::Mixed if chance.one_in(4) => Journal::Apart,
+            Fate::Mixed => {
                 let times = self.times();
                 let until = times.get(chance.index(times.len() + 1)).copied();
                 Journal::Until(until.unwrap_or(u64::MAX))
@@ -110,13 +108,13 @@ impl Drawn {
         let kept = match self.fate {
             Fate::Lost => 0,
             Fate::Kept => count,
-            Fate::Mixed | Fate::InOrder if count == 0 => 0,
-            Fate::Mixed | Fate::InOrder => match chance.below(6) {
+            Fate::Mixed if count == 0 => 0,
+            Fate::Mixed => match chance.below(6) {
                 0 => 0,
                 1 => count,
                 2 => chance.index(count + 1),
-                4.. if self.fate == Fate::Mixed => return pages(file, chance),
-                _ => return torn(file, chance),
+                3 => return torn(file, chance),
+                _ => return pages(file, chance),
             },
         };
         for (_, change) in &file.pending[..kept] {

@@ -8,7 +8,6 @@ use crate::sim::Chance;
 use anyhow::{Context as _, Result, bail, ensure};
 use crypto::{Digest, View};
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use storage::directory::Data;
 use storage::{Job, OpenError, SafetyPolicy, StoreError};
@@ -72,12 +71,8 @@ pub struct Judged {
     pub images: usize,
     /// How many were of a log in which something was promised.
     pub promising: usize,
-    /// How many were refused as damaged: a node whose safety file does not tell how far the log was released
-    /// takes a tail in disorder for a lost promise, and so does RocksDB with its manifest.
+    /// How many RocksDB refused for its manifest, whose last record had lost a page in its middle.
     pub refused: usize,
-    /// How many lack a group that was not promised, and have one behind it: RocksDB begins another file without
-    /// a sync of the old one.
-    pub holes: usize,
     /// Which of them broke a promise, and how.
     pub broken: Vec<String>,
 }
@@ -133,7 +128,6 @@ impl Judge {
             all.images += part.images;
             all.promising += part.promising;
             all.refused += part.refused;
-            all.holes += part.holes;
             all.broken.extend(part.broken);
         }
         Ok(all)
@@ -160,8 +154,8 @@ impl Judge {
                 judged.images += 1;
                 judged.promising += usize::from(promised.released > 0);
                 match self.image(&dir.path().join(&self.data), promised) {
-                    Ok(hole) => judged.holes += usize::from(hole),
-                    Err(error) if self.may_refuse(&error) => judged.refused += 1,
+                    Ok(()) => {}
+                    Err(error) if may_refuse(&error) => judged.refused += 1,
                     Err(error) => {
                         let what = format!("cut {cut}, draw {draw}, {fate:?}: {error:#}");
                         judged.broken.push(what);
@@ -172,23 +166,11 @@ impl Judge {
         Ok(judged)
     }
 
-    /// Whether it is no promise that such a log is taken.
-    fn may_refuse(&self, error: &anyhow::Error) -> bool {
-        match error.downcast_ref::<OpenError>() {
-            Some(OpenError::Store(StoreError::Damaged { what, .. })) => {
-                self.policy == SafetyPolicy::EachPromise
-                    || what.contains("checksum mismatch in file") && what.contains("MANIFEST")
-            }
-            _ => false,
-        }
-    }
-
-    /// Opens an image and looks for what was promised; then the node goes on. True: a group is missing of those
-    /// that were not promised.
-    fn image(&self, data: &Path, promised: Promised) -> Result<bool> {
+    /// Opens an image and looks for what was promised; then the node goes on.
+    fn image(&self, data: &Path, promised: Promised) -> Result<()> {
         let open = || Data::open(data, &writer::identity(), self.policy);
         let mut opened = match open() {
-            Err(_) if !promised.made => return Ok(false),
+            Err(_) if !promised.made => return Ok(()),
             opened => opened?,
         };
         let rows = writer::rows(&*opened.log)?;
@@ -200,8 +182,7 @@ impl Judge {
             (released..=begun).contains(&last),
             "group {last} is the last, {released} was promised and {begun} begun"
         );
-        let hole = writer::digest(&rows) != self.digests[last as usize];
-        if hole && !self.is_holed(&rows, released..last) {
+        if writer::digest(&rows) != self.digests[last as usize] {
             bail!("{}", self.difference(&rows, last));
         }
         let mut commits = opened.group_commit().context("to go on")?;
@@ -221,26 +202,7 @@ impl Judge {
             writer::rows(&*again.log)? == expected,
             "what was written after the loss is not there"
         );
-        Ok(hole)
-    }
-
-    /// Whether these are the rows of all groups up to the first of `unsure`, of some behind it up to the last,
-    /// and of the one after that.
-    fn is_holed(&self, found: &Rows, unsure: Range<u64>) -> bool {
-        let mut sure = Rows::new();
-        writer::apply_groups(&mut sure, self.seed, 1..=unsure.start);
-        let (first, count) = (
-            unsure.start + 1,
-            unsure.end.saturating_sub(unsure.start + 1),
-        );
-        // More are under way at no time.
-        count < 16
-            && (0..1_u32 << count).any(|kept| {
-                let some = (0..count).filter(|i| kept >> i & 1 == 1).map(|i| first + i);
-                let mut rows = sure.clone();
-                writer::apply_groups(&mut rows, self.seed, some.chain([unsure.end]));
-                rows == *found
-            })
+        Ok(())
     }
 
     fn difference(&self, found: &Rows, last: u64) -> String {
@@ -251,6 +213,16 @@ impl Judge {
         let wrong = found.iter().filter(|(key, row)| rows.get(key) != Some(row));
         let wrong: Vec<_> = wrong.map(|((table, key), _)| (*table, key)).collect();
         format!("group {last} is the last, without {lost:?}, with {wrong:?}")
+    }
+}
+
+/// Whether it is no promise that such a log is taken.
+fn may_refuse(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<OpenError>() {
+        Some(OpenError::Store(StoreError::Damaged { what, .. })) => {
+            what.contains("checksum mismatch in file") && what.contains("MANIFEST")
+        }
+        _ => false,
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use storage::rocks::open_log;
-use storage::{CommitRow, Log, Store as _, WriteBatch};
+use storage::{CommitRow, Log, SafetyPolicy, Store as _, WriteBatch};
 
 /// A cluster under HotStuff that holds `user/0` to `user/4`.
 async fn written() -> World {
@@ -115,7 +115,7 @@ fn with_commit(
     let log = home.join("data/log");
     let height = crypto::Height(height);
     let replace = |new: &dyn Fn(&Log, &CommitRow) -> CommitRow| {
-        let (rocks, _) = open_log(&log, Some(0)).unwrap();
+        let (rocks, _) = open_log(&log, 0, SafetyPolicy::EachFence).unwrap();
         let rocks = std::sync::Arc::new(rocks);
         let typed = Log::new(rocks.clone(), |_| None);
         let row = typed.commit(height).unwrap().unwrap();
