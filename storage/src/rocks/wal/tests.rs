@@ -391,12 +391,15 @@ fn a_break_before_what_is_in_a_table_is_refused() {
         unsynced(number, 500_000);
         number += 1;
     }
-    // Behind the next one the table is whole.
-    while !fs::read_dir(written.log()).unwrap().any(|file| {
-        let path = file.unwrap().path();
-        path.extension().is_some_and(|end| end == "sst")
-            && fs::metadata(path).unwrap().len() > 1 << 20
-    }) {
+    let is_large = |table: rocksdb::LiveFile| table.size > 1 << 20;
+    while !data
+        .log
+        .db()
+        .live_files()
+        .unwrap()
+        .into_iter()
+        .any(is_large)
+    {
         std::thread::yield_now();
     }
     drop((group, data));
