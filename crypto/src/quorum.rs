@@ -1,4 +1,4 @@
-//! Quorum arithmetic for both fault models (PROTOCOLS.md, "Common").
+//! Quorum arithmetic for both fault models.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

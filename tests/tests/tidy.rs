@@ -1,4 +1,4 @@
-//! The rules of the house (ARCHITECTURE.md, "The house"), held by tests.
+//! The rules of the house (ARCHITECTURE.md, section 1), held by tests.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! The shell around every protocol (ARCHITECTURE.md, section 4): it makes outputs durable before
+//! The shell around every protocol (ARCHITECTURE.md, section 3): it makes outputs durable before
 //! they are relied on, signs, gives own messages back, and never promises two things for one slot.
 //!
 //! Node and simulator run this same code, so the order of writes and sends is tested where crashes

@@ -58,7 +58,7 @@ pub enum Reply {
     ReadAt(Height),
 }
 
-/// Why a request is refused: each a status of INTERFACE.md.
+/// Why a request is refused: each is a status of the RPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// ALREADY_EXISTS: the sequence is used by a different transaction.

@@ -1,4 +1,4 @@
-//! Adversaries (TESTING.md, section 3): each wraps an honest node, holds its key, and rewrites what
+//! Adversaries: each wraps an honest node, holds its key, and rewrites what
 //! it sends. Nothing adversarial is in the program: the same wrapper runs in the simulator and, built
 //! into a program of its own, as a real process of a testnet.
 //!

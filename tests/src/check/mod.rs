@@ -1,4 +1,4 @@
-//! The properties that a run must have (ARCHITECTURE.md, "What it promises"): one file each. They
+//! The properties that a run must have (ARCHITECTURE.md, section 7): one file each. They
 //! watch what the nodes show to the outside, and share no predicate with what they judge.
 
 mod agreed;

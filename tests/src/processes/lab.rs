@@ -322,7 +322,7 @@ impl Lab {
             if Instant::now() > end {
                 let said = self.said().await;
                 return Err(broken(
-                    "L3",
+                    "L2",
                     format!("not all have executed the same: {said}"),
                 ));
             }

@@ -1,7 +1,7 @@
 //! The puppeteer: f colluding liars who hold their keys and know everything, that is all messages seen
 //! by anybody and all certificates that can be made of signatures they saw, choose per view which
 //! honest member sees which proposal, which certificate and which proof of a view; in two camps, which
-//! persist over views. It is the main hunter of bugs in the protocols' rules (TESTING.md, section 3).
+//! persist over views. It is the main hunter of bugs in the protocols' rules.
 //!
 //! A play runs the protocols' cores alone ([`puppet`]), without shell, engine, store and clock: so a
 //! core is judged ([`judge`]) by what it does without the guard's help, and many thousand plays a second
