@@ -4,7 +4,7 @@ use clap::Parser;
 use quorate_tests::adversary::Tally;
 use quorate_tests::report::{Failure, Section, Table};
 use quorate_tests::sim::campaign::{self, Campaign, MEDIAN_PAYLOADS, News, Report, seeds};
-use quorate_tests::sim::{Protocol, Scenario, attack};
+use quorate_tests::sim::{Protocol, Scenario, attack, shrink};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +23,9 @@ struct Args {
     /// One seed, with the end of its trace in words.
     #[arg(long)]
     seed: Option<u64>,
+    /// With --seed: look for a smaller scenario that breaks the same, and show that one.
+    #[arg(long, requires = "seed")]
+    shrink: bool,
     /// Lines of the trace to print.
     #[arg(long, default_value_t = 400)]
     lines: usize,
@@ -72,8 +75,8 @@ fn main() -> ExitCode {
     }
     match (&args.planted, args.seed) {
         (Some(name), None) => hunt(name, &args),
-        (Some(name), Some(seed)) => one_planted(name, args.protocol, seed, args.lines),
-        (None, Some(seed)) => one(args.protocol, seed, args.lines),
+        (Some(name), Some(seed)) => one_planted(name, seed, &args),
+        (None, Some(seed)) => show(Scenario::draw(args.protocol, seed), &args),
         (None, None) => many(&args),
     }
 }
@@ -101,11 +104,12 @@ fn hunt(name: &str, args: &Args) -> ExitCode {
 }
 
 #[cfg(planted)]
-fn one_planted(name: &str, protocol: Protocol, seed: u64, lines: usize) -> ExitCode {
-    match quorate_tests::mutants::named(protocol, name).as_deref() {
+fn one_planted(name: &str, seed: u64, args: &Args) -> ExitCode {
+    match quorate_tests::mutants::named(args.protocol, name).as_deref() {
         Ok([bug]) => {
             crypto::planted::choose(Some(*bug));
-            show(quorate_tests::mutants::plan(protocol, *bug, seed), lines)
+            let plan = quorate_tests::mutants::plan(args.protocol, *bug, seed);
+            show(plan, args)
         }
         Ok(_) => refuse("one seed is run with one bug"),
         Err(why) => refuse(why),
@@ -131,7 +135,7 @@ fn hunt(_: &str, _: &Args) -> ExitCode {
 }
 
 #[cfg(not(planted))]
-fn one_planted(_: &str, _: Protocol, _: u64, _: usize) -> ExitCode {
+fn one_planted(_: &str, _: u64, _: &Args) -> ExitCode {
     refuse("this program is built without planted bugs: use `make mutants`")
 }
 
@@ -147,10 +151,7 @@ fn attack(name: &str, args: &Args) -> ExitCode {
     };
     let nodes = usize::from(args.nodes);
     if let (Some(seed), [name]) = (args.seed, &names[..]) {
-        return show(
-            Scenario::attacked(args.protocol, seed, nodes, name),
-            args.lines,
-        );
+        return show(Scenario::attacked(args.protocol, seed, nodes, name), args);
     }
     let begun = Instant::now();
     let (attacks, mut ran) = (names.len() as u64, 0);
@@ -252,14 +253,26 @@ fn refuse(why: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn one(protocol: Protocol, seed: u64, lines: usize) -> ExitCode {
-    show(Scenario::draw(protocol, seed), lines)
+/// The smallest scenario found that breaks what this one does; itself if it breaks nothing.
+fn shrunk(plan: Scenario) -> Scenario {
+    let Some(first) = campaign::run_plan(plan.clone(), false).violation else {
+        return plan;
+    };
+    println!("{} broken; without losing that:", first.property);
+    let mut breaks = |plan: &Scenario| {
+        let found = campaign::run_plan(plan.clone(), false).violation;
+        found.is_some_and(|it| it.property == first.property)
+    };
+    shrink::shrink(plan, &mut breaks, &|what| println!("    {what}"))
 }
 
-fn show(plan: Scenario, lines: usize) -> ExitCode {
+fn show(mut plan: Scenario, args: &Args) -> ExitCode {
+    if args.shrink {
+        plan = shrunk(plan);
+    }
     let seed = plan.seed;
     let outcome = campaign::run_plan(plan.clone(), true);
-    let from = outcome.tail.len().saturating_sub(lines);
+    let from = outcome.tail.len().saturating_sub(args.lines);
     for line in &outcome.tail[from..] {
         println!("{line}");
     }

@@ -29,6 +29,7 @@ mod puppeteer;
 mod queue;
 mod raft;
 mod scenario;
+pub mod shrink;
 mod system;
 mod talk;
 mod trace;
