@@ -83,6 +83,16 @@ fn ordered(node: u16, height: u64, batches: usize) -> Seen {
     }
 }
 
+/// A height without it.
+fn passed(height: u64) -> Seen {
+    let it = ExecutedHeight {
+        height: Height(height),
+        state: Digest([1; 32]),
+        receipts: Vec::new(),
+    };
+    Seen::Executed(NodeId(2), it)
+}
+
 fn executed(sequence: u64) -> [Seen; 2] {
     let id = Digest([9; 32]);
     let receipt = Receipt {
@@ -128,10 +138,39 @@ fn l3_too_many_leader_changes_before_it_is_ordered() {
 fn l3_too_many_batches_of_others_under_one_leader() {
     assert_eq!(judge(&[submitted(1), ordered(0, 1, 10)]), None);
     // Each height counts once, whichever node commits it first.
-    let same = [submitted(1), ordered(0, 1, 10), ordered(1, 1, 10)];
+    let same = [
+        submitted(1),
+        ordered(0, 1, 10),
+        ordered(1, 1, 10),
+        passed(1),
+    ];
     assert_eq!(judge(&same), None);
-    let more = [submitted(1), ordered(0, 1, 10), ordered(1, 2, 1)];
+    let more = [submitted(1), ordered(0, 1, 10), ordered(1, 2, 1), passed(2)];
     assert_eq!(judge(&more), Some("L3"));
+    // What was ordered before it was brought is not before it.
+    let late = [
+        ordered(0, 1, 10),
+        submitted(1),
+        ordered(1, 2, 10),
+        passed(2),
+    ];
+    assert_eq!(judge(&late), None);
+}
+
+/// Found by seed 30 of PBFT under `far-future`: it was in the first of more batches than it may wait for, which
+/// nobody had executed yet.
+#[test]
+fn l3_what_is_ordered_waits_for_its_execution_only() {
+    let [signed, done] = executed(1);
+    let all = [
+        signed,
+        submitted(1),
+        ordered(0, 1, 1),
+        ordered(0, 2, 99),
+        done,
+        passed(2),
+    ];
+    assert_eq!(judge(&all), None);
 }
 
 #[test]

@@ -24,9 +24,11 @@ pub struct Uncensored {
     expected: Expected,
     /// The highest tenure that any node is in.
     tenure: u64,
-    /// Batches ordered so far, and up to which height.
+    /// Batches up to the highest height that anybody has executed, as only then it shows whose they were; and
+    /// those of each height above it.
     batches: u64,
     height: Height,
+    above: BTreeMap<Height, u64>,
     waiting: BTreeMap<Name, Waiting>,
     executed: BTreeSet<Name>,
 }
@@ -40,6 +42,7 @@ impl Uncensored {
             tenure: 0,
             batches: 0,
             height: Height(0),
+            above: BTreeMap::new(),
             waiting: BTreeMap::new(),
             executed: BTreeSet::new(),
         }
@@ -50,11 +53,17 @@ impl Uncensored {
             self.waiting.remove(&name);
             self.executed.insert(name);
         }
+        while let Some(entry) = self.above.first_entry()
+            && *entry.key() <= it.height
+        {
+            self.batches += entry.remove();
+        }
+        self.height = self.height.max(it.height);
     }
     fn judge(&self) -> Result<(), String> {
         for ((client, sequence), it) in &self.waiting {
             let changes = self.tenure - it.tenure;
-            let batches = self.batches - it.batches;
+            let batches = self.batches.saturating_sub(it.batches);
             if changes > self.expected.changes || batches > self.expected.batches {
                 return Err(format!(
                     "transaction {sequence} of client {client:?}, brought to node {}, is not ordered \
@@ -78,7 +87,8 @@ impl Check for Uncensored {
                 client,
                 sequence,
             } => {
-                let (name, tenure, batches) = ((*client, *sequence), self.tenure, self.batches);
+                let (name, tenure) = ((*client, *sequence), self.tenure);
+                let batches = self.batches + self.above.values().sum::<u64>();
                 if !self.executed.contains(&name) {
                     self.waiting.entry(name).or_insert(Waiting {
                         node: *node,
@@ -100,7 +110,7 @@ impl Check for Uncensored {
             }
             Seen::Executed(_, it) => {
                 self.executed(it);
-                Ok(())
+                self.judge()
             }
             Seen::Reported(_, it) => {
                 self.tenure = self.tenure.max(it.view / self.expected.tenure);
@@ -109,9 +119,8 @@ impl Check for Uncensored {
             Seen::Ordered {
                 height, batches, ..
             } if *height > self.height => {
-                self.height = *height;
-                self.batches += *batches as u64;
-                self.judge()
+                self.above.insert(*height, *batches as u64);
+                Ok(())
             }
             _ => Ok(()),
         }
