@@ -38,8 +38,6 @@ pub struct Crash {
     pub kept: usize,
     /// Batches lost.
     pub lost: usize,
-    /// Whether the first lost one was cut in the middle. Its checksum tells, so it is dropped whole.
-    pub torn: bool,
 }
 
 /// A copy of what was durable at a moment.
@@ -147,7 +145,8 @@ impl Memory {
         self.read().flushes
     }
     /// The machine goes down. Of the bytes that were not durable (told to `keep`), the first so
-    /// many made it to the disk; the batch in which they end is torn. A state store keeps none.
+    /// many made it to the disk; the batch in which they end is dropped whole, since its checksum
+    /// tells. A state store keeps none.
     /// Faults end with it.
     pub fn crash(&self, keep: impl FnOnce(u64) -> u64) -> Crash {
         let mut inner = self.edit();
@@ -170,11 +169,7 @@ impl Memory {
         }
         inner.pending.clear();
         inner.faults.clear();
-        Crash {
-            kept,
-            lost,
-            torn: lost > 0 && left > 0,
-        }
+        Crash { kept, lost }
     }
     /// A copy of what is durable: an old backup, or a twin's disk.
     #[must_use]

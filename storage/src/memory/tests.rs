@@ -31,13 +31,11 @@ fn a_crash_keeps_a_prefix_of_whole_batches() {
             kept
         });
         let whole = (kept / 10).min(5) as usize;
-        let torn = whole < 5 && !kept.is_multiple_of(10);
         assert_eq!(
             crash,
             Crash {
                 kept: whole,
-                lost: 5 - whole,
-                torn
+                lost: 5 - whole
             }
         );
         assert_eq!(
@@ -81,14 +79,7 @@ fn state_is_lost_back_to_its_last_flush() {
     store.write(put(Table::Key, 2, 1)).unwrap();
     store.sync().unwrap();
     let crash = store.crash(|_| u64::MAX);
-    assert_eq!(
-        crash,
-        Crash {
-            kept: 0,
-            lost: 1,
-            torn: false
-        }
-    );
+    assert_eq!(crash, Crash { kept: 0, lost: 1 });
     assert_eq!(keys(&store, Table::Key), [1]);
     assert_eq!(store.statistics().wal_syncs, 0);
 }

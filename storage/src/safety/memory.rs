@@ -47,17 +47,19 @@ impl MemorySafetyFile {
         self.with(|inner| inner.fail = Some(writes));
     }
     /// The machine goes down in the middle of the last write, be it failed or not yet relied on: its
-    /// first `kept` bytes reach the disk, the others are as before.
-    pub fn tear(&self, kept: usize) {
+    /// first `kept` bytes reach the disk, the others are as before. Whether there was such a write.
+    pub fn tear(&self, kept: usize) -> bool {
         self.with(|inner| {
-            if let Some(write) = inner.last.take() {
-                let kept = kept.min(ENCODED);
-                let at = write.slot * SLOT;
-                let place = &mut inner.bytes[at..at + ENCODED];
-                place[..kept].copy_from_slice(&write.new[..kept]);
-                place[kept..].copy_from_slice(&write.old[kept..]);
-            }
-        });
+            let Some(write) = inner.last.take() else {
+                return false;
+            };
+            let kept = kept.min(ENCODED);
+            let at = write.slot * SLOT;
+            let place = &mut inner.bytes[at..at + ENCODED];
+            place[..kept].copy_from_slice(&write.new[..kept]);
+            place[kept..].copy_from_slice(&write.old[kept..]);
+            true
+        })
     }
     /// The machine goes down and comes up again: faults end.
     pub fn crash(&self) {

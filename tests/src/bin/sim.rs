@@ -184,7 +184,8 @@ fn attack(name: &str, args: &Args) -> ExitCode {
         }
         ran += report.seeds.min(attack::MANY);
         let whole = report.seeds >= attack::ENOUGH;
-        for unmet in attack::unmet(args.protocol, name, &report.caught, whole) {
+        let unmet = attack::unmet(args.protocol, name, &report.caught, whole);
+        for unmet in unmet.into_iter().chain(idle(&report)) {
             println!("FAILED: {name}: {unmet}");
             failed.push(Failure {
                 what: format!("{name}: {unmet}"),
@@ -206,6 +207,13 @@ fn attack(name: &str, args: &Args) -> ExitCode {
     let section = section.ran(ran, attacks * attack::MANY);
     let sound = section.failures.is_empty();
     finish(args, &section, sound)
+}
+
+/// That so little is committed that a campaign proves nothing.
+fn idle(report: &Report) -> Option<String> {
+    let median = report.median_payloads();
+    (median < MEDIAN_PAYLOADS)
+        .then(|| format!("the median seed commits {median} payloads, fewer than {MEDIAN_PAYLOADS}"))
 }
 
 /// What an attack came to, and each of its ways.
@@ -350,11 +358,7 @@ fn many(args: &Args) -> ExitCode {
             section.fail(format!("never: {}", what.text()), "");
         }
     }
-    if report.median_payloads() < MEDIAN_PAYLOADS {
-        let what = format!(
-            "the median seed commits {} payloads, fewer than {MEDIAN_PAYLOADS}",
-            report.median_payloads()
-        );
+    if let Some(what) = idle(&report) {
         println!("{what}");
         section.fail(what, "");
     }

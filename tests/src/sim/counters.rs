@@ -85,9 +85,11 @@ sometimes! {
     /// Disk.
     LostUnsynced ALL => "crashes that lost unsynced writes",
     /// Disk.
-    TornTail ALL => "crashes that tore the last write",
+    TornSafety ALL => "crashes that tore the last write of the safety file",
     /// Disk.
     FailedDisk ALL => "writes, syncs, flushes or reads that failed",
+    /// Recovery.
+    FailedStart ALL => "starts that a failing read ended",
     /// Disk.
     Rotted ALL => "nodes that met a flipped bit, and stay down",
     /// Recovery.

@@ -60,9 +60,10 @@ pub struct ProcessFaults {
 pub struct DiskFaults {
     /// On a crash, unsynced writes are lost, in whole or from some point on; else all are kept.
     pub lose_unsynced: bool,
-    /// On a crash, the first lost write may be torn.
+    /// On a crash before an answer, the last write of the safety file is torn.
     pub torn: bool,
-    /// Writes, syncs, flushes and reads that fail, per million: the process stops and is started again.
+    /// Writes, syncs, flushes and reads that fail, per million: the process stops, or does not start, and is
+    /// started again.
     pub failed: u32,
     /// Whether bits flip on one node's disk, a row every phase. The node stops where it meets one, and
     /// stays down.

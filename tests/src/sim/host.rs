@@ -183,6 +183,13 @@ impl Disk {
             executor,
         })
     }
+    /// A process that did not start lets go of it, and its faults end. What it had written is lost, as far as
+    /// it was not flushed: it would do so again.
+    pub fn stop(&self) {
+        self.log.crash(|all| all);
+        self.state.crash(|_| 0);
+        self.safety.crash();
+    }
 }
 
 /// Flushes often enough that crashes fall before, between and behind them.

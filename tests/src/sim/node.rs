@@ -17,6 +17,8 @@ type Checked<S> = <<S as System>::Machine as Machine>::Checked;
 /// A node tells how full its collections are after each so many-th step. (After every one costs as much as
 /// all the rest.)
 const MEASURED: u64 = 32;
+/// In the words of an error that was asked for.
+const INJECTED: &str = "injected";
 /// As many ticks at one moment are a busy loop.
 const MOST_TICKS: u32 = 1_000;
 
@@ -36,10 +38,12 @@ impl<S: System> World<S> {
     }
 
     pub(super) fn start(&mut self, node: NodeId) {
-        let host = &mut self.hosts[node.index()];
+        let host = &self.hosts[node.index()];
         if host.life.is_some() || host.retired {
             return;
         }
+        self.arm_start(node);
+        let host = &mut self.hosts[node.index()];
         host.incarnation += 1;
         // A process begins to count time anew.
         if host.incarnation > 1 {
@@ -63,20 +67,7 @@ impl<S: System> World<S> {
         });
         let (machine, opened) = match started {
             Ok(started) => started,
-            // Nothing that a disk may do takes back what was synced, so nothing may be missing.
-            Err(why) if !self.system.honest(node) => {
-                return self
-                    .trace
-                    .say(self.now, || format!("{node} does not start: {why}"));
-            }
-            Err(why) if self.is_rotten(node, &why) => return self.retire(node),
-            Err(why) => {
-                return self.watch.blame(
-                    DAMAGE,
-                    self.now,
-                    format!("node {node} refuses to start: {why}"),
-                );
-            }
+            Err(why) => return self.does_not_start(node, &why),
         };
         let applied = opened.executor.applied().height;
         let recovering = applied < host.executed;
@@ -106,6 +97,23 @@ impl<S: System> World<S> {
         self.connect();
     }
 
+    fn does_not_start(&mut self, node: NodeId, why: &str) {
+        if !self.system.honest(node) {
+            self.trace
+                .say(self.now, || format!("{node} does not start: {why}"));
+        } else if self.is_rotten(node, why) {
+            self.retire(node);
+        } else if why.contains(INJECTED) {
+            self.counters.hit(Sometimes::FailedStart);
+            self.hosts[node.index()].disk.stop();
+            self.start_later(node);
+        } else {
+            // Nothing that a disk may do takes back what was synced, so nothing may be missing.
+            let what = format!("node {node} refuses to start: {why}");
+            self.watch.blame(DAMAGE, self.now, what);
+        }
+    }
+
     /// Whoever is up and can reach another connects to it, sooner or later.
     pub(super) fn connect(&mut self) {
         for (one, other) in pairs(self.hosts.len()) {
@@ -128,6 +136,16 @@ impl<S: System> World<S> {
                     );
                 }
             }
+        }
+    }
+
+    /// Draws at which read of its log or state a process that was there before fails to start.
+    fn arm_start(&mut self, node: NodeId) {
+        let host = &self.hosts[node.index()];
+        let again = host.incarnation > 0 && self.healed.is_none();
+        if again && self.plan.disk.failed > 0 && self.starts.one_in(8) {
+            let store = self.starts.pick(&[&host.disk.log, &host.disk.state]);
+            store.fail(Fault::Read, self.starts.exponential(8));
         }
     }
 
@@ -189,11 +207,11 @@ impl<S: System> World<S> {
         self.trace
             .say(self.now, || format!("{node} crashes ({})", what.text()));
         if what == Sometimes::CrashedAtAnswer && self.plan.disk.torn {
-            // Nothing was released yet, so the safety file may be torn as well.
-            self.hosts[node.index()]
-                .disk
-                .safety
-                .tear(self.disk.index(storage::safety::ENCODED));
+            // Nothing was released yet, so the last write of the safety file may be torn.
+            let kept = self.disk.index(storage::safety::ENCODED);
+            if self.hosts[node.index()].disk.safety.tear(kept) {
+                self.counters.hit(Sometimes::TornSafety);
+            }
         }
         self.crash(node);
         true
@@ -209,29 +227,22 @@ impl<S: System> World<S> {
         if host.life.take().is_none() {
             return;
         }
-        let faults = &plan.disk;
-        let keep = |total: u64| match (faults.lose_unsynced, disk.below(3)) {
+        let keep = |total: u64| match (plan.disk.lose_unsynced, disk.below(3)) {
             (false, _) => total,
             (true, 0) => 0,
             (true, _) => disk.below(total + 1),
         };
-        let mut lost = host.disk.log.crash(keep);
-        if lost.torn && !faults.torn {
-            lost.torn = false;
-        }
+        let lost = host.disk.log.crash(keep);
         host.disk.state.crash(|_| 0);
         host.peers.clear();
         host.disk.safety.crash();
         if lost.lost > 0 {
             self.counters.hit(Sometimes::LostUnsynced);
         }
-        if lost.torn {
-            self.counters.hit(Sometimes::TornTail);
-        }
         self.trace.say(self.now, || {
             format!(
-                "{node} is down; log: {} kept, {} lost, torn {}",
-                lost.kept, lost.lost, lost.torn
+                "{node} is down; log: {} kept, {} lost",
+                lost.kept, lost.lost
             )
         });
         self.see(Seen::Stopped(node));
@@ -248,6 +259,10 @@ impl<S: System> World<S> {
                 },
             );
         }
+        self.start_later(node);
+    }
+
+    fn start_later(&mut self, node: NodeId) {
         let down = self.plan.timing.timeout.0 * self.fate.pick(&[0, 1, 1, 4, 12]);
         let at = self.now.plus(Time(1 + self.fate.below(down)));
         self.queue.push(at, Event::Start(node));
@@ -261,7 +276,7 @@ impl<S: System> World<S> {
         } else if self.is_rotten(node, why) {
             self.crash(node);
             self.retire(node);
-        } else if why.contains("injected") {
+        } else if why.contains(INJECTED) {
             self.counters.hit(Sometimes::FailedDisk);
             self.crash(node);
         } else {

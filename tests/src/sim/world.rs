@@ -65,6 +65,8 @@ pub struct World<S: System> {
     pub(super) fate: Chance,
     /// Chances of disks.
     pub(super) disk: Chance,
+    /// Chances of starts that fail.
+    pub(super) starts: Chance,
     /// When the faults ended.
     pub(super) healed: Option<Time>,
     /// Whether all nodes went down at once, and nothing was committed since.
@@ -114,6 +116,7 @@ impl<S: System> World<S> {
             counters: Counters::default(),
             fate,
             disk: Chance::of(plan.seed, "disk"),
+            starts: Chance::of(plan.seed, "starts"),
             healed: None,
             blackout: false,
             events: 0,

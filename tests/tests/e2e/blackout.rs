@@ -176,6 +176,11 @@ async fn a_cluster_loses_power_at_one_moment_and_nothing_acknowledged() {
 }
 
 #[tokio::test]
+async fn a_cluster_under_pbft_loses_power_at_one_moment_and_nothing_acknowledged() {
+    blackout(&["--nodes", "4", "--protocol", "pbft"]).await;
+}
+
+#[tokio::test]
 async fn a_cluster_under_raft_loses_power_at_one_moment_and_nothing_acknowledged() {
     blackout(&["--nodes", "3", "--protocol", "raft"]).await;
 }
