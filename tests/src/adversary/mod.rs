@@ -14,6 +14,7 @@ mod double_vote;
 mod equivocate;
 mod far_future;
 mod forge;
+mod give_up;
 mod hotstuff;
 mod memory;
 mod mouth;
@@ -162,6 +163,12 @@ fn lying<P: Fluent>() -> Vec<Entry<P>> {
             "huge views and heights, in floods",
             &far_future::WAYS,
             || Box::new(far_future::FarFuture::default()),
+        ),
+        Entry::new(
+            "give-up",
+            "abuses time-outs: gives up every view that goes well, over and over",
+            &give_up::WAYS,
+            || Box::new(give_up::GiveUp::default()),
         ),
         Entry::new("spam", "floods the pools", &spam::WAYS, || {
             Box::new(spam::Spam::default())

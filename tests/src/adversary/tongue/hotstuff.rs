@@ -2,7 +2,7 @@
 
 use super::{Ballot, Fluent, Role, Tongue, flipped};
 use crate::adversary::{Entry, Poison, Proof, Ring, hotstuff};
-use consensus::hotstuff::message::{Proposal, Vote};
+use consensus::hotstuff::message::{Proposal, Timeout, Vote};
 use consensus::hotstuff::{Block, HotStuff, Message, QuorumCertificate, TimeoutCertificate};
 use consensus::{Message as _, Signed as _};
 use crypto::{Certificate, Digest, Height, NodeId, Payload, Signature, View};
@@ -256,6 +256,21 @@ impl Fluent for HotStuff {
         let header = &mut Arc::make_mut(&mut it.block).header;
         header.parent = older.block.header.justify.block;
         header.parent != header.justify.block
+    }
+    fn give_up(message: &Message, me: NodeId, ring: &Ring) -> Option<Message> {
+        let Message::Proposal(it) = message else {
+            return None;
+        };
+        let header = &it.block.header;
+        Some(Message::Timeout(Box::new(Timeout {
+            epoch: header.epoch,
+            tenure: ring.leaders.tenure_of(header.view),
+            high: Arc::clone(&header.justify),
+            entry: header.timeout.clone(),
+            vote: None,
+            author: me,
+            signature: Signature::NONE,
+        })))
     }
     fn poison(message: &mut Message, how: Poison, other: &Message) -> Option<Proof> {
         let Message::Blocks(it) = message else {

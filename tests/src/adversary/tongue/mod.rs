@@ -77,6 +77,8 @@ pub trait Fluent: Tongue<Message: Signed> {
     fn graft(_message: &mut Self::Message, _older: &Self::Message) -> bool {
         false
     }
+    /// What gives up the view of a proposal, of `me`, with proof and unsigned. `None`: it is none.
+    fn give_up(message: &Self::Message, me: NodeId, ring: &Ring) -> Option<Self::Message>;
     /// An answer that is not what was asked for; something of another message may stand in it.
     /// Returns what vouches for the list in it. `None`: it has nothing to change.
     fn poison(message: &mut Self::Message, how: Poison, other: &Self::Message) -> Option<Proof>;

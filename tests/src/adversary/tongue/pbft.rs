@@ -2,7 +2,7 @@
 
 use super::{Ballot, Fluent, Role, Tongue, flipped};
 use crate::adversary::{Entry, Poison, Proof, Ring, pbft};
-use consensus::pbft::message::{Reached, Vote};
+use consensus::pbft::message::{Change, Low, Reached, ViewChange, Vote};
 use consensus::pbft::{Message, NewView, Pbft};
 use consensus::replica::StableCheckpoint;
 use consensus::{Message as _, Signed as _};
@@ -270,6 +270,25 @@ impl Fluent for Pbft {
             _ => return false,
         }
         true
+    }
+    /// As one that has prepared nothing and knows of no checkpoint.
+    fn give_up(message: &Message, me: NodeId, _ring: &Ring) -> Option<Message> {
+        let Message::PrePrepare(it) = message else {
+            return None;
+        };
+        let change = Change {
+            epoch: it.epoch,
+            view: it.view.next(),
+            low: Low::default(),
+            prepared: Vec::new(),
+            author: me,
+            signature: Signature::NONE,
+        };
+        Some(Message::ViewChange(Box::new(ViewChange {
+            change,
+            checkpoint: None,
+            prepared: Vec::new(),
+        })))
     }
     fn poison(message: &mut Message, how: Poison, other: &Message) -> Option<Proof> {
         let foreign = || match other {
