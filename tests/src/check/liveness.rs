@@ -17,6 +17,8 @@ pub struct Standing {
     pub rested: Time,
     /// The height that the furthest had decided by then, in a cluster that need not come to rest.
     pub goal: Option<Height>,
+    /// The highest height of which a client was told.
+    pub told: Height,
     /// Whether all nodes are up that are to be.
     pub all_up: bool,
     /// The nodes that are up and correct.
@@ -46,12 +48,22 @@ impl Liveness {
         let reached = |goal| nodes.all(|r| r.state_height >= goal);
         standing.all_up && (alike || standing.goal.is_some_and(reached))
     }
+    /// Whether a run may end. Nodes that lost their leader stand alike below what clients were told of
+    /// until the next one commits it: so they have time for that, and S8 judges what they have then.
+    #[must_use]
+    pub fn settled(&self, now: Time, standing: &Standing) -> bool {
+        let has_told = |r: &Report| r.state_height >= standing.told;
+        let all_have = standing.nodes.iter().all(|(_, r)| has_told(r));
+        Self::converged(standing) && (all_have || self.late(now, standing.rested))
+    }
+    fn late(&self, now: Time, since: Time) -> bool {
+        now.since(since.max(self.healed)) >= self.bound
+    }
     /// Judges at a moment.
     ///
     /// # Errors
     /// L1 or L2, if its bound has passed.
     pub fn judge(&self, now: Time, standing: &Standing) -> Result<(), Violation> {
-        let late = |since: Time| now.since(since.max(self.healed)) >= self.bound;
         let places: Vec<_> = standing
             .nodes
             .iter()
@@ -65,14 +77,14 @@ impl Liveness {
         let places = places.join("; ");
         let ms = self.bound.0 / 1_000_000;
         let (property, what) = match standing.oldest {
-            Some(since) if late(since) => (
+            Some(since) if self.late(now, since) => (
                 "L1",
                 format!(
                     "{} transactions wait, one for {ms} ms ({places})",
                     standing.waiting
                 ),
             ),
-            None if late(standing.rested) && !Self::converged(standing) => {
+            None if self.late(now, standing.rested) && !Self::converged(standing) => {
                 ("L2", format!("no convergence within {ms} ms ({places})"))
             }
             _ => return Ok(()),

@@ -706,10 +706,20 @@ fn l1_and_l2_only_after_their_bound() {
         oldest: None,
         rested: Time(60),
         goal: None,
+        told: Height(1),
         all_up: true,
         nodes: vec![node(0, 1), node(1, 1)],
     };
     assert_eq!(property(150, &rest), None);
+    assert!(judge.settled(Time(101), &rest));
+    // All stand alike, and still lack what a client was told of: whoever has it is not elected yet.
+    let behind = Standing {
+        told: Height(2),
+        ..rest.clone()
+    };
+    assert!(!judge.settled(Time(149), &behind));
+    assert!(judge.settled(Time(150), &behind));
+    assert_eq!(property(150, &behind), None);
     let waits = |since| Standing {
         waiting: 1,
         oldest: Some(Time(since)),

@@ -331,6 +331,9 @@ impl<S: System> World<S> {
         match reply {
             Reply::Refused(_) => self.not_taken(request),
             Reply::Executed(it) if took_effect(&it.outcome) => {
+                if self.system.honest(node) {
+                    self.told = self.told.max(it.height);
+                }
                 self.see(Seen::Acknowledged(node, receipt(it)));
             }
             Reply::ReadAt(height) => {
@@ -428,6 +431,7 @@ impl<S: System> World<S> {
             oldest,
             rested: self.clients.rested,
             goal: self.goal,
+            told: self.told,
             all_up,
             nodes,
         }

@@ -77,6 +77,8 @@ pub struct World<S: System> {
     rest: Option<(Time, u64)>,
     /// See [`crate::check::Standing::goal`].
     pub(super) goal: Option<Height>,
+    /// See [`crate::check::Standing::told`].
+    pub(super) told: Height,
     /// Frames that left a node.
     pub(super) frames: u64,
     /// How often a victim came to the plan's crash point, and was struck there.
@@ -123,6 +125,7 @@ impl<S: System> World<S> {
             done: false,
             rest: None,
             goal: None,
+            told: Height(0),
             frames: 0,
             visits: 0,
             struck: 0,
@@ -444,7 +447,7 @@ impl<S: System> World<S> {
             let Violation { property, at, what } = violation;
             return self.watch.end(property, at, what);
         }
-        if self.clients.done() && Liveness::converged(&standing) {
+        if self.clients.done() && liveness.settled(self.now, &standing) {
             return self.rest(liveness.bound);
         }
         self.rest = None;
