@@ -338,7 +338,8 @@ fn read(raw: &[u8]) -> Result<Written, Refusal> {
         let why = format!("it is longer than {MAX_BYTES} bytes");
         return Err(Refusal::NoEvidence(why));
     }
-    let wrong = |error: serde_json::Error| Refusal::NoEvidence(error.to_string());
+    // It quotes what it met.
+    let wrong = |error: serde_json::Error| Refusal::NoEvidence(plain(&error.to_string(), 256));
     let head: Head = serde_json::from_slice(raw).map_err(wrong)?;
     match head.quorate_evidence {
         FORMAT => serde_json::from_slice(raw).map_err(wrong),
@@ -403,10 +404,19 @@ fn bytes<const N: usize>(text: &str, what: &str) -> Result<[u8; N], Refusal> {
 
 /// What a file says, where it may say anything.
 fn short(text: &str) -> String {
-    text.chars()
-        .take(64)
-        .flat_map(char::escape_default)
-        .collect()
+    plain(text, 64)
+}
+
+/// So much of a text, in characters that do nothing to a terminal.
+fn plain(text: &str, most: usize) -> String {
+    let mut plain = String::new();
+    for c in text.chars().take(most) {
+        match c {
+            ' ' | '!'..='~' => plain.push(c),
+            _ => plain.extend(c.escape_default()),
+        }
+    }
+    plain
 }
 
 /// The first line, from 1, in which two texts differ.

@@ -265,6 +265,29 @@ fn an_altered_field_is_named() {
     same("line 1 is not what", "/says", "node 2 is honest".into());
 }
 
+/// Found by fuzzing: the syntax error quoted the name of a field, line break and all.
+#[test]
+fn a_refusal_is_one_line_of_plain_text_whatever_the_file_says() {
+    let names = [
+        "hd\nce".to_owned(),
+        "\u{1b}[2J\u{202e}".into(),
+        "x".repeat(2000),
+    ];
+    for name in names {
+        let mut file: serde_json::Value = serde_json::from_str(&proof().to_text()).unwrap();
+        file["statements"][1][&name] = 1.into();
+        let raw = serde_json::to_vec(&file).unwrap();
+        let refusal = Proof::parse(&raw, &HOTSTUFF.genesis).unwrap_err();
+        let said = refusal.to_string();
+        assert!(said.contains("unknown field"), "{said}");
+        assert!(said.len() < 512, "{said}");
+        assert!(
+            said.chars().all(|c| c == ' ' || c.is_ascii_graphic()),
+            "{said:?}"
+        );
+    }
+}
+
 /// Also a file that says the same in another shape was touched by somebody.
 #[test]
 fn a_reshaped_file_is_refused() {
