@@ -146,8 +146,7 @@ impl Memory {
     }
     /// The machine goes down. Of the bytes that were not durable (told to `keep`), the first so
     /// many made it to the disk; the batch in which they end is dropped whole, since its checksum
-    /// tells. A state store keeps none.
-    /// Faults end with it.
+    /// tells. A state store keeps none. Faults end with it.
     pub fn crash(&self, keep: impl FnOnce(u64) -> u64) -> Crash {
         let mut inner = self.edit();
         let total: u64 = inner.pending.iter().map(|undo| undo.bytes).sum();

@@ -11,7 +11,7 @@ const AGAIN: Way = Way::bold("the same one again");
 pub(super) const WAYS: [Way; 2] = [FIRST, AGAIN];
 
 /// Gives every view up as soon as its first proposal is there, with all the proof that it takes, and
-/// again with each further one: f who do so must not end a view, and f + 1 are not f.
+/// again with each further one: f members who do so, however often, must not end a view.
 #[derive(Default)]
 pub struct GiveUp {
     last: Option<u64>,
